@@ -1,0 +1,80 @@
+"""A candidate for training, kept or rejected. Table `clips`, one row per candidate."""
+
+from typing import ClassVar, Literal
+
+from schemas.row import Row
+
+
+class Clip(Row):
+    """A stretch of a scene. Every stretch becomes a row; a rejected one says why."""
+
+    TABLE: ClassVar[str] = "clips"
+
+    clip_id: str
+    """Hash of content, span, crop box and recipe: the same clip has the same id everywhere."""
+    video_id: str
+    """The video."""
+    wave_id: str = ""
+    """The wave that wrote this row."""
+    source: str
+    """Where the video is: an absolute path or a URI."""
+    status: Literal["kept", "rejected"]
+    """`kept`, or `rejected` with a reason."""
+    reason: str | None = None
+    """Why it was rejected: one word of the table in README.md."""
+    detail: str | None = None
+    """The same in a sentence: what was expected, what was found."""
+    is_error: bool = False
+    """Whether something failed (`vexpress retry` runs it again), not a rule that said no."""
+    scene_index: int
+    """The scene."""
+    track_id: str | None = None
+    """The face followed; null where the stretch does not have exactly one."""
+    start_frame: int
+    """First frame of the source."""
+    end_frame: int
+    """Frame of the source after the last."""
+    start_s: float
+    """Start, seconds from the start of the video."""
+    end_s: float
+    """End, seconds from the start of the video."""
+    faces: int
+    """Most faces seen in one frame of the stretch (far smaller ones not counted)."""
+    fps: float
+    """Frame rate of the clip, frames per second."""
+    frames: int
+    """Frames of the clip at `fps`."""
+    crop_x1: int | None = None
+    """Left edge of the crop, source pixels (upright, square); may lie outside the picture."""
+    crop_y1: int | None = None
+    """Top edge of the crop."""
+    crop_x2: int | None = None
+    """Right edge of the crop, exclusive."""
+    crop_y2: int | None = None
+    """Bottom edge of the crop, exclusive."""
+    face_side_px: float | None = None
+    """Median over its frames of the square root of the face box's area, source pixels."""
+    det_score_mean: float | None = None
+    """Mean detector score over detected frames, 0..1."""
+    det_score_min: float | None = None
+    """Least detector score over detected frames, 0..1."""
+    gap_frames: int | None = None
+    """Source frames without a detection, bridged by interpolation."""
+    speech_share: float | None = None
+    """Share of the clip that is speech by Silero VAD, 0..1."""
+    audio_rms_db: float | None = None
+    """Level of the sound, dB relative to full scale (-120 is silence)."""
+    audio_peak_db: float | None = None
+    """Peak of the sound, dB relative to full scale."""
+    silence_share: float | None = None
+    """Share of 20 ms windows below -50 dB, 0..1."""
+    audio_duration_s: float | None = None
+    """Length of the sound, seconds."""
+    media_path: str | None = None
+    """H.264 clip with sound, relative to the data set."""
+    audio_path: str | None = None
+    """16 kHz mono WAV, relative to the data set."""
+    features_path: str | None = None
+    """wav2vec2 embeddings (`global_embeds`), relative to the data set; null where skipped."""
+    features_note: str | None = None
+    """The model that made the features, or why there are none."""

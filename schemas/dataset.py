@@ -1,0 +1,142 @@
+"""A data set: one folder, on local disk or on storage that speaks S3.
+
+Everything in it is named by a path relative to its root. A file appears under its name
+only when it is complete: it is written under another name first, then renamed (local) or
+uploaded in one request (S3).
+"""
+
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import fsspec
+
+from schemas.errors import DatasetError
+from schemas.row import content_id
+
+MARKER = "dataset.json"
+LAYOUT_VERSION = 1
+
+
+class Dataset:
+    """A data set at `root`, a local path or a URI such as `s3://bucket/prefix`."""
+
+    def __init__(self, root: str | Path) -> None:
+        self.root = str(root) if "://" in str(root) else str(Path(root).expanduser().resolve())
+        self.fs, self._base = fsspec.core.url_to_fs(self.root)
+        self.is_local = isinstance(self.fs, fsspec.implementations.local.LocalFileSystem)
+
+    @property
+    def scratch(self) -> Path:
+        """A local folder for unfinished files; on the same disk as a local data set."""
+        folder = Path(self.root) / ".tmp" if self.is_local else self._cache / "tmp"
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    @property
+    def ledger_path(self) -> Path:
+        """Where the ledger lives on this machine; a remote data set keeps a copy of it."""
+        folder = Path(self.root) if self.is_local else self._cache
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder / "ledger.sqlite"
+
+    @property
+    def _cache(self) -> Path:
+        home = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser()
+        return home / "vexpress" / content_id(self.root)
+
+    def path(self, name: str) -> str:
+        """Return the full path or URI of `name`, for the data set's file system."""
+        return f"{self._base}/{name}"
+
+    def uri(self, name: str) -> str:
+        """Return the full path (local) or URI (remote) of `name`."""
+        return f"{self.root}/{name}"
+
+    def exists(self, name: str) -> bool:
+        """Return whether `name` is there."""
+        return bool(self.fs.exists(self.path(name)))
+
+    def create(self) -> None:
+        """Make the folder, unless it is a data set already.
+
+        Raises DatasetError when the folder holds something else.
+        """
+        if self.exists(MARKER):
+            return
+        if self.is_local and _holds_foreign_files(Path(self.root)):
+            raise DatasetError(
+                f"{self.root}: expected a data set or an empty folder, found other files. "
+                "Name a new folder."
+            )
+        self.write(MARKER, b'{"layout_version": %d}\n' % LAYOUT_VERSION)
+
+    def require(self) -> None:
+        """Raise DatasetError unless a data set is here."""
+        if not self.exists(MARKER):
+            raise DatasetError(
+                f"{self.root}: expected a data set ({MARKER} inside), found none. "
+                "Make one with: vexpress curate SOURCE DATASET"
+            )
+
+    def read(self, name: str) -> bytes:
+        """Return the bytes of `name`."""
+        return bytes(self.fs.cat_file(self.path(name)))
+
+    def write(self, name: str, data: bytes) -> None:
+        """Write `data` under `name`, at once."""
+        descriptor, temporary = tempfile.mkstemp(dir=self.scratch)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+        self.publish(Path(temporary), name)
+
+    def publish(self, finished: Path, name: str) -> None:
+        """Give the finished local file its `name`; `finished` is gone afterwards."""
+        if not self.is_local:
+            self.fs.put_file(str(finished), self.path(name))
+            finished.unlink()
+            return
+        _flush(finished)
+        target = Path(self.path(name))
+        target.parent.mkdir(parents=True, exist_ok=True)
+        finished.chmod(0o644)
+        finished.replace(target)
+
+    def fetch(self, name: str) -> Path:
+        """Return a local path of `name`; a remote file is copied into the scratch folder."""
+        if self.is_local:
+            return Path(self.path(name))
+        target = self.scratch / content_id(name)
+        self.fs.get_file(self.path(name), str(target))
+        return target
+
+    def names(self, pattern: str) -> list[str]:
+        """Return the names that match a glob `pattern`, sorted."""
+        skip = len(self._base) + 1
+        if self.is_local:
+            return sorted(
+                p.relative_to(self.root).as_posix() for p in Path(self.root).glob(pattern)
+            )
+        return sorted(path[skip:] for path in self.fs.glob(self.path(pattern)))
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"root": self.root}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__init__(state["root"])  # type: ignore[misc]
+
+
+def _holds_foreign_files(folder: Path) -> bool:
+    if folder.exists() and not folder.is_dir():
+        return True
+    known = {".tmp", "ledger.sqlite", "ledger.sqlite-wal", "ledger.sqlite-shm", "ledger.lock"}
+    return folder.exists() and any(entry.name not in known for entry in folder.iterdir())
+
+
+def _flush(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

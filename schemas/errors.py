@@ -1,0 +1,28 @@
+"""Errors that a person can act on.
+
+VexpressDataError
+├── ConfigError      the configuration cannot work; raised before any work starts
+├── SourceError      the source as a whole cannot be listed
+├── DatasetError     the data set is not there, is in use, or is of another kind
+└── QueryError       the SQL is wrong or asks for what is not allowed
+"""
+
+
+class VexpressDataError(Exception):
+    """Base of the errors that say what was expected, what was found, and what to do."""
+
+
+class ConfigError(VexpressDataError):
+    """The configuration cannot work."""
+
+
+class SourceError(VexpressDataError):
+    """The source cannot be listed."""
+
+
+class DatasetError(VexpressDataError):
+    """The data set cannot be opened."""
+
+
+class QueryError(VexpressDataError):
+    """The query cannot be answered."""

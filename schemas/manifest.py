@@ -1,0 +1,73 @@
+"""Write manifests: zstd Parquet, one part a table and wave, complete waves only.
+
+The part of `videos` is written last. Rows of other tables count only when `videos` has a
+row with the same video and wave, so that a reader never sees half a wave; and the newest
+row of a source counts, so that a wave that runs again replaces what it wrote before.
+"""
+
+import json
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from importlib.resources import files
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from schemas.clip import Clip
+from schemas.dataset import Dataset
+from schemas.keypoints import ClipKps
+from schemas.row import Row
+from schemas.run import Run
+from schemas.scene import Scene
+from schemas.track import FaceTrack
+from schemas.video import Video
+
+WAVE_TABLES: tuple[type[Row], ...] = (Scene, FaceTrack, Clip, ClipKps, Video)
+"""Tables that a wave writes, in the order of writing: the last one is the commit."""
+TABLES: tuple[type[Row], ...] = (*WAVE_TABLES, Run)
+
+
+def prepare_manifests(dataset: Dataset) -> None:
+    """Write an empty part a table and `views.sql`, so that every view can be queried."""
+    for row_type in TABLES:
+        name = f"manifests/{row_type.TABLE}/0-columns.parquet"
+        if not dataset.exists(name):
+            write_part(dataset, name, row_type, [])
+    dataset.write("views.sql", views_sql().encode())
+
+
+def views_sql() -> str:
+    """Return the views, with paths relative to the data set."""
+    return files("schemas").joinpath("views.sql").read_text()
+
+
+def commit_wave(dataset: Dataset, wave_id: str, rows: Iterable[Row]) -> None:
+    """Write the rows of one wave; they become visible together, with the part of `videos`."""
+    by_table: dict[str, list[Any]] = {row_type.TABLE: [] for row_type in WAVE_TABLES}
+    for row in rows:
+        by_table[row.TABLE].append(row)
+    now = datetime.now(UTC).isoformat()
+    by_table["videos"] = [v.model_copy(update={"committed_at": now}) for v in by_table["videos"]]
+    for row_type in WAVE_TABLES:
+        part = f"manifests/{row_type.TABLE}/{wave_id}.parquet"
+        write_part(dataset, part, row_type, by_table[row_type.TABLE])
+
+
+def write_part(dataset: Dataset, name: str, row_type: type[Row], rows: list[Any]) -> None:
+    """Write `rows` of one type as one Parquet file."""
+    sink = pa.BufferOutputStream()
+    pq.write_table(row_type.arrow_table(rows), sink, compression="zstd")
+    dataset.write(name, sink.getvalue().to_pybytes())
+
+
+def write_run(dataset: Dataset, run: Run) -> None:
+    """Write the row of a finished run and, last, the snapshot it names."""
+    write_part(dataset, f"manifests/runs/{run.run_id}.parquet", Run, [run])
+    parts = [
+        {"file": name, "rows": pq.read_metadata(dataset.fs.open(dataset.path(name))).num_rows}
+        for row_type in TABLES
+        for name in dataset.names(f"manifests/{row_type.TABLE}/*.parquet")
+    ]
+    snapshot = {"run_id": run.run_id, "committed_until": run.finished_at, "files": parts}
+    dataset.write(run.snapshot, json.dumps(snapshot, indent=1).encode())

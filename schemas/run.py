@@ -1,0 +1,48 @@
+"""What a run did and with what. Table `runs`, one row per finished run."""
+
+from typing import ClassVar
+
+from schemas.row import Row
+
+
+class Run(Row):
+    """Written when a run ends; with it, everything in the data set can be explained."""
+
+    TABLE: ClassVar[str] = "runs"
+
+    run_id: str
+    """Start time and a random part."""
+    kind: str
+    """`curate`."""
+    source: str
+    """What the run was given as its source."""
+    started_at: str
+    """ISO 8601 UTC."""
+    finished_at: str
+    """ISO 8601 UTC."""
+    engine: str
+    """`local` or `ray`."""
+    config: str
+    """The whole configuration, JSON."""
+    versions: str
+    """Versions of this project and of the libraries that matter, JSON."""
+    weights: str
+    """Weights used: name, files, sha256 and licence, JSON list."""
+    notes: list[str]
+    """What the user was told: skipped steps, chosen back ends."""
+    videos: int
+    """Sources planned in this run (those already done are not planned again)."""
+    videos_done_before: int
+    """Sources found unchanged and already done."""
+    clips_kept: int
+    """Clips kept, of the sources of this run."""
+    clips_rejected: int
+    """Candidates rejected, of the sources of this run."""
+    units_run: int
+    """Units of work done now."""
+    units_reused: int
+    """Units of work found in the ledger."""
+    step_seconds: str
+    """Seconds of work per step, all workers added up, JSON object."""
+    snapshot: str
+    """File that lists the manifest files of this state of the data set and their row counts."""

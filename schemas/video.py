@@ -1,0 +1,76 @@
+"""A source video, as it was found and probed. Table `videos`, one row per source."""
+
+from typing import ClassVar, Literal
+
+from schemas.row import Row
+
+Status = Literal["ok", "rejected"]
+
+
+class Video(Row):
+    """One source. Its file is only ever read."""
+
+    TABLE: ClassVar[str] = "videos"
+
+    video_id: str
+    """First 16 hex digits of the content hash; for what has no content, a hash of its name."""
+    wave_id: str = ""
+    """The wave that wrote this row; rows of other tables count only with the same wave_id."""
+    source: str
+    """Where the video is: an absolute path or a URI."""
+    status: Status
+    """`ok`, or `rejected` with a reason."""
+    reason: str | None = None
+    """Why it was rejected: one word of the table in README.md."""
+    detail: str | None = None
+    """The same in a sentence: what was expected, what was found."""
+    is_error: bool = False
+    """Whether something failed (`vexpress retry` runs it again), not a rule that said no."""
+    duplicate_of: str | None = None
+    """Source with the same content, listed earlier; clips are made from that one alone."""
+    licence: str | None = None
+    """Licence note of the source, as the user gave it."""
+    content_hash: str | None = None
+    """BLAKE2b-256 of the file's bytes, hex."""
+    size_bytes: int | None = None
+    """Size of the file, bytes."""
+    container: str | None = None
+    """Container format, as libavformat names it."""
+    video_codec: str | None = None
+    """Codec of the first video stream."""
+    pixel_format: str | None = None
+    """Pixel format of the first video stream."""
+    audio_codec: str | None = None
+    """Codec of the first audio stream; null where there is no sound."""
+    audio_rate: int | None = None
+    """Sample rate of the first audio stream, Hz."""
+    audio_channels: int | None = None
+    """Channels of the first audio stream."""
+    video_streams: int | None = None
+    """Number of video streams (cover pictures not counted)."""
+    audio_streams: int | None = None
+    """Number of audio streams."""
+    coded_width: int | None = None
+    """Width of the coded picture, pixels."""
+    coded_height: int | None = None
+    """Height of the coded picture, pixels."""
+    rotation: int | None = None
+    """Clockwise turn that puts the coded picture upright, degrees: 0, 90, 180 or 270."""
+    pixel_aspect: float | None = None
+    """Width of a coded pixel over its height."""
+    width: int | None = None
+    """Width of the upright picture with square pixels: the frame of all coordinates here."""
+    height: int | None = None
+    """Height of the upright picture with square pixels."""
+    fps: float | None = None
+    """Mean frame rate, frames per second."""
+    variable_fps: bool | None = None
+    """Whether the time between frames varies by more than a tenth of its median."""
+    frames: int | None = None
+    """Frames in the video stream."""
+    start_s: float | None = None
+    """Time stamp of the first frame, seconds; all other times count from it."""
+    duration_s: float | None = None
+    """From the first frame to the end of the last, seconds."""
+    committed_at: str | None = None
+    """When the wave was committed, ISO 8601 UTC; the newest commit of a source counts."""

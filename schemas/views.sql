@@ -1,0 +1,68 @@
+-- Views over the manifests of a data set. Paths are relative to the data set:
+--   cd DATASET && duckdb -init views.sql        or        vexpress query DATASET "SELECT …"
+
+-- The newest row of each source counts.
+CREATE OR REPLACE VIEW videos AS
+SELECT * FROM read_parquet('manifests/videos/*.parquet', union_by_name = true)
+QUALIFY row_number() OVER (PARTITION BY source ORDER BY committed_at DESC) = 1;
+
+-- Sources that clips are made from: each content once.
+CREATE OR REPLACE VIEW current_waves AS
+SELECT video_id, wave_id FROM videos WHERE duplicate_of IS NULL;
+
+CREATE OR REPLACE VIEW scenes AS
+SELECT * FROM read_parquet('manifests/scenes/*.parquet', union_by_name = true)
+SEMI JOIN current_waves USING (video_id, wave_id);
+
+CREATE OR REPLACE VIEW tracks AS
+SELECT * FROM read_parquet('manifests/tracks/*.parquet', union_by_name = true)
+SEMI JOIN current_waves USING (video_id, wave_id);
+
+CREATE OR REPLACE VIEW clips AS
+SELECT * FROM read_parquet('manifests/clips/*.parquet', union_by_name = true)
+SEMI JOIN current_waves USING (video_id, wave_id);
+
+CREATE OR REPLACE VIEW kps AS
+SELECT * FROM read_parquet('manifests/kps/*.parquet', union_by_name = true)
+SEMI JOIN current_waves USING (video_id, wave_id);
+
+CREATE OR REPLACE VIEW runs AS
+SELECT * FROM read_parquet('manifests/runs/*.parquet', union_by_name = true)
+ORDER BY started_at;
+
+CREATE OR REPLACE VIEW kept AS SELECT * FROM clips WHERE status = 'kept';
+CREATE OR REPLACE VIEW rejected AS SELECT * FROM clips WHERE status = 'rejected';
+
+-- From sources to kept clips. `step` orders the rows; hours of tracks count two faces
+-- that are seen at once twice.
+CREATE OR REPLACE VIEW funnel AS
+WITH steps AS (
+    SELECT 1 AS step, 'source' AS stage, 'found' AS status, NULL AS reason,
+           count(*) AS units, sum(duration_s) AS seconds FROM videos
+    UNION ALL
+    SELECT 2, 'source', 'rejected', reason, count(*), sum(duration_s)
+    FROM videos WHERE status = 'rejected' GROUP BY reason
+    UNION ALL
+    SELECT 2, 'source', 'duplicate', NULL, count(*), sum(duration_s)
+    FROM videos WHERE status = 'ok' AND duplicate_of IS NOT NULL HAVING count(*) > 0
+    UNION ALL
+    SELECT 3, 'scene', 'found', NULL, count(*), sum(end_s - start_s) FROM scenes
+    UNION ALL
+    SELECT 4, 'track', 'found', NULL, count(*), sum(end_s - start_s) FROM tracks
+    UNION ALL
+    SELECT CASE status WHEN 'kept' THEN 7 ELSE 6 END, 'clip', status, reason,
+           count(*), sum(end_s - start_s) FROM clips GROUP BY status, reason
+)
+SELECT step, stage, status, reason, units, coalesce(seconds, 0) / 3600 AS hours FROM steps
+UNION ALL
+SELECT 5, 'clip', 'candidates', NULL, coalesce(sum(units), 0)::BIGINT, coalesce(sum(seconds), 0) / 3600
+FROM steps WHERE stage = 'clip'
+ORDER BY step, units DESC, reason;
+
+CREATE OR REPLACE VIEW hours AS
+SELECT
+    (SELECT coalesce(sum(duration_s), 0) / 3600 FROM videos) AS source_hours,
+    coalesce(sum(end_s - start_s), 0) / 3600 AS candidate_hours,
+    coalesce(sum(end_s - start_s) FILTER (status = 'kept'), 0) / 3600 AS kept_hours,
+    coalesce(sum(end_s - start_s) FILTER (status = 'rejected'), 0) / 3600 AS rejected_hours
+FROM clips;
