@@ -116,7 +116,7 @@ class DlibDetector:
     def __init__(self, *, min_score: float = 0.5) -> None:
         import dlib
 
-        self.weights = (dlib_model("shape_predictor_68_face_landmarks.dat"),)
+        self.weights: tuple[Path, ...] = (dlib_model("shape_predictor_68_face_landmarks.dat"),)
         self._detector = dlib.get_frontal_face_detector()
         self._predictor = dlib.shape_predictor(str(self.weights[0]))
         # HOG confidences are signed distances; a logistic maps dlib's own threshold 0 to 0.5.
