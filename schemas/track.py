@@ -1,8 +1,10 @@
 """A face followed through a scene. Table `tracks`, one row per face and scene."""
 
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
-from schemas.row import Bools, Boxes, FivePoints, Floats, Row
+import numpy as np
+
+from schemas.row import Array, Bools, Boxes, FivePoints, Floats, Row
 
 
 class FaceTrack(Row):
@@ -44,3 +46,7 @@ class FaceTrack(Row):
     """Per frame: left eye, right eye, nose, left and right mouth corner, source pixels."""
     scores: Floats
     """Per frame: detector score 0..1; 0 in bridged frames."""
+    landmarks: Annotated[np.ndarray, Array((2,))] | None = None
+    """[frames x landmark_count][2]: landmarks where the model gives them, source pixels."""
+    landmark_count: int = 0
+    """Landmarks per frame: 106 (insightface), 68 (dlib) or 0."""

@@ -1,0 +1,116 @@
+"""Detect every face of every examined frame of a video.
+
+Detection happens once, on the source, scaled so that its longer side is `detect_px`;
+boxes and points are given back in source pixels.
+"""
+
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from pydantic import Field
+
+from schemas.errors import ConfigError
+from schemas.row import Model
+from tasks.units import Detections
+from vexpress.face_points import (
+    Face,
+    FaceDetector,
+    FaceModelError,
+    dlib_model,
+    find_insightface,
+    load_face_detector,
+    missing_model,
+)
+from vexpress.face_points import fetch_insightface as fetch
+
+VERSION = 1
+
+
+class FaceConfig(Model):
+    """What finds faces, and what counts as one."""
+
+    backend: Literal["auto", "insightface", "dlib"] = "auto"
+    """`insightface` where its model is at hand or can be fetched, else `dlib`."""
+    model: str = "buffalo_l"
+    """insightface pack (`buffalo_l`, `scrfd_2.5g`, …) or a folder with .onnx files."""
+    detect_px: int = Field(512, ge=96, le=4096)
+    """Longer side of the picture the detector sees, pixels; V-Express detects at 512."""
+    every: int = Field(1, ge=1, le=25)
+    """Look at every n-th frame; the frames between are interpolated."""
+    min_score: float = Field(0.5, gt=0, lt=1)
+    """Detector score below which a face is ignored (LatentSync: 0.5)."""
+
+
+class FaceWatcher:
+    """Feed it every frame in order; then ask for all detections."""
+
+    def __init__(self, config: FaceConfig, detector: FaceDetector, scale: float) -> None:
+        self._config = config
+        self._detector = detector
+        self._scale = scale
+        self._frames: list[int] = []
+        self._faces: list[np.ndarray] = []
+        self._landmark_count = 0
+
+    def see(self, frame: int, image_bgr: np.ndarray) -> None:
+        """Look at frame number `frame`, uint8 (height, width, 3), at the detector's scale."""
+        if frame % self._config.every:
+            return
+        for face in self._detector.detect(image_bgr):
+            self._frames.append(frame)
+            self._faces.append(self._packed(face))
+
+    def detections(self) -> Detections:
+        """Return everything seen, in source pixels."""
+        width = 15 + 2 * self._landmark_count
+        faces = np.stack(self._faces) if self._faces else np.zeros((0, width), np.float32)
+        return Detections(
+            backend=self._detector.name,
+            every=self._config.every,
+            frames=np.array(self._frames, dtype=np.int32),
+            scores=faces[:, 0],
+            boxes=faces[:, 1:5],
+            points=faces[:, 5:15].reshape(-1, 5, 2),
+            landmarks=faces[:, 15:].reshape(-1, 2),
+            landmark_count=self._landmark_count,
+        )
+
+    def _packed(self, face: Face) -> np.ndarray:
+        """One row of numbers a face: an hour of video holds a hundred thousand of them."""
+        landmarks = np.zeros((0, 2), np.float32) if face.landmarks is None else face.landmarks
+        self._landmark_count = len(landmarks)
+        places = np.concatenate([face.box.ravel(), face.points.ravel(), landmarks.ravel()])
+        return np.concatenate([[face.score], places * self._scale]).astype(np.float32)
+
+
+def resolve_backend(config: FaceConfig, weights: Path | None) -> tuple[FaceConfig, str]:
+    """Return the configuration with a definite back end, and a sentence that says which.
+
+    Raises ConfigError when insightface is asked for and its model cannot be had.
+    """
+    if config.backend == "dlib":
+        return config, "faces: dlib (HOG, 68 landmarks)"
+    folder = find_insightface(config.model, weights) or fetch(config.model)
+    if folder:
+        chosen = config.model_copy(update={"backend": "insightface", "model": str(folder)})
+        return chosen, f"faces: insightface, {folder}"
+    if config.backend == "insightface":
+        raise ConfigError(missing_model(config.model, weights))
+    note = f"faces: dlib (HOG, 68 landmarks), because insightface's {config.model} is not here"
+    return config.model_copy(update={"backend": "dlib"}), note
+
+
+def weight_files(config: FaceConfig) -> list[Path]:
+    """Return the files of a resolved back end."""
+    if config.backend == "dlib":
+        return [dlib_model("shape_predictor_68_face_landmarks.dat")]
+    return sorted(Path(config.model).glob("*.onnx"))
+
+
+def open_detector(config: FaceConfig, *, gpu: bool) -> FaceDetector:
+    """Load the detector of a resolved configuration."""
+    try:
+        return load_face_detector(config.backend, config.model, min_score=config.min_score, gpu=gpu)
+    except FaceModelError as error:
+        raise ConfigError(str(error)) from error

@@ -1,0 +1,170 @@
+"""What is done: one SQLite file that a kill at any moment leaves whole.
+
+`units` maps a step's key to its answers. `sources` says which sources are done with which
+configuration, so that a finished data set is not planned again. `contents` says which
+source a content was first seen at. One process writes; a lock file keeps a second run out.
+"""
+
+import fcntl
+import sqlite3
+import time
+import zlib
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Protocol
+
+from schemas.errors import DatasetError
+
+TABLES = """
+CREATE TABLE IF NOT EXISTS units (
+    key TEXT PRIMARY KEY, step TEXT NOT NULL, failed INTEGER NOT NULL, answers BLOB NOT NULL);
+CREATE INDEX IF NOT EXISTS failed_units ON units (failed) WHERE failed = 1;
+CREATE TABLE IF NOT EXISTS sources (
+    uri TEXT PRIMARY KEY, stamp TEXT NOT NULL, failed INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS contents (content_hash TEXT PRIMARY KEY, uri TEXT NOT NULL);
+"""
+LOCK_PATIENCE_S = 15
+"""A killed run's workers may hold the lock a little longer than the run."""
+
+
+@dataclass
+class Tally:
+    """Units of one step in one run."""
+
+    run: int = 0
+    reused: int = 0
+    seconds: float = 0.0
+    """Seconds of work, all workers added up."""
+
+
+class LedgerLike(Protocol):
+    """What a step needs of a ledger; it may live in another process."""
+
+    def get(self, key: str, step: str) -> list[bytes] | None:
+        """Return the answers kept under `key`, or None."""
+        ...
+
+    def begin(self, key: str) -> int:
+        """Say that work on `key` begins; return how often it began and did not end."""
+        ...
+
+    def put(self, key: str, step: str, answers: list[bytes], failed: bool, seconds: float) -> None:
+        """Keep the answers of a unit of work."""
+        ...
+
+    def spend(self, step: str, seconds: float) -> None:
+        """Add `seconds` of work to a step's tally without a unit."""
+        ...
+
+
+class Ledger:
+    """The ledger of one data set, open for one run."""
+
+    def __init__(self, path: Path) -> None:
+        self._lock = _lock(path.with_suffix(".lock"))
+        self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        self._db.execute("PRAGMA journal_mode = WAL")
+        self._db.execute("PRAGMA synchronous = NORMAL")
+        self._db.executescript(TABLES)
+        self._begun: Counter[str] = Counter()
+        self._tallies: dict[str, Tally] = {}
+
+    def close(self) -> None:
+        """Close the file and let the next run in."""
+        self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        self._db.close()
+        self._lock.close()
+
+    def get(self, key: str, step: str) -> list[bytes] | None:
+        """Return the answers kept under `key`, or None."""
+        row = self._db.execute("SELECT answers FROM units WHERE key = ?", (key,)).fetchone()
+        if row is None:
+            return None
+        self._tallies.setdefault(step, Tally()).reused += 1
+        return _unpack(row[0])
+
+    def begin(self, key: str) -> int:
+        """Say that work on `key` begins; return how often it began and did not end."""
+        self._begun[key] += 1
+        return self._begun[key]
+
+    def put(self, key: str, step: str, answers: list[bytes], failed: bool, seconds: float) -> None:
+        """Keep the answers of a unit of work."""
+        tally = self._tallies.setdefault(step, Tally())
+        tally.run += 1
+        tally.seconds += seconds
+        self._db.execute(
+            "INSERT OR REPLACE INTO units VALUES (?, ?, ?, ?)", (key, step, failed, _pack(answers))
+        )
+        self._begun.pop(key, None)
+
+    def spend(self, step: str, seconds: float) -> None:
+        """Add `seconds` of work to a step's tally without a unit."""
+        self._tallies.setdefault(step, Tally()).seconds += seconds
+
+    def tallies(self) -> dict[str, Tally]:
+        """Return what was done and what was found done since the ledger was opened, per step."""
+        return self._tallies
+
+    def is_done(self, uri: str, stamp: str) -> bool:
+        """Return whether the source was committed with this stamp of content and settings."""
+        row = self._db.execute("SELECT stamp FROM sources WHERE uri = ?", (uri,)).fetchone()
+        return bool(row and row[0] == stamp)
+
+    def mark_done(self, sources: Iterable[tuple[str, str, bool]]) -> None:
+        """Note committed sources: uri, stamp, and whether something failed."""
+        with self._transaction():
+            self._db.executemany("INSERT OR REPLACE INTO sources VALUES (?, ?, ?)", sources)
+
+    def first_source(self, content_hash: str, uri: str) -> str:
+        """Return the source this content was first seen at, which is `uri` if it is new."""
+        self._db.execute("INSERT OR IGNORE INTO contents VALUES (?, ?)", (content_hash, uri))
+        row = self._db.execute(
+            "SELECT uri FROM contents WHERE content_hash = ?", (content_hash,)
+        ).fetchone()
+        return str(row[0])
+
+    def forget_failures(self) -> list[str]:
+        """Drop units and sources that failed; return those sources."""
+        with self._transaction():
+            uris = [r[0] for r in self._db.execute("SELECT uri FROM sources WHERE failed = 1")]
+            self._db.execute("DELETE FROM sources WHERE failed = 1")
+            self._db.execute("DELETE FROM units WHERE failed = 1")
+        return uris
+
+    def _transaction(self) -> sqlite3.Connection:
+        self._db.execute("BEGIN")
+        return self._db
+
+
+def _lock(path: Path) -> IO[str]:
+    file = path.open("w")
+    deadline = time.monotonic() + LOCK_PATIENCE_S
+    while True:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if time.monotonic() < deadline:
+                time.sleep(0.2)
+                continue
+            file.close()
+            raise DatasetError(
+                f"{path.parent}: another run is writing to this data set. Wait for it or stop it."
+            ) from error
+        return file
+
+
+def _pack(answers: list[bytes]) -> bytes:
+    lengths = ",".join(str(len(a)) for a in answers)
+    return zlib.compress(f"{lengths}\n".encode() + b"".join(answers), level=1)
+
+
+def _unpack(data: bytes) -> list[bytes]:
+    head, _, body = zlib.decompress(data).partition(b"\n")
+    answers, start = [], 0
+    for length in map(int, filter(None, head.split(b","))):
+        answers.append(body[start : start + length])
+        start += length
+    return answers
