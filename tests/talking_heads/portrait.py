@@ -133,7 +133,7 @@ class _Mouth(_Patch):
         self.along = jaw * np.interp(self.y, [150, 178, 203], [1, 0.8, 0])
         self.between_corners = (20 - from_middle) / 3
         depth = np.clip((self.y - self.lip_y) / 8, 0, 1)[..., None]
-        self.throat = np.float32([26, 18, 52]) + depth * np.float32([44, 44, 92])  # tongue below
+        self.throat = np.array([26, 18, 52]) + depth * np.array([44, 44, 92])  # tongue below
 
     def open(self, shift: float) -> None:
         """Lower the lower lip by `shift` photograph pixels."""
@@ -174,17 +174,17 @@ def _texture(identity: str, scale: int) -> Pixels:
 
 
 def _recolour(photo: Pixels, look: Look) -> Pixels:
-    skin = _mask(SKIN, 2)[..., None] / np.float32(255)
+    skin = _mask(SKIN, 2)[..., None] / 255
     head = (np.arange(512) < SUIT_TOP)[:, None, None]
     hair = head & (np.arange(512) < 150)[:, None, None]
-    gains = 1 + skin * (np.float32(look.skin) - 1) * head
-    gains += (1 - skin) * (np.float32(look.hair) - 1) * hair
+    gains = 1 + skin * (np.array(look.skin) - 1) * head
+    gains += (1 - skin) * (np.array(look.hair) - 1) * hair
     photo = np.clip(photo * gains, 0, 255).astype(np.uint8)
     if look.suit is None:
         return photo
     hsv = cv2.cvtColor(photo, cv2.COLOR_BGR2HSV)
     orange = (hsv[..., 1] > 110) & ((hsv[..., 0] < 16) | (hsv[..., 0] > 172)) & ~head[..., 0]
-    recoloured = hsv * np.float32([0, *look.suit[1:]]) + np.float32([look.suit[0], 0, 0])
+    recoloured = hsv * np.array([0, *look.suit[1:]]) + np.array([look.suit[0], 0, 0])
     hsv = np.where(orange[..., None], recoloured, hsv).astype(np.uint8)
     return cv2.cvtColor(hsv, cv2.COLOR_HSV2BGR)
 

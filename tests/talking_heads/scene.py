@@ -70,16 +70,17 @@ def _tell(
     outline = portrait.OUTLINE.astype(float)
     outline[portrait.CHIN, 1] += 0.8 * lip_shift
     outline = _map(matrix, outline)
-    x1, y1, x2, y2 = *outline.min(0), *outline.max(0)
+    (x1, y1), (x2, y2) = _point(outline.min(0)), _point(outline.max(0))
     seen_x = max(0.0, min(x2, size[0]) - max(x1, 0))
     seen_y = max(0.0, min(y2, size[1]) - max(y1, 0))
+    left_eye, right_eye, nose, left_corner, right_corner = (_point(row) for row in points)
     return FaceTruth(
         index=index,
         identity=face.identity,
-        box=tuple(round(float(side), 2) for side in (x1, y1, x2, y2)),
-        points=tuple(_point(row) for row in points),
+        box=(x1, y1, x2, y2),
+        points=(left_eye, right_eye, nose, left_corner, right_corner),
         lip_opening_px=round(float(np.hypot(*matrix[:, 1]) * (portrait.LIP_GAP + lip_shift)), 2),
-        visible=round(float(seen_x * seen_y / ((x2 - x1) * (y2 - y1))), 3),
+        visible=round(seen_x * seen_y / ((x2 - x1) * (y2 - y1)), 3),
     )
 
 
@@ -127,7 +128,7 @@ def _backdrop(name: Background, width: int, height: int) -> Pixels:
     image = np.ascontiguousarray(image[-height:, :width])
     if name == picture:
         return image
-    tint = np.float32([1.05, 1.0, 0.9]) if name == "wall" else np.float32([0.75, 0.8, 0.85])
+    tint = np.array([1.05, 1.0, 0.9]) if name == "wall" else np.array([0.75, 0.8, 0.85])
     return np.clip(cv2.GaussianBlur(image, (0, 0), height / 60) * tint, 0, 255).astype(np.uint8)
 
 
@@ -135,9 +136,8 @@ def _gradient(width: int, height: int) -> Pixels:
     """A painted studio wall, lighter behind the head."""
     x, y = np.meshgrid(np.linspace(-1, 1, width), np.linspace(-0.9, 1.1, height))
     light = np.exp(-(x**2 + y**2) / 1.4)[..., None]
-    return (np.float32([96, 78, 62]) * (1 - light) + np.float32([206, 196, 182]) * light).astype(
-        np.uint8
-    )
+    edge, middle = np.array([96, 78, 62]), np.array([206, 196, 182])
+    return (edge + (middle - edge) * light).astype(np.uint8)
 
 
 def _map(matrix: NDArray[np.float64], points: NDArray[np.floating]) -> NDArray[np.float64]:

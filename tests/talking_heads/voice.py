@@ -6,7 +6,7 @@ import tempfile
 from functools import cache
 from pathlib import Path
 
-import espeakng_loader
+import espeakng_loader  # type: ignore[import-untyped]
 import numpy as np
 from numpy.typing import NDArray
 
@@ -66,4 +66,4 @@ def _synthesize(
     )
     library.espeak_Synchronize()
     library.espeak_Terminate()
-    return np.concatenate(chunks).astype(np.float32) / 32768, rate
+    return (np.concatenate(chunks) / 32768).astype(np.float32), int(rate)

@@ -48,7 +48,7 @@ def write_video(
         set_rotation(path, form.rotation)
 
 
-def _picture_stream(container: av.container.OutputContainer, form: VideoFormat):
+def _picture_stream(container: av.container.OutputContainer, form: VideoFormat) -> av.VideoStream:
     stream = container.add_stream(form.codec, rate=form.fps)
     stream.width, stream.height = _stored_size(form)
     stream.pix_fmt = form.pixel_format
@@ -59,7 +59,7 @@ def _picture_stream(container: av.container.OutputContainer, form: VideoFormat):
     return stream
 
 
-def _encode_sound(stream, track: Floats, form: VideoFormat) -> list[av.Packet]:
+def _encode_sound(stream: av.AudioStream, track: Floats, form: VideoFormat) -> list[av.Packet]:
     """Packets of the samples from `sound_from_s` on."""
     start = round(form.sound_from_s * form.sample_rate)
     packets = []
