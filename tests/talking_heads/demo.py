@@ -6,6 +6,8 @@ from fractions import Fraction
 from multiprocessing import get_context
 from pathlib import Path
 
+import cv2
+
 from tests.talking_heads.render import render
 from tests.talking_heads.script import Face, Shot, Speech, VideoFormat
 
@@ -97,7 +99,8 @@ VIDEOS: tuple[Callable[[Path], None], ...] = (interview, fade, visitor, thirty_f
 def render_demo(folder: Path) -> None:
     """Write every demo video and its truth into `folder`, two at a time."""
     folder.mkdir(parents=True, exist_ok=True)
-    with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
+    spawn = get_context("spawn")
+    with ProcessPoolExecutor(2, spawn, initializer=cv2.setNumThreads, initargs=(1,)) as pool:
         for job in [pool.submit(video, folder) for video in VIDEOS]:
             job.result()
 

@@ -22,11 +22,11 @@ POINTS = np.array([[204.4, 101.1], [247.5, 103.3], [225.0, 127.5], [200.5, 139.0
 """Image-left eye, image-right eye, nose tip, image-left and image-right mouth corner."""
 OUTLINE = np.array(
     [
-        *([226, 56], [190, 70], [262, 70], [180, 105], [271, 109], [182, 138], [268, 132]),
+        *([226, 60], [190, 72], [262, 72], [180, 105], [271, 109], [182, 138], [268, 132]),
         *([191, 160], [260, 154], [209, 175], [242, 171], [220, 178]),
     ]
 )
-"""Jaw from dlib; the top lies where SCRFD's box ends, at 56."""
+"""Jaw from dlib; the top lies where SCRFD puts a box's top."""
 CHIN = slice(9, 12)
 CENTRE = np.array([225.5, 117.0])
 FACE_WIDTH = 91.0
@@ -120,6 +120,9 @@ class _Patch:
         )
 
 
+THROAT = np.array([26, 18, 52], np.float32)
+
+
 class _Mouth(_Patch):
     """The lower face. Below the inner edge of the lower lip, all moves, less down the neck."""
 
@@ -130,10 +133,11 @@ class _Mouth(_Patch):
         self.lip_y = 141.2 + 0.05 * (self.x - 223.3) + 9 * curve
         self.at_lip = _bell(from_middle / 21)
         jaw = _bell(from_middle / (21 + 0.8 * np.clip(self.y - 156, 0, 26)))
-        self.along = jaw * np.interp(self.y, [150, 178, 203], [1, 0.8, 0])
+        self.along = (jaw * np.interp(self.y, [150, 178, 203], [1, 0.8, 0])).astype(np.float32)
         self.between_corners = (20 - from_middle) / 3
         depth = np.clip((self.y - self.lip_y) / 8, 0, 1)[..., None]
-        self.throat = np.array([26, 18, 52]) + depth * np.array([44, 44, 92])  # tongue below
+        tongue = np.array([70, 62, 144], np.float32)
+        self.throat = THROAT + depth * (tongue - THROAT)
 
     def open(self, shift: float) -> None:
         """Lower the lower lip by `shift` photograph pixels."""

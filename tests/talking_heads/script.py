@@ -89,7 +89,7 @@ class VideoFormat(Script):
     """Video encoder."""
     pixel_format: str = "yuv420p"
     """Stored pixel format."""
-    crf: int = 20
+    crf: int = 23
     """Quality of the encoder, lower is better."""
     sound: bool = True
     """Whether there is a sound stream."""
