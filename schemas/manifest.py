@@ -5,11 +5,14 @@ row with the same video and wave, so that a reader never sees half a wave; and t
 row of a source counts, so that a wave that runs again replaces what it wrote before.
 """
 
+import contextlib
 import json
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from importlib.resources import files
-from typing import Any
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+from typing import Any, Self
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -25,6 +28,7 @@ from schemas.video import Video
 
 WAVE_TABLES: tuple[type[Row], ...] = (Scene, FaceTrack, Clip, ClipKps, Video)
 """Tables that a wave writes, in the order of writing: the last one is the commit."""
+ROWS_AT_ONCE = 256
 TABLES: tuple[type[Row], ...] = (*WAVE_TABLES, Run)
 
 
@@ -43,15 +47,53 @@ def views_sql() -> str:
 
 
 def commit_wave(dataset: Dataset, wave_id: str, rows: Iterable[Row]) -> None:
-    """Write the rows of one wave; they become visible together, with the part of `videos`."""
-    by_table: dict[str, list[Any]] = {row_type.TABLE: [] for row_type in WAVE_TABLES}
-    for row in rows:
-        by_table[row.TABLE].append(row)
-    now = datetime.now(UTC).isoformat()
-    by_table["videos"] = [v.model_copy(update={"committed_at": now}) for v in by_table["videos"]]
-    for row_type in WAVE_TABLES:
-        part = f"manifests/{row_type.TABLE}/{wave_id}.parquet"
-        write_part(dataset, part, row_type, by_table[row_type.TABLE])
+    """Write the rows of one wave; they become visible together, with the part of `videos`.
+
+    Rows are written as they come, `ROWS_AT_ONCE` at a time, so that memory stays flat.
+    """
+    with contextlib.ExitStack() as stack:
+        parts = {t.TABLE: stack.enter_context(_Part(dataset, t)) for t in WAVE_TABLES}
+        for row in rows:
+            if isinstance(row, Video):
+                row = row.model_copy(update={"committed_at": datetime.now(UTC).isoformat()})
+            parts[row.TABLE].add(row)
+        for row_type in WAVE_TABLES:
+            parts[row_type.TABLE].publish(f"manifests/{row_type.TABLE}/{wave_id}.parquet")
+
+
+class _Part:
+    """One Parquet file in the making; removed unless it is published."""
+
+    def __init__(self, dataset: Dataset, row_type: type[Row]) -> None:
+        self._dataset = dataset
+        self._row_type = row_type
+        self._waiting: list[Row] = []
+
+    def __enter__(self) -> Self:
+        with NamedTemporaryFile(dir=self._dataset.scratch, delete=False) as file:
+            self._path = Path(file.name)
+        schema = self._row_type.arrow_schema()
+        self._writer = pq.ParquetWriter(self._path, schema, compression="zstd")
+        return self
+
+    def add(self, row: Row) -> None:
+        self._waiting.append(row)
+        if len(self._waiting) >= ROWS_AT_ONCE:
+            self._flush()
+
+    def publish(self, name: str) -> None:
+        self._flush()
+        self._writer.close()
+        self._dataset.publish(self._path, name)
+
+    def _flush(self) -> None:
+        if self._waiting:
+            self._writer.write_table(self._row_type.arrow_table(self._waiting))
+            self._waiting = []
+
+    def __exit__(self, *error: object) -> None:
+        self._writer.close()
+        self._path.unlink(missing_ok=True)
 
 
 def write_part(dataset: Dataset, name: str, row_type: type[Row], rows: list[Any]) -> None:

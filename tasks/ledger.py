@@ -10,7 +10,6 @@ import sqlite3
 import time
 import zlib
 from collections import Counter
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Protocol
@@ -22,8 +21,10 @@ CREATE TABLE IF NOT EXISTS units (
     key TEXT PRIMARY KEY, step TEXT NOT NULL, failed INTEGER NOT NULL, answers BLOB NOT NULL);
 CREATE INDEX IF NOT EXISTS failed_units ON units (failed) WHERE failed = 1;
 CREATE TABLE IF NOT EXISTS sources (
-    uri TEXT PRIMARY KEY, stamp TEXT NOT NULL, failed INTEGER NOT NULL);
+    uri TEXT PRIMARY KEY, stamp TEXT NOT NULL, failed INTEGER NOT NULL, content_hash TEXT);
+CREATE INDEX IF NOT EXISTS source_contents ON sources (content_hash);
 CREATE TABLE IF NOT EXISTS contents (content_hash TEXT PRIMARY KEY, uri TEXT NOT NULL);
+CREATE INDEX IF NOT EXISTS content_uris ON contents (uri);
 """
 LOCK_PATIENCE_S = 15
 """A killed run's workers may hold the lock a little longer than the run."""
@@ -37,6 +38,16 @@ class Tally:
     reused: int = 0
     seconds: float = 0.0
     """Seconds of work, all workers added up."""
+
+
+@dataclass(frozen=True)
+class DoneSource:
+    """A source whose rows are committed."""
+
+    uri: str
+    stamp: str
+    failed: bool
+    content_hash: str | None
 
 
 class LedgerLike(Protocol):
@@ -113,26 +124,47 @@ class Ledger:
         row = self._db.execute("SELECT stamp FROM sources WHERE uri = ?", (uri,)).fetchone()
         return bool(row and row[0] == stamp)
 
-    def mark_done(self, sources: Iterable[tuple[str, str, bool]]) -> None:
-        """Note committed sources: uri, stamp, and whether something failed."""
-        with self._transaction():
-            self._db.executemany("INSERT OR REPLACE INTO sources VALUES (?, ?, ?)", sources)
+    def mark_done(self, sources: list[DoneSource]) -> None:
+        """Note committed sources and which of them first had their content.
 
-    def first_source(self, content_hash: str, uri: str) -> str:
-        """Return the source this content was first seen at, which is `uri` if it is new."""
-        self._db.execute("INSERT OR IGNORE INTO contents VALUES (?, ?)", (content_hash, uri))
-        row = self._db.execute(
-            "SELECT uri FROM contents WHERE content_hash = ?", (content_hash,)
-        ).fetchone()
-        return str(row[0])
+        Where a source has other content than before, sources that were its copies are not
+        done any more: one of them is first now.
+        """
+        with self._transaction():
+            for done in sources:
+                self._release(done)
+                self._db.execute(
+                    "INSERT OR REPLACE INTO sources VALUES (?, ?, ?, ?)",
+                    (done.uri, done.stamp, done.failed, done.content_hash),
+                )
+                if done.content_hash:
+                    self._db.execute(
+                        "INSERT OR IGNORE INTO contents VALUES (?, ?)",
+                        (done.content_hash, done.uri),
+                    )
+
+    def _release(self, done: DoneSource) -> None:
+        old = "SELECT content_hash FROM contents WHERE uri = ? AND content_hash IS NOT ?"
+        for (content,) in self._db.execute(old, (done.uri, done.content_hash)).fetchall():
+            self._db.execute("DELETE FROM contents WHERE content_hash = ?", (content,))
+            self._db.execute(
+                "UPDATE sources SET stamp = '' WHERE content_hash = ? AND uri != ?",
+                (content, done.uri),
+            )
+
+    def first_sources(self, content_hashes: list[str]) -> dict[str, str]:
+        """Return for each content that is known the source it was first committed from."""
+        query = "SELECT uri FROM contents WHERE content_hash = ?"
+        found = {h: self._db.execute(query, (h,)).fetchone() for h in content_hashes}
+        return {content: row[0] for content, row in found.items() if row}
 
     def forget_failures(self) -> list[str]:
-        """Drop units and sources that failed; return those sources."""
+        """Drop the answers of units that failed; return the sources to run again."""
         with self._transaction():
-            uris = [r[0] for r in self._db.execute("SELECT uri FROM sources WHERE failed = 1")]
-            self._db.execute("DELETE FROM sources WHERE failed = 1")
             self._db.execute("DELETE FROM units WHERE failed = 1")
-        return uris
+            self._db.execute("UPDATE sources SET stamp = '' WHERE failed = 1")
+        rows = self._db.execute("SELECT uri FROM sources WHERE failed = 1 ORDER BY uri")
+        return [row[0] for row in rows]
 
     def _transaction(self) -> sqlite3.Connection:
         self._db.execute("BEGIN")

@@ -1,0 +1,205 @@
+"""The chain from sources to clips, one wave of videos at a time."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from schemas.clip import Clip
+from schemas.dataset import Dataset
+from schemas.manifest import commit_wave
+from schemas.row import Row, content_id
+from schemas.video import Video
+from tasks.crop import CropClip
+from tasks.curate_config import CurateConfig
+from tasks.engine import Engine, Stage
+from tasks.faces import resolve_backend
+from tasks.faces import weight_files as face_files
+from tasks.features import ExtractFeatures, resolve_features
+from tasks.features import weight_files as feature_files
+from tasks.follow import FollowFaces
+from tasks.judge import JudgeClip
+from tasks.kps import ExtractKps
+from tasks.ledger import DoneSource
+from tasks.plan import PlanClips, PlanConfig
+from tasks.probe import ProbeVideo
+from tasks.sound import TakeSound
+from tasks.step import Step, file_digest, is_error
+from tasks.units import Candidate, Source
+from tasks.watch import WatchConfig, WatchVideo
+from vexpress.face_points import LICENCES
+
+CHAIN_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Weights that a run uses."""
+
+    name: str
+    files: list[str]
+    sha256: str
+    licence: str
+
+
+@dataclass(frozen=True)
+class Wave:
+    """Sources that are committed together."""
+
+    wave_id: str
+    sources: list[Source]
+
+
+def resolve(config: CurateConfig, weights: Path | None) -> tuple[CurateConfig, list[str]]:
+    """Return the configuration with definite models, and what the user should know.
+
+    Raises ConfigError when something asked for cannot be had.
+    """
+    faces, about_faces = resolve_backend(config.faces, weights)
+    features, about_features = resolve_features(config.features, weights)
+    definite = config.model_copy(update={"faces": faces, "features": features})
+    return definite, [about_faces, about_features]
+
+
+def used_weights(config: CurateConfig) -> list[Weights]:
+    """Return the weights of a resolved configuration, with the digest of their files."""
+    found = [(f"faces {config.faces.backend}", face_files(config.faces), _licence(config))]
+    if config.features.model:
+        note = "see the model's card (wav2vec2-base-960h: Apache-2.0)"
+        found.append(("features wav2vec2", feature_files(config.features.model), note))
+    return [
+        Weights(name, [str(file) for file in files], file_digest(files), licence)
+        for name, files, licence in found
+    ]
+
+
+def _licence(config: CurateConfig) -> str:
+    return LICENCES[config.faces.backend]
+
+
+def stages(config: CurateConfig) -> list[Stage]:
+    """Return the chain after `probe`; neighbours in one stage share a worker."""
+    watch = WatchConfig(scenes=config.scenes, faces=config.faces)
+    plan = PlanConfig(clips=config.clips, crop=config.crop)
+    return [
+        Stage(
+            (
+                (WatchVideo, watch),
+                (FollowFaces, config.follow),
+                (PlanClips, plan),
+                (JudgeClip, config.keep),
+            )
+        ),
+        Stage(
+            (
+                (CropClip, config.crop),
+                (ExtractKps, config.crop),
+                (TakeSound, config.sound),
+                (JudgeClip, config.keep),
+            )
+        ),
+        Stage(((ExtractFeatures, config.features),)),
+    ]
+
+
+def fingerprint(config: CurateConfig, weights: list[Weights]) -> str:
+    """Return a hash of everything but the sources that the manifests depend on."""
+    steps: list[type[Step[Any]]] = [
+        ProbeVideo,
+        *(step for stage in stages(config) for step, _ in stage.steps),
+    ]
+    versions = [(step.NAME, step.VERSION) for step in steps]
+    digests = [w.sha256 for w in weights]
+    settings = config.model_dump_json(exclude={"engine": True, "faces": {"model"}})
+    return content_id(CHAIN_VERSION, settings, versions, digests)
+
+
+def stamp(source: Source, config_fingerprint: str) -> str:
+    """Return what must be unchanged for `source` to count as done."""
+    return content_id(source.size_bytes, source.modified, source.licence, config_fingerprint)
+
+
+def plan_waves(
+    sources: list[Source], engine: Engine, config: CurateConfig, mark: str
+) -> list[Wave]:
+    """Return the sources that are not done, in waves."""
+    pending = [s for s in sources if not engine.ledger.is_done(s.uri, stamp(s, mark))]
+    size = config.engine.wave_videos
+    groups = [pending[i : i + size] for i in range(0, len(pending), size)]
+    return [Wave(content_id(mark, [s.model_dump_json() for s in g]), g) for g in groups]
+
+
+def curate_wave(
+    wave: Wave,
+    dataset: Dataset,
+    engine: Engine,
+    config: CurateConfig,
+    mark: str,
+    on_row: Callable[[Row], None],
+) -> None:
+    """Run the chain over a wave and commit it; `on_row` sees every row of the manifests."""
+    videos = probe(wave, engine, config)
+    failed: set[str] = set()
+    by_id = {v.video_id: v for v in videos if v.duplicate_of is None}
+
+    def rows() -> Iterator[Row]:
+        for unit in engine.run(stages(config), [v for v in by_id.values() if v.status == "ok"]):
+            row = finished(unit, by_id, wave.wave_id)
+            if isinstance(row, Video):
+                by_id[row.video_id] = row
+                continue
+            if is_error(row):
+                failed.add(row.video_id)  # type: ignore[attr-defined]
+            on_row(row)
+            yield row
+        for video in videos:
+            row = same_content(video, by_id).model_copy(update={"wave_id": wave.wave_id})
+            on_row(row)
+            yield row
+
+    commit_wave(dataset, wave.wave_id, rows())
+    done = {v.source: same_content(v, by_id) for v in videos}
+    engine.ledger.mark_done(
+        [
+            DoneSource(
+                uri=source.uri,
+                stamp=stamp(source, mark),
+                failed=done[source.uri].is_error or done[source.uri].video_id in failed,
+                content_hash=done[source.uri].content_hash,
+            )
+            for source in wave.sources
+        ]
+    )
+
+
+def probe(wave: Wave, engine: Engine, config: CurateConfig) -> list[Video]:
+    """Return the wave's videos in order of their sources, copies marked as such."""
+    found: Any = engine.run([Stage(((ProbeVideo, config.probe),))], wave.sources)
+    videos = sorted(found, key=lambda video: video.source)
+    hashes = [v.content_hash for v in videos if v.content_hash]
+    first = dict(engine.ledger.first_sources(hashes))
+    marked = []
+    for video in videos:
+        copy_of = None
+        if video.status == "ok":
+            original = first.setdefault(str(video.content_hash), video.source)
+            copy_of = original if original != video.source else None
+        marked.append(video.model_copy(update={"duplicate_of": copy_of}))
+    return marked
+
+
+def same_content(video: Video, by_id: dict[str, Video]) -> Video:
+    """Return `video` with what the chain found out about its content."""
+    known = by_id.get(video.video_id, video)
+    changes = {name: getattr(video, name) for name in ("source", "licence", "duplicate_of")}
+    return known.model_copy(update=changes)
+
+
+def finished(unit: Any, videos: dict[str, Video], wave_id: str) -> Row:
+    """Return the manifest row of what came out of the chain."""
+    row: Any = unit.clip if isinstance(unit, Candidate) else unit
+    changes = {"wave_id": wave_id}
+    if isinstance(row, Clip):
+        changes["source"] = videos[row.video_id].source
+    renamed: Row = row.model_copy(update=changes)
+    return renamed

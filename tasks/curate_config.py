@@ -1,0 +1,38 @@
+"""The configuration of `curate`: the settings of every step, by the step's name."""
+
+from schemas.row import Model
+from tasks.crop import CropConfig
+from tasks.engine import EngineConfig
+from tasks.faces import FaceConfig
+from tasks.features import FeatureConfig
+from tasks.follow import FollowConfig
+from tasks.judge import KeepRules
+from tasks.plan import ClipConfig
+from tasks.probe import ProbeConfig
+from tasks.scenes import SceneConfig
+from tasks.sound import SoundConfig
+
+
+class CurateConfig(Model):
+    """Settings of every step, by the step's name."""
+
+    probe: ProbeConfig = ProbeConfig()
+    """What is asked of a file before anything else."""
+    scenes: SceneConfig = SceneConfig()
+    """Where one scene ends and the next begins."""
+    faces: FaceConfig = FaceConfig()
+    """What finds faces."""
+    follow: FollowConfig = FollowConfig()
+    """What makes detections one face, and which faces count."""
+    clips: ClipConfig = ClipConfig()
+    """How long a clip may be."""
+    crop: CropConfig = CropConfig()
+    """The recipe of a clip."""
+    sound: SoundConfig = SoundConfig()
+    """What counts as speech."""
+    features: FeatureConfig = FeatureConfig()
+    """What makes audio features."""
+    keep: KeepRules = KeepRules()
+    """Thresholds: what a clip must be like to be kept."""
+    engine: EngineConfig = EngineConfig()
+    """Where the work runs."""

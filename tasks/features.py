@@ -1,0 +1,127 @@
+"""Audio features of a clip, as V-Express trains on them.
+
+Takes a `Candidate`, gives it with `features_path`: safetensors with `global_embeds`,
+float32 (N, 1, hidden), wav2vec2's last hidden state, about 50 vectors a second. Without
+weights the clip says so in `features_note`; numbers are never made up.
+"""
+
+from collections.abc import Iterator
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from schemas.errors import ConfigError
+from schemas.row import Model
+from tasks.crop import temporary_file
+from tasks.sound import RATE
+from tasks.step import ClipStep, Resources, file_digest
+from tasks.units import Candidate
+
+DEFAULT_MODEL = "wav2vec2-base-960h"
+WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin")
+
+
+class FeatureConfig(Model):
+    """What makes audio features."""
+
+    model: str | None = DEFAULT_MODEL
+    """A transformers folder with a wav2vec2, or its name under the weights; null: none."""
+
+
+class ExtractFeatures(ClipStep):
+    """Run wav2vec2 over the clip's sound."""
+
+    NAME: ClassVar[str] = "features"
+    RESOURCES: ClassVar[Resources] = Resources(cpus=1, gpus=0.25)
+
+    def run(self, row: Candidate, ledger: Any) -> list[Model]:
+        """Without weights or sound, only say why there are no features."""
+        if self.config.model is None:
+            return [row.update(features_note="skipped: no wav2vec2 weights")]
+        if row.clip.audio_path is None:
+            return [row.update(features_note="skipped: no sound")]
+        return super().run(row, ledger)
+
+    def key(self, row: Candidate) -> str:
+        """Where the model lies is no setting: the digest of its files stands for it."""
+        placeless = type(self)(self.config.model_copy(update={"model": ""}), self.context)
+        placeless.__dict__["_digest"] = self._digest
+        return super(ExtractFeatures, placeless).key(row)
+
+    def weights_digest(self) -> str:
+        """Return the digest of the model folder."""
+        return self._digest
+
+    def __call__(self, row: Candidate) -> Iterator[Candidate]:
+        """Yield the candidate with its features written."""
+        from safetensors.numpy import save_file
+
+        sound = read_wav(self.context.dataset.fetch(str(row.clip.audio_path)))
+        name = f"features/{row.clip.clip_id}.safetensors"
+        note = f"{Path(str(self.config.model)).name} {self._digest[:12]}"
+        with temporary_file(self.context.dataset.scratch, ".safetensors") as path:
+            save_file({"global_embeds": self._embed(sound)}, str(path), {"model": note})
+            self.context.dataset.publish(path, name)
+        yield row.update(features_path=name, features_note=note)
+
+    @cached_property
+    def _digest(self) -> str:
+        return file_digest(weight_files(str(self.config.model)))
+
+    @cached_property
+    def _model(self) -> tuple[Any, Any]:
+        from transformers import Wav2Vec2FeatureExtractor, Wav2Vec2Model
+
+        folder = str(self.config.model)
+        model = Wav2Vec2Model.from_pretrained(folder, local_files_only=True).eval()
+        device = "cuda" if self.context.gpu else "cpu"
+        return Wav2Vec2FeatureExtractor.from_pretrained(folder), model.to(device)
+
+    def _embed(self, sound: np.ndarray) -> np.ndarray:
+        import torch
+
+        extractor, model = self._model
+        values = extractor(sound, sampling_rate=RATE, return_tensors="pt").input_values
+        with torch.no_grad():
+            hidden = model(values.to(model.device)).last_hidden_state
+        return hidden[0][:, None].float().cpu().numpy()
+
+
+def read_wav(path: Path) -> np.ndarray:
+    """Return 16 bit mono as float32 (samples,) in -1 … 1."""
+    import wave
+
+    with wave.open(str(path), "rb") as file:
+        data = file.readframes(file.getnframes())
+    return np.frombuffer(data, dtype="<i2").astype(np.float32) / 32768
+
+
+def resolve_features(config: FeatureConfig, weights: Path | None) -> tuple[FeatureConfig, str]:
+    """Return the configuration with a definite folder or none, and a sentence that says which.
+
+    Raises ConfigError when another model than the default is asked for and is not there.
+    """
+    if config.model is None:
+        return config, "features: none asked for"
+    places = [Path(config.model).expanduser()]
+    if weights:
+        places += [weights / config.model, weights / "model_ckpts" / config.model]
+    for place in places:
+        if (place / "config.json").is_file() and weight_files(str(place)):
+            return config.model_copy(update={"model": str(place.resolve())}), f"features: {place}"
+    if config.model != DEFAULT_MODEL:
+        looked = ", ".join(map(str, places))
+        raise ConfigError(
+            f"features.model: expected a transformers folder with a wav2vec2 at {looked}; "
+            "found none. Give its path, or features.model=null to go without features."
+        )
+    note = f"features: skipped, no {config.model} under the weights"
+    return config.model_copy(update={"model": None}), note
+
+
+def weight_files(folder: str) -> list[Path]:
+    """Return configuration and weights of a transformers folder."""
+    found = [Path(folder) / name for name in WEIGHT_FILES if (Path(folder) / name).is_file()]
+    return [Path(folder) / "config.json", *found[:1]] if found else []

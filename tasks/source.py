@@ -1,0 +1,137 @@
+"""List what a source holds: a file, a folder, a glob or a list, local or on S3.
+
+Names that cannot be videos are left out; names that could be, but are not readable files
+(a folder called x.mp4, a link that leads to itself), are listed with their problem.
+"""
+
+import csv
+import glob
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import fsspec
+import pyarrow.parquet as pq
+
+from schemas.errors import SourceError
+from tasks.media import VIDEO_SUFFIXES
+from tasks.units import Source
+
+LIST_SUFFIXES = (".txt", ".csv", ".parquet")
+COLUMNS = ("source", "path", "video", "uri", "file")
+
+
+def list_sources(source: str) -> list[Source]:
+    """Return the sources of `source`, in order of their names.
+
+    Raises SourceError when there is nothing at all.
+    """
+    if source.lower().endswith(LIST_SUFFIXES):
+        found = list(_from_list(source))
+    elif "://" in source:
+        found = list(_remote(source))
+    else:
+        found = list(_local(source))
+    if not found:
+        raise SourceError(
+            f"{source}: expected videos ({', '.join(VIDEO_SUFFIXES[:6])}, …), found none"
+        )
+    unique = {item.uri: item for item in found}
+    return [unique[uri] for uri in sorted(unique)]
+
+
+def _local(source: str) -> Iterator[Source]:
+    path = Path(os.path.abspath(Path(source).expanduser()))  # noqa: PTH100 - follows no link
+    if path.is_dir():
+        yield from _folder(path)
+    elif os.path.lexists(path):
+        yield describe_file(path)
+    elif glob.has_magic(source):
+        for name in glob.glob(str(path), recursive=True):  # noqa: PTH207 - absolute patterns
+            yield from _local(glob.escape(name) if Path(name).is_dir() else name)
+    else:
+        raise SourceError(f"{source}: expected a file, folder, glob or list, found nothing there")
+
+
+def _folder(folder: Path) -> Iterator[Source]:
+    """Every video below `folder`; linked folders too, each real folder once."""
+    seen: set[str] = set()
+    for parent, names, files in os.walk(folder, followlinks=True):
+        real = os.path.realpath(parent)
+        if real in seen:
+            names.clear()
+            continue
+        seen.add(real)
+        names.sort()
+        for name in (*names, *files):
+            path = Path(parent) / name
+            if path.suffix.lower() in VIDEO_SUFFIXES:
+                yield describe_file(path)
+
+
+def describe_file(path: Path) -> Source:
+    """Return one local path as a source, with its problem where it is no readable file."""
+    name = os.fsencode(path).decode("utf-8", "backslashreplace")
+    if name != str(path):
+        return Source(uri=name, problem="expected a name in UTF-8; rename the file")
+    try:
+        status = path.stat()
+    except OSError as error:
+        return Source(
+            uri=name, problem=f"expected a file, found a name that leads nowhere: {error.strerror}"
+        )
+    if not path.is_file():
+        kind = "a folder" if path.is_dir() else "something that is no file"
+        return Source(uri=name, problem=f"expected a file, found {kind}")
+    return Source(uri=name, size_bytes=status.st_size, modified=str(status.st_mtime_ns))
+
+
+def _remote(source: str) -> Iterator[Source]:
+    files, root = fsspec.core.url_to_fs(source)
+    scheme = source.split("://", 1)[0]
+    pattern = root if glob.has_magic(root) else None
+    names = files.glob(pattern) if pattern else files.find(root)
+    for name in names:
+        if name.lower().endswith(VIDEO_SUFFIXES) or name == root:
+            info = files.info(name)
+            stamp = str(info.get("ETag") or info.get("LastModified") or info.get("mtime"))
+            yield Source(uri=f"{scheme}://{name}", size_bytes=info.get("size"), modified=stamp)
+
+
+def _from_list(source: str) -> Iterator[Source]:
+    """One source a line or row; a relative path counts from the list's folder."""
+    base = Path(source).expanduser().resolve().parent
+    for entry, licence in _entries(source):
+        uri = entry if "://" in entry else str(base / Path(entry).expanduser())
+        items = _remote(uri) if "://" in uri else [describe_file(Path(os.path.abspath(uri)))]  # noqa: PTH100
+        for item in items:
+            yield item.model_copy(update={"licence": licence})
+
+
+def _entries(source: str) -> Iterator[tuple[str, str | None]]:
+    try:
+        with fsspec.open(source, "rb") as file:
+            if source.lower().endswith(".parquet"):
+                rows = pq.read_table(file).to_pylist()
+            else:
+                text = file.read().decode("utf-8-sig")
+                rows = _rows_of_text(source, text)
+    except (OSError, UnicodeDecodeError, ValueError) as error:
+        raise SourceError(
+            f"{source}: expected a list of videos, it cannot be read: {error}"
+        ) from error
+    for number, row in enumerate(rows, 1):
+        entry = next((row[name] for name in COLUMNS if row.get(name)), None)
+        if entry is None:
+            raise SourceError(
+                f"{source}, row {number}: expected a column named one of {', '.join(COLUMNS)}, "
+                f"found {', '.join(map(str, row))}"
+            )
+        yield str(entry), row.get("licence") or None
+
+
+def _rows_of_text(source: str, text: str) -> list[dict[str, str]]:
+    if source.lower().endswith(".csv"):
+        return list(csv.DictReader(text.splitlines()))
+    lines = (line.strip() for line in text.splitlines())
+    return [{"source": line} for line in lines if line and not line.startswith("#")]
