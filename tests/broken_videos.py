@@ -80,17 +80,20 @@ def _one_stream_missing(folder: Path, sample: Path) -> dict[str, Expectation]:
 
 def _oddly_coded(folder: Path, sample: Path) -> dict[str, Expectation]:
     """Sound, but unlike what most videos are."""
+    with av.open(str(sample)) as source:
+        picture = source.streams.video[0]
+        size = {"width": picture.width, "height": picture.height}
     forms = {
         "odd_size_361x641.mp4": VideoFormat(width=361, height=641, pixel_format="yuv444p"),
-        "ten_bit_422.mp4": VideoFormat(pixel_format="yuv422p10le"),
-        "tall_pixels.mp4": VideoFormat(pixel_aspect=Fraction(1, 2)),
-        "rotated_90.mp4": VideoFormat(rotation=90),
+        "ten_bit_422.mp4": VideoFormat(pixel_format="yuv422p10le", **size),
+        "tall_pixels.mp4": VideoFormat(pixel_aspect=Fraction(1, 2), **size),
+        "rotated_90.mp4": VideoFormat(rotation=90, **size),
         "tiny_16x16.mp4": VideoFormat(width=16, height=16),
     }
     for name, form in forms.items():
         _encode(sample, folder / name, form)
-    _encode(sample, folder / "one_frame.mp4", VideoFormat(), count=1)
-    _encode(sample, folder / "variable_frame_rate.mp4", VideoFormat(), drop_every=3)
+    _encode(sample, folder / "one_frame.mp4", VideoFormat(**size), count=1)
+    _encode(sample, folder / "variable_frame_rate.mp4", VideoFormat(**size), drop_every=3)
     _copy_streams(sample, folder / "matroska.mp4", ("video", "audio"), container="matroska")
     return {
         "one_frame.mp4": Expectation(True, "one_frame"),
