@@ -1,0 +1,32 @@
+"""Why sources and candidates are rejected, in plain words."""
+
+REASONS = {
+    # sources
+    "not_a_file": "The name leads to no file: a folder, a link that ends nowhere, or a device.",
+    "empty": "The file has no bytes.",
+    "unreadable": "The file cannot be opened as a video.",
+    "no_video_stream": "There is sound or text in the file, but no pictures.",
+    "no_frames": "There is a video stream, but not one picture of it can be decoded.",
+    "too_large": "The header claims pictures larger than any real video has.",
+    "truncated": "The file ends early: a copy or a download was cut off.",
+    "duplicate": "The same content as another source.",
+    "damaged": "Too many frames cannot be decoded.",
+    # candidates
+    "no_face": "No face was found in this stretch.",
+    "several_faces": "More than one face is seen at once, so it is unclear who speaks.",
+    "no_sound": "The source has no sound track, and lips cannot be learnt without one.",
+    "too_short": "The stretch has too few frames to train on.",
+    "small_face": "The face has too few pixels in the source to fill a clip sharply.",
+    "low_score": "The detector doubts that this is a real, well visible face.",
+    "gaps": "The face was lost in too many frames and had to be interpolated.",
+    "little_speech": "Too little of the stretch is speech.",
+    # failures
+    "crashed": "The worker died on this input several times; it is set aside.",
+    "failed": "A step failed on this input; `vexpress retry` runs it again.",
+}
+"""Sentence for each reason that a step gives."""
+
+
+def explain(reason: str | None) -> str:
+    """Return the sentence for `reason`; of a reason unknown here, say so."""
+    return REASONS.get(reason or "", "A reason that this version does not know.")

@@ -1,0 +1,153 @@
+"""A page to look at: `report.html` in the data set, and its contact sheets as JPEG files.
+
+Made from the manifests alone, of any data set, local or remote. The page needs nothing
+outside itself. The same data set gives the same page.
+"""
+
+import base64
+import json
+from importlib.resources import files
+from typing import Any
+
+import duckdb
+from jinja2 import Environment, StrictUndefined
+
+from flows.charts import HEIGHT, WIDTH, read_charts
+from flows.funnel import Funnel, read_funnel, read_sources
+from flows.sheets import draw_sheet, encode_jpeg, read_sheets
+from schemas.dataset import Dataset
+from schemas.query import connect
+from schemas.row import Model
+
+PAGE = "report.html"
+RUNS_SHOWN = 20
+THIN = "\N{NARROW NO-BREAK SPACE}"
+"""Keeps a number and its unit on one line."""
+
+
+class ReportPaths(Model):
+    """Names of what was written, relative to the data set."""
+
+    page: str
+    """The page."""
+    sheets: list[str]
+    """Contact sheets: kept clips first, then one a reason."""
+
+
+def write_report(dataset: Dataset) -> ReportPaths:
+    """Write the page and the sheets of a data set.
+
+    Raises DatasetError when there is no data set. Sources and clips that are gone or cannot
+    be read are shown as such.
+    """
+    connection = connect(dataset)
+    sheets = read_sheets(dataset, connection)
+    for name in set(dataset.names("sheets/*.jpg")) - {sheet.file for sheet in sheets}:
+        dataset.fs.rm_file(dataset.path(name))  # of an earlier report
+    for sheet in sheets:
+        dataset.write(sheet.file, encode_jpeg(draw_sheet(sheet)))
+    funnel = read_funnel(connection)
+    runs = read_runs(connection)
+    page = render(
+        root=dataset.root,
+        headline=headline(funnel),
+        funnel=funnel,
+        charts=read_charts(connection, thresholds(runs)),
+        plot=(WIDTH, HEIGHT),
+        sources=read_sources(connection),
+        sheets=sheets,
+        runs=runs,
+        step_seconds=step_seconds(runs),
+        committed=last_commit(connection),
+    )
+    dataset.write(PAGE, page.encode())
+    return ReportPaths(page=PAGE, sheets=[sheet.file for sheet in sheets])
+
+
+def render(**values: Any) -> str:
+    """Return the page; every value is escaped, since file names are other people's."""
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
+    environment.filters |= {"span": span, "jpeg": jpeg_uri, "count": "{:,}".format}
+    source = files("flows").joinpath("report.html.jinja").read_text(encoding="utf-8")
+    text = environment.from_string(source).render(shown_runs=RUNS_SHOWN, **values)
+    # A name may hold lone surrogates, which no encoding can write.
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
+def headline(funnel: Funnel) -> str:
+    """Return the one sentence that says it all."""
+    if not funnel.sources:
+        return "Nothing is in this data set yet."
+    videos = "1 source" if funnel.sources == 1 else f"{funnel.sources:,} sources"
+    clips = "1 clip" if funnel.clips == 1 else f"{funnel.clips:,} clips"
+    return (
+        f"Of {span(funnel.source_s)} in {videos}, {span(funnel.kept_s)} were kept "
+        f"in {clips}: {100 * funnel.kept_share:.0f}{THIN}%."
+    )
+
+
+def read_runs(connection: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
+    """Return the rows of `runs`, newest first, with their JSON columns read."""
+    answer = connection.sql("SELECT * FROM runs ORDER BY started_at DESC, run_id")
+    rows = [dict(zip(answer.columns, row, strict=True)) for row in answer.fetchall()]
+    readable = ("config", "versions", "step_seconds")
+    for row in rows:
+        row |= {name: _object(row[name]) for name in readable}
+        row["weights"] = _list(row["weights"])
+    return rows
+
+
+def thresholds(runs: list[dict[str, Any]]) -> dict[str, Any] | None:
+    """Return the rules of the newest run of `curate`, or None."""
+    configs = [run["config"] for run in runs if run["kind"] == "curate"]
+    keep = configs[0].get("keep") if configs else None
+    return keep if isinstance(keep, dict) else None
+
+
+def step_seconds(runs: list[dict[str, Any]]) -> list[tuple[str, float]]:
+    """Return steps and their seconds of work in all runs together, the longest first."""
+    total: dict[str, float] = {}
+    for run in runs:
+        for step, seconds in run["step_seconds"].items():
+            total[step] = total.get(step, 0.0) + float(seconds)
+    return sorted(total.items(), key=lambda item: (-item[1], item[0]))
+
+
+def last_commit(connection: duckdb.DuckDBPyConnection) -> str:
+    """Return when the newest wave was committed, to the second, or nothing."""
+    (stamp,) = connection.sql("SELECT max(committed_at) FROM videos").fetchall()[0]
+    return f"{stamp[:19].replace('T', ' ')} UTC" if stamp else ""
+
+
+def span(seconds: float | None) -> str:
+    """Return a length of time as a person says it: 8.4 s, 1 min 37 s, 12.40 h."""
+    if not seconds:
+        return f"0{THIN}s"
+    if seconds < 60:
+        return f"{seconds:.1f}{THIN}s"
+    if seconds < 3600:
+        minutes, rest = divmod(round(seconds), 60)
+        return f"{minutes}{THIN}min{THIN}{rest:02}{THIN}s"
+    return f"{seconds / 3600:,.2f}{THIN}h"
+
+
+def jpeg_uri(picture: Any) -> str:
+    """Return uint8 (height, width, 3) BGR as a data URI."""
+    return f"data:image/jpeg;base64,{base64.b64encode(encode_jpeg(picture)).decode()}"
+
+
+def _object(text: str | None) -> dict[str, Any]:
+    value = _json(text)
+    return value if isinstance(value, dict) else {}
+
+
+def _list(text: str | None) -> list[Any]:
+    value = _json(text)
+    return value if isinstance(value, list) else []
+
+
+def _json(text: str | None) -> Any:
+    try:
+        return json.loads(text or "null")
+    except ValueError:
+        return None
