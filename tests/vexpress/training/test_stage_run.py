@@ -1,0 +1,200 @@
+"""Three stages on small clips: what changes, what stays, and what a kill does."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import small_settings
+
+from vexpress.errors import CheckpointError
+from vexpress.training.checkpoints import Checkpoints
+from vexpress.training.initial import saved_networks
+from vexpress.training.journal import read_journal
+from vexpress.training.model import TrainingModel
+from vexpress.training.stage_run import StageJob, StageRun
+
+CPU = torch.device("cpu")
+ROOT = Path(__file__).parents[3]
+
+
+def new_run(material: Path, folder: Path) -> Path:
+    folder.mkdir()
+    shutil.copy(material / "clips.safetensors", folder)
+    return folder
+
+
+def losses(run: Path, stage: int) -> list[tuple[int, float]]:
+    journal = read_journal(run / f"stage_{stage}/metrics.jsonl")
+    return [(line["step"], line["loss"]) for line in journal if line["kind"] == "train"]
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    return TrainingModel(saved_networks(folder / "v-express")).state_dict()
+
+
+@pytest.fixture(scope="module")
+def unbroken(material: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run through all stages, in this process, never stopped."""
+    run = new_run(material, tmp_path_factory.mktemp("runs") / "unbroken")
+    settings = small_settings(material)
+    for number in (1, 2, 3):
+        StageRun(StageJob(run=run, number=number, settings=settings), CPU).run()
+    return run
+
+
+def changed(before: Path, after: Path) -> set[str]:
+    old, new = weights(before), weights(after)
+    return {name for name in old if not torch.equal(old[name], new[name])}
+
+
+def is_audio(name: str) -> bool:
+    return name.startswith("denoising_unet.") and (".attn2." in name or "blocks.0.norm2." in name)
+
+
+def test_stage_1_changes_spatial_weights_alone(material: Path, unbroken: Path) -> None:
+    names = changed(material / "start", unbroken / "stage_1/weights")
+    zeroed = {n for n in names if ".attn2.to_out." in n}
+    assert zeroed, "the outputs of audio attention start at zero"
+    names -= zeroed
+    assert not [n for n in names if "motion_modules" in n or is_audio(n)]
+    assert not [n for n in names if n.startswith("audio_projection")]
+    assert not [n for n in names if n.startswith("reference_net.up_blocks.1")], "the last block"
+    for start in (
+        "denoising_unet.up_blocks.1",
+        "reference_net.up_blocks.0",
+        "v_kps_guider.conv_out",
+    ):
+        assert [n for n in names if n.startswith(start)], f"{start} should have learned"
+
+
+def test_stage_2_changes_sound_and_motion_alone(unbroken: Path) -> None:
+    names = changed(unbroken / "stage_1/weights", unbroken / "stage_2/weights")
+    assert not [n for n in names if n.startswith(("reference_net", "v_kps_guider"))]
+    rest = [n for n in names if n.startswith("denoising_unet") and not is_audio(n)]
+    assert rest and all("motion_modules" in n for n in rest)
+    assert [n for n in names if is_audio(n)] and [n for n in names if "audio_projection" in n]
+
+
+def test_stage_3_changes_all_of_them(unbroken: Path) -> None:
+    names = changed(unbroken / "stage_2/weights", unbroken / "stage_3/weights")
+    everything = set(weights(unbroken / "stage_2/weights"))
+    same = {n for n in everything - names if not n.endswith("pos_encoder.pe")}
+    allowed = ("reference_net.up_blocks.1", "reference_net.conv_out")
+    idle = [n for n in same if not n.startswith(allowed) and ".attn2." not in n]
+    assert idle == []
+    assert not [n for n in same if n.startswith("denoising_unet")]
+
+
+def test_stage_3_starts_from_exactly_what_stage_2_learned(
+    material: Path, unbroken: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(unbroken, tmp_path / "run", ignore=shutil.ignore_patterns("stage_3"))
+    job = StageJob(run=tmp_path / "run", number=3, settings=small_settings(material))
+    started = StageRun(job, CPU).model.state_dict()
+    kept = Checkpoints(unbroken / "stage_2/checkpoints", 2).load_latest()
+    assert kept is not None and started.keys() == kept["model"].keys()
+    for name, tensor in kept["model"].items():
+        assert torch.equal(started[name], tensor), name
+    assert any(t.any() for n, t in started.items() if "temporal_transformer.proj_out" in n)
+
+
+def test_held_out_loss_and_sensitivities_are_measured(unbroken: Path) -> None:
+    import json
+
+    done = json.loads((unbroken / "stage_2/done.json").read_text())
+    found = done["measurements"]
+    assert done["held_out"] and done["lips"] == ["mouth corners of five points"]
+    assert found["held_out_loss"] > 0 and found["held_out_loss_before"] > 0
+    assert found["audio_sensitivity"] > 0 and found["kps_sensitivity"] > 0
+    stage_1 = json.loads((unbroken / "stage_1/done.json").read_text())
+    assert stage_1["measurements"]["audio_sensitivity"] == 0, "stage 1 does not hear"
+
+
+def test_a_run_killed_in_every_stage_gives_the_same_losses(
+    material: Path, unbroken: Path, tmp_path: Path
+) -> None:
+    run = new_run(material, tmp_path / "killed")
+    settings = small_settings(material).model_dump_json()
+    command = [sys.executable, str(Path(__file__).with_name("run_stages.py")), str(run), settings]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    for stage in (1, 2, 3):
+        process = subprocess.Popen([*command, "1", "2", "3"], env=environment)
+        kill_after(process, run / f"stage_{stage}/metrics.jsonl", lines=4)
+        assert not (run / f"stage_{stage}/done.json").exists(), "killed in the middle"
+    subprocess.run([*command, "1", "2", "3"], env=environment, check=True)
+    for stage in (1, 2, 3):
+        assert losses(run, stage) == losses(unbroken, stage), f"stage {stage}"
+    assert not changed(run / "stage_3/weights", unbroken / "stage_3/weights")
+
+
+def kill_after(process: subprocess.Popen[bytes], journal: Path, lines: int) -> None:
+    """Kill -9 as soon as the journal has this many lines."""
+    while process.poll() is None:
+        if journal.is_file() and journal.read_text().count("\n") >= lines:
+            os.kill(process.pid, signal.SIGKILL)
+            process.wait()
+            return
+        time.sleep(0.005)
+    raise AssertionError(f"the run ended before {journal} had {lines} lines")
+
+
+def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(
+    material: Path, unbroken: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(unbroken, run)
+    newest = run / "stage_2/checkpoints/step-00000006/state.pt"
+    newest.write_bytes(newest.read_bytes()[:-100])
+    job = StageJob(run=run, number=2, settings=small_settings(material))
+    stage = StageRun(job, CPU)
+    assert stage.step == 4 and "step-00000006 is damaged" in caplog.text
+    stage.run()
+    assert losses(run, 2) == losses(unbroken, 2)
+
+
+def test_nothing_but_damaged_checkpoints_is_an_error_that_says_what_to_do(tmp_path: Path) -> None:
+    checkpoints = Checkpoints(tmp_path, keep=2)
+    checkpoints.save(1, {"step": 1})
+    (tmp_path / "step-00000001/state.pt").write_bytes(b"nothing")
+    with pytest.raises(CheckpointError, match="Delete the folder"):
+        checkpoints.load_latest()
+
+
+def test_only_the_last_checkpoints_are_kept(tmp_path: Path) -> None:
+    checkpoints = Checkpoints(tmp_path, keep=2)
+    for step in (1, 2, 3):
+        checkpoints.save(step, {"step": step})
+    assert checkpoints.steps() == [2, 3]
+    assert checkpoints.load_latest() == {"step": 3}
+
+
+FULL_DISK = """
+import resource, signal, sys
+from pathlib import Path
+import torch
+from vexpress.errors import CheckpointError
+from vexpress.training.checkpoints import Checkpoints
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+checkpoints = Checkpoints(Path(sys.argv[1]), keep=1)
+checkpoints.save(1, {"weights": torch.ones(10)})
+resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+try:
+    checkpoints.save(2, {"weights": torch.ones(1_000_000)})
+except CheckpointError as error:
+    print(error)
+"""
+
+
+def test_a_disk_that_is_full_while_saving_leaves_the_last_checkpoint(tmp_path: Path) -> None:
+    """No more than 100 kB can be written to a file, as on a full disk."""
+    command = [sys.executable, "-c", FULL_DISK, str(tmp_path)]
+    answer = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
+    assert "that of step 1 is untouched" in answer.stdout, answer
+    assert [path.name for path in tmp_path.iterdir()] == ["step-00000001"]
+    assert Checkpoints(tmp_path, keep=1).load_latest()["weights"].sum() == 10

@@ -1,0 +1,114 @@
+"""Checkpoints of a stage: complete or not there at all, the last few kept.
+
+checkpoints/step-00000100/state.pt          everything that changes while training
+                          checkpoint.json   step, size and sha256 of state.pt
+"""
+
+import errno
+import hashlib
+import json
+import logging
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from vexpress.errors import CheckpointError
+
+log = logging.getLogger(__name__)
+STATE, NOTE = "state.pt", "checkpoint.json"
+
+
+class Checkpoints:
+    """The checkpoints in `folder`."""
+
+    def __init__(self, folder: Path, keep: int) -> None:
+        self.folder, self.keep = folder, keep
+
+    def save(self, step: int, state: dict[str, Any]) -> None:
+        """Write a checkpoint under another name, then rename it; drop the oldest.
+
+        Raises CheckpointError when it cannot be written (a full disk, say); earlier ones stay.
+        """
+        partial = self.folder / f".partial-{os.getpid()}"
+        try:
+            shutil.rmtree(partial, ignore_errors=True)
+            partial.mkdir(parents=True)
+            torch.save(state, partial / STATE)
+            note = {"step": step, **_fingerprint(partial / STATE)}
+            (partial / NOTE).write_text(json.dumps(note))
+            _flush(partial / STATE)
+            target = self._path(step)
+            shutil.rmtree(target, ignore_errors=True)
+            partial.rename(target)
+        except (OSError, RuntimeError) as error:
+            shutil.rmtree(partial, ignore_errors=True)
+            raise CheckpointError(self._not_saved(step, error)) from error
+        for old in self.steps()[: -self.keep]:
+            shutil.rmtree(self._path(old))
+
+    def steps(self) -> list[int]:
+        """Steps of the complete checkpoints, oldest first."""
+        found = self.folder.glob(f"step-*/{NOTE}")
+        return sorted(int(path.parent.name.removeprefix("step-")) for path in found)
+
+    def load_latest(self) -> dict[str, Any] | None:
+        """The newest checkpoint that is whole; None where there is none at all.
+
+        Raises CheckpointError when there are some and all are damaged.
+        """
+        for leftover in self.folder.glob(".partial-*"):
+            shutil.rmtree(leftover, ignore_errors=True)
+        steps = self.steps()
+        for step in reversed(steps):
+            path = self._path(step)
+            problem = _problem(path)
+            if problem is None:
+                return torch.load(path / STATE, map_location="cpu", weights_only=True)
+            log.warning("%s is damaged (%s); taking the one before", path, problem)
+        if steps:
+            raise CheckpointError(
+                f"{self.folder}: expected a whole checkpoint, found {len(steps)} that are all "
+                "damaged. Delete the folder to train the stage again from its start."
+            )
+        return None
+
+    def _path(self, step: int) -> Path:
+        return self.folder / f"step-{step:08d}"
+
+    def _not_saved(self, step: int, error: Exception) -> str:
+        full = getattr(error, "errno", None) in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+        reason = "the disk is full" if full else str(error).splitlines()[0]
+        steps = self.steps()
+        last = f"that of step {steps[-1]} is untouched" if steps else "there is no earlier one"
+        return (
+            f"{self.folder}: the checkpoint of step {step} cannot be written: {reason}; {last}. "
+            "Make room and start the same command again: it resumes."
+        )
+
+
+def _fingerprint(path: Path) -> dict[str, Any]:
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return {"bytes": path.stat().st_size, "sha256": digest}
+
+
+def _problem(folder: Path) -> str | None:
+    """What is wrong with a checkpoint, in words; None when it is whole."""
+    try:
+        note = json.loads((folder / NOTE).read_text())
+        found = _fingerprint(folder / STATE)
+    except (OSError, ValueError) as error:
+        return str(error)
+    differs = [key for key in found if note.get(key) != found[key]]
+    return f"{', '.join(differs)} differ from what was written" if differs else None
+
+
+def _flush(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

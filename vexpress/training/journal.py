@@ -1,0 +1,45 @@
+"""The numbers of a stage as they come: one JSON line a step, in `metrics.jsonl`."""
+
+import json
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+
+class Journal:
+    """Lines after `last_step` are of a run that was stopped: they are dropped on opening."""
+
+    def __init__(self, path: Path, last_step: int) -> None:
+        kept = [line for line in read_journal(path) if line["step"] <= last_step]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_suffix(".partial")
+        partial.write_text("".join(json.dumps(line) + "\n" for line in kept))
+        partial.replace(path)
+        self._file = path.open("a", buffering=1)
+
+    def write(self, step: int, kind: str, values: Mapping[str, float]) -> None:
+        """Add a line; `kind` is `train` or `validation`."""
+        line = {"step": step, "kind": kind, "at": round(time.time(), 3), **values}
+        self._file.write(json.dumps(line) + "\n")
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+def read_journal(path: Path) -> list[dict[str, Any]]:
+    """The lines of a journal; a last line that was cut short by a kill is left out."""
+    lines = path.read_text().splitlines(keepends=True) if path.is_file() else []
+    return [json.loads(line) for line in lines if line.endswith("\n")]
+
+
+def latest(journal: list[dict[str, Any]], kind: str, name: str) -> float | None:
+    """The newest value of a name, or None."""
+    return next((ln[name] for ln in reversed(journal) if ln["kind"] == kind and name in ln), None)
+
+
+def at_step(journal: list[dict[str, Any]], kind: str, name: str, step: int) -> float | None:
+    """The value of a name at a step, or None."""
+    found = (ln[name] for ln in journal if ln["kind"] == kind and ln["step"] == step and name in ln)
+    return next(found, None)

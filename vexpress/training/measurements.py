@@ -1,0 +1,113 @@
+"""What a stage has reached: measured on held-out samples at fixed noise and timesteps."""
+
+from typing import Any
+
+import torch
+from diffusers import DDIMScheduler
+from torch.utils.data import default_collate
+
+from vexpress.training.autoencoder import Autoencoder
+from vexpress.training.batches import model_inputs, to_device
+from vexpress.training.clips import ClipFiles
+from vexpress.training.diffusion import snr_weights, velocity_losses
+from vexpress.training.model import TrainingModel
+from vexpress.training.samples import Sample, StageSamples
+from vexpress.training.settings import GateSettings, Settings
+
+
+class Gate(Settings):
+    """One condition for the next stage to start."""
+
+    name: str
+    """What was measured."""
+    value: float
+    """What was found."""
+    rule: str
+    """What was expected."""
+    passed: bool
+    """Whether it holds."""
+
+
+class Measuring:
+    """Measures a model on the same samples every time."""
+
+    def __init__(
+        self, samples: StageSamples, vae: Autoencoder, scheduler: DDIMScheduler, device: Any
+    ) -> None:
+        self.samples, self.vae, self.scheduler = samples, vae, scheduler
+        self.device = torch.device(device)
+        self.numbers = range(samples.data.validation_samples)
+
+    @torch.no_grad()
+    def loss(self, model: TrainingModel) -> float:
+        """Mean loss with its SNR weight, without lip weight."""
+        losses = [self._loss(model, self.batch(number)) for number in self.numbers]
+        return sum(losses) / len(losses)
+
+    @torch.no_grad()
+    def sensitivity(self, model: TrainingModel) -> dict[str, float]:
+        """How much another clip's sound and V-Kps change the prediction.
+
+        Root mean square of the change relative to that of the prediction, mean over samples.
+        """
+        found = [self._swap(model, number) for number in self.numbers]
+        return {name: sum(f[name] for f in found) / len(found) for name in found[0]}
+
+    def _loss(self, model: TrainingModel, batch: Sample) -> float:
+        inputs, target = model_inputs(batch, self.vae, self.scheduler)
+        losses = velocity_losses(model(**inputs), target, batch["lip_mask"], 1.0)
+        weights = snr_weights(self.scheduler, batch["timestep"], self.samples.stage.snr_gamma)
+        return float((losses * weights).mean())
+
+    def _swap(self, model: TrainingModel, number: int) -> dict[str, float]:
+        batch, other = self.batch(number), self.batch(number, swapped=True)
+        inputs, _ = model_inputs(batch, self.vae, self.scheduler)
+        predicted = model(**inputs)
+        heard = model(**{**inputs, "audio_BFSE": other["audio"]}) - predicted
+        moved = model(**{**inputs, "v_kps_BCFHW": other["v_kps"]}) - predicted
+        lips = batch["lip_mask"][:, None].expand_as(predicted) > 0
+        return {
+            "audio_sensitivity": _relative(heard[lips], predicted[lips]),
+            "audio_sensitivity_elsewhere": _relative(heard[~lips], predicted[~lips]),
+            "kps_sensitivity": _relative(moved, predicted),
+        }
+
+    def batch(self, number: int, *, swapped: bool = False) -> Sample:
+        clip = self.samples.clip_of(number)
+        if swapped:
+            clip = partner_of(clip, self.samples.index.clips)
+        sample = self.samples.sample_of(clip, number)
+        return to_device(default_collate([sample]), self.device)
+
+
+def partner_of(clip: int, clips: list[ClipFiles]) -> int:
+    """Another clip: the next one of another group, or else simply the next."""
+    others = [(clip + distance) % len(clips) for distance in range(1, len(clips))]
+    return next((o for o in others if clips[o].group != clips[clip].group), others[0])
+
+
+def judge(number: int, found: dict[str, float], gates: GateSettings) -> list[Gate]:
+    """Apply the rules to the numbers of a stage."""
+    ratio = found["held_out_loss"] / found["held_out_loss_before"]
+    rules = [("held_out_loss_ratio", ratio, "<", gates.max_loss_ratio)]
+    if number > 1:
+        rules += [
+            ("audio_sensitivity", found["audio_sensitivity"], ">", gates.min_audio_sensitivity),
+            ("kps_sensitivity", found["kps_sensitivity"], ">", gates.min_kps_sensitivity),
+        ]
+    return [
+        Gate(
+            name=name,
+            value=value,
+            rule=f"{sign} {bound:g}",
+            passed=value < bound if sign == "<" else value > bound,  # false for NaN
+        )
+        for name, value, sign, bound in rules
+    ]
+
+
+def _relative(change: torch.Tensor, whole: torch.Tensor) -> float:
+    if change.numel() == 0:
+        return 0.0
+    size = whole.float().square().mean().sqrt().clamp(min=1e-12)
+    return float(change.float().square().mean().sqrt() / size)
