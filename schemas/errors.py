@@ -4,7 +4,8 @@ VexpressDataError
 ├── ConfigError      the configuration cannot work; raised before any work starts
 ├── SourceError      the source as a whole cannot be listed
 ├── DatasetError     the data set is not there, is in use, or is of another kind
-└── QueryError       the SQL is wrong or asks for what is not allowed
+├── QueryError       the SQL is wrong or asks for what is not allowed
+└── FullDisk         nothing more can be written where the data set lives
 """
 
 
@@ -26,3 +27,7 @@ class DatasetError(VexpressDataError):
 
 class QueryError(VexpressDataError):
     """The query cannot be answered."""
+
+
+class FullDisk(VexpressDataError):  # noqa: N818 - it says what is the matter
+    """Nothing more can be written where the data set lives."""

@@ -1,7 +1,7 @@
 """What every row type shares: validation, ids, and its table as an Arrow schema.
 
-A row type is a frozen pydantic model. The docstring under a field is its documentation,
-the column's comment in Parquet, and what `vexpress columns` prints.
+A row type is a frozen pydantic model. The docstring under a field is its documentation
+and the comment of the column in Parquet.
 """
 
 import base64

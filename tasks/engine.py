@@ -100,7 +100,8 @@ class RayEngine:
 
     def __init__(self, config: EngineConfig, context: Context) -> None:
         self.config = config
-        self.context = context
+        # The caller's progress cannot be told from another process.
+        self.context = Context(context.dataset, context.weights, context.gpu, nothing)
         self._started_ray = start_ray()
         self.ledger: Any = RemoteLedger.start(context.dataset.ledger_path)
 
@@ -136,6 +137,10 @@ class RayEngine:
         self.ledger.close()
         if self._started_ray:
             ray.shutdown()
+
+
+def nothing(seconds: float) -> None:
+    """Tell nobody."""
 
 
 class StageWorker:

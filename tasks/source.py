@@ -8,16 +8,19 @@ import csv
 import glob
 import os
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import fsspec
 import pyarrow.parquet as pq
 
 from schemas.errors import SourceError
-from tasks.media import VIDEO_SUFFIXES
+from tasks.media import VIDEO_SUFFIXES, open_media
+from tasks.step import Rejection
 from tasks.units import Source
 
 LIST_SUFFIXES = (".txt", ".csv", ".parquet")
+AV_TIME_BASE = 1_000_000
 COLUMNS = ("source", "path", "video", "uri", "file")
 
 
@@ -135,3 +138,22 @@ def _rows_of_text(source: str, text: str) -> list[dict[str, str]]:
         return list(csv.DictReader(text.splitlines()))
     lines = (line.strip() for line in text.splitlines())
     return [{"source": line} for line in lines if line and not line.startswith("#")]
+
+
+def describe_again(uri: str) -> Source:
+    """Return a source that was listed before, as it is now."""
+    return next(_remote(uri)) if "://" in uri else describe_file(Path(uri))
+
+
+def total_duration(sources: list[Source]) -> float:
+    """Return the seconds of video that the headers declare; nothing is decoded."""
+    with ThreadPoolExecutor(8) as pool:
+        return sum(pool.map(_duration, sources))
+
+
+def _duration(source: Source) -> float:
+    try:
+        with open_media(source.uri) as container:
+            return float((container.duration or 0) / AV_TIME_BASE)
+    except Rejection:
+        return 0.0

@@ -10,9 +10,8 @@ Errors a step raises:
 Rejection            the row is rejected with this reason; the run goes on
 ├── (is_error=False) a rule said no
 └── (is_error=True)  something failed; `vexpress retry` runs it again
-VexpressDataError    the configuration cannot work: the run stops
+VexpressDataError    the configuration cannot work, or the disk is full: the run stops
 anything else        on one row: rejected as `failed`, is_error; the run goes on
-FullDisk             no more can be written: the run stops
 """
 
 import errno
@@ -26,7 +25,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
 
 from schemas.dataset import Dataset
-from schemas.errors import VexpressDataError
+from schemas.errors import FullDisk, VexpressDataError
 from schemas.row import Model, content_id
 from schemas.video import Video
 from tasks.ledger import LedgerLike
@@ -47,10 +46,6 @@ class Rejection(Exception):  # noqa: N818 - it is an answer, not a failure of ou
         self.is_error = is_error
 
 
-class FullDisk(Exception):  # noqa: N818
-    """Nothing more can be written where the data set lives."""
-
-
 @dataclass(frozen=True)
 class Resources:
     """What one worker of a step needs."""
@@ -66,6 +61,8 @@ class Context:
     dataset: Dataset
     weights: Path | None = None
     gpu: bool = False
+    watched: Callable[[float], None] = lambda seconds: None
+    """Told how many more seconds of video were watched."""
 
 
 MAX_ATTEMPTS = 3
@@ -151,11 +148,14 @@ class Step(Generic[In]):
             return list(work(row))
         except Rejection as rejection:
             return [reject(row, rejection)]
-        except (VexpressDataError, FullDisk):
+        except VexpressDataError:
             raise
         except OSError as error:
             if error.errno in STOP_ERRNOS:
-                raise FullDisk(f"{self.context.dataset.root}: {error.strerror}") from error
+                raise FullDisk(
+                    f"{self.context.dataset.root}: {error.strerror}. Make room, then run again: "
+                    "what is done stays done."
+                ) from error
             return [reject(row, self._failure(error))]
         except Exception as error:
             return [reject(row, self._failure(error))]

@@ -105,6 +105,7 @@ class WatchVideo(Step[Video]):
                     self._timed("scenes", scene_watcher.see, small)
                 if face_watcher:
                     self._timed("faces", face_watcher.see, number, image)
+                self.context.watched(1 / (video.fps or 25))
         require_whole(frames)
         if "scenes" in names:
             cuts = sorted({*scene_watcher.cuts(), *frames.after_damage} - {len(frames.times)})

@@ -53,6 +53,8 @@ class FaceDetector(Protocol):
 
     name: str
     weights: tuple[Path, ...]
+    min_face_px: int
+    """Side of the smallest face that it finds reliably, pixels of the picture given."""
 
     def detect(self, image_bgr: np.ndarray) -> list[Face]:
         """Return the faces of `image_bgr`, uint8 (height, width, 3), best score first."""
@@ -65,6 +67,8 @@ class InsightFaceDetector:
     The network sees the picture at its own shape rounded up to a multiple of 32, not
     padded to a square: the same answer for less arithmetic.
     """
+
+    min_face_px = 24
 
     def __init__(self, folder: Path, *, min_score: float = 0.5, gpu: bool = False) -> None:
         from insightface.app import FaceAnalysis
@@ -112,6 +116,7 @@ class DlibDetector:
     """dlib's HOG detector with 68 landmarks; finds frontal faces above about 80 px."""
 
     name = "dlib/hog-68"
+    min_face_px = 80
 
     def __init__(self, *, min_score: float = 0.5) -> None:
         import dlib

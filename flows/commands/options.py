@@ -1,0 +1,54 @@
+"""Options that several commands share, and how errors reach a person."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+class Preset(StrEnum):
+    """Thresholds: `flows/presets/<name>.yaml`."""
+
+    default = "default"
+    strict = "strict"
+    permissive = "permissive"
+
+
+class EngineKind(StrEnum):
+    """Where the work runs."""
+
+    local = "local"
+    ray = "ray"
+
+
+WeightsOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--weights",
+        envvar="VEXPRESS_WEIGHTS",
+        help="Folder with models: insightface/models/<pack>, wav2vec2-base-960h, …",
+        show_default=False,
+    ),
+]
+DatasetArgument = Annotated[
+    str, typer.Argument(metavar="DATASET", help="Folder or s3:// prefix of the data set.")
+]
+
+
+@contextmanager
+def plain_errors() -> Iterator[None]:
+    """Print errors that a person can act on as one message, and exit with 2."""
+    from schemas.errors import VexpressDataError
+
+    try:
+        yield
+    except VexpressDataError as error:
+        typer.secho(f"vexpress: {error}", fg="red", err=True)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        typer.secho("stopped; run the same command again to go on", fg="yellow", err=True)
+        sys.exit(130)

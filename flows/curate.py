@@ -1,0 +1,220 @@
+"""Raw videos to a data set.
+
+One task run is a wave of videos; the work is in `tasks/`. A run that was stopped goes on
+where it was; one that is finished does nothing again.
+"""
+
+import importlib.metadata
+import json
+import secrets
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from prefect import flow, task
+from prefect.cache_policies import NO_CACHE
+from prefect.logging import get_run_logger
+
+from flows.artifacts import publish_funnel
+from flows.progress import CurateProgress
+from flows.report import write_report
+from schemas.dataset import Dataset
+from schemas.errors import DatasetError
+from schemas.manifest import prepare_manifests, write_run
+from schemas.query import run_query
+from schemas.row import Model
+from schemas.run import Run
+from tasks.curate import (
+    Wave,
+    Weights,
+    curate_wave,
+    fingerprint,
+    plan_waves,
+    resolve,
+    used_weights,
+)
+from tasks.curate_config import CurateConfig
+from tasks.engine import Engine, open_engine
+from tasks.source import describe_again, list_sources, total_duration
+from tasks.step import Context
+from tasks.units import Source
+
+LIBRARIES = ("vexpress", "prefect", "ray", "av", "scenedetect", "insightface", "onnxruntime")
+
+
+class CurateReport(Model):
+    """What a run did."""
+
+    run_id: str
+    """Row of the table `runs`."""
+    videos: int
+    """Sources that were planned; those already done are not."""
+    videos_done_before: int
+    """Sources found unchanged and already done."""
+    clips_kept: int
+    """Clips kept, of the sources of this run."""
+    clips_rejected: int
+    """Candidates rejected, of the sources of this run."""
+    kept_hours: float
+    """Hours kept in the whole data set."""
+    report: str
+    """The page to look at."""
+    notes: list[str]
+    """What the user should know: models chosen, steps skipped."""
+
+
+@dataclass
+class Job:
+    """A run in the making."""
+
+    label: str
+    dataset: Dataset
+    config: CurateConfig
+    weights: list[Weights]
+    notes: list[str]
+    engine: Engine
+    progress: CurateProgress
+    started: datetime
+
+    @property
+    def mark(self) -> str:
+        """Fingerprint of everything but the sources."""
+        return fingerprint(self.config, self.weights)
+
+
+@flow(name="curate")
+def curate(
+    source: str,
+    dataset: str,
+    config: CurateConfig = CurateConfig(),
+    weights: str | None = None,
+    licence: str | None = None,
+    limit: int | None = None,
+) -> CurateReport:
+    """Turn raw talking-head videos into clips, V-Kps, sound and manifests.
+
+    Args:
+        source: File, folder (with all below it), glob, or list (.txt, .csv, .parquet) of videos;
+            local or s3://. Never written to.
+        dataset: Folder or s3:// prefix of the data set; made if it is not there.
+        config: Settings of every step; the preset `default` where nothing is said.
+        weights: Folder with models (insightface/models/…, wav2vec2-base-960h).
+        licence: Licence note to record for every source that does not bring its own.
+        limit: Take only the first so many sources.
+    """
+    listed = list_sources(source)[:limit]
+    noted = [s if s.licence else s.model_copy(update={"licence": licence}) for s in listed]
+    return _run(source, noted, dataset, config, weights)
+
+
+@flow(name="retry")
+def retry(dataset: str, weights: str | None = None) -> CurateReport:
+    """Run again what was rejected because something failed, with the last run's settings.
+
+    Args:
+        dataset: Folder or s3:// prefix of the data set.
+        weights: Folder with models.
+    """
+    data = Dataset(dataset)
+    data.require()
+    last = run_query(data, "SELECT config FROM runs ORDER BY started_at DESC LIMIT 1").fetchone()
+    if last is None:
+        raise DatasetError(f"{dataset}: expected a finished run to take settings from, found none")
+    return _run("retry", None, dataset, CurateConfig.model_validate_json(last[0]), weights)
+
+
+def _run(
+    label: str,
+    sources: list[Source] | None,
+    dataset: str,
+    config: CurateConfig,
+    weights: str | None,
+) -> CurateReport:
+    folder = Path(weights).expanduser() if weights else None
+    config, notes = resolve(config, folder)
+    data = Dataset(dataset)
+    data.create()
+    prepare_manifests(data)
+    progress = CurateProgress()
+    context = Context(data, folder, config.engine.gpus_per_worker > 0, progress.watched)
+    engine = open_engine(config.engine, context)
+    job = Job(
+        label=label,
+        dataset=data,
+        config=config,
+        weights=used_weights(config),
+        notes=notes,
+        engine=engine,
+        progress=progress,
+        started=datetime.now(UTC),
+    )
+    try:
+        if sources is None:
+            sources = [describe_again(uri) for uri in engine.ledger.forget_failures()]
+        return _work(job, sources)
+    finally:
+        engine.close()
+
+
+def _work(job: Job, sources: list[Source]) -> CurateReport:
+    for note in job.notes:
+        get_run_logger().info(note)
+    waves = plan_waves(sources, job.engine, job.config, job.mark)
+    planned = [source for wave in waves for source in wave.sources]
+    if waves:
+        with job.progress.expect(total_duration(planned)):
+            for number, wave in enumerate(waves, 1):
+                run_wave.with_options(task_run_name=f"wave {number} of {len(waves)}")(wave, job)
+    run = _describe(job, len(planned), len(sources) - len(planned))
+    report = job.dataset.uri("report.html")
+    if waves or not job.dataset.exists("report.html"):
+        write_run(job.dataset, run)
+        write_report(job.dataset)
+    publish_funnel(job.dataset, report, job.notes)
+    kept_hours = run_query(job.dataset, "SELECT kept_hours FROM hours").fetchall()[0][0]
+    return CurateReport(
+        run_id=run.run_id,
+        videos=run.videos,
+        videos_done_before=run.videos_done_before,
+        clips_kept=run.clips_kept,
+        clips_rejected=run.clips_rejected,
+        kept_hours=kept_hours,
+        report=report,
+        notes=job.notes,
+    )
+
+
+@task(name="curate-wave", cache_policy=NO_CACHE, persist_result=False)
+def run_wave(wave: Wave, job: Job) -> None:
+    """Run the chain over one wave of videos and commit it."""
+    before = job.progress.counts.copy()
+    curate_wave(wave, job.dataset, job.engine, job.config, job.mark, job.progress.see)
+    counts = job.progress.counts - before
+    said = ", ".join(f"{count} {reason}" for reason, count in counts.most_common())
+    get_run_logger().info("%d sources: %s", len(wave.sources), said or "no candidates")
+
+
+def _describe(job: Job, planned: int, done_before: int) -> Run:
+    tallies = job.engine.ledger.tallies()
+    finished = datetime.now(UTC)
+    run_id = f"{job.started:%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
+    return Run(
+        run_id=run_id,
+        kind="curate",
+        source=job.label,
+        started_at=job.started.isoformat(),
+        finished_at=finished.isoformat(),
+        engine=job.engine.name,
+        config=job.config.model_dump_json(),
+        versions=json.dumps({name: importlib.metadata.version(name) for name in LIBRARIES}),
+        weights=json.dumps([asdict(weights) for weights in job.weights]),
+        notes=job.notes,
+        videos=planned,
+        videos_done_before=done_before,
+        clips_kept=job.progress.kept,
+        clips_rejected=job.progress.rejected,
+        units_run=sum(tally.run for tally in tallies.values()),
+        units_reused=sum(tally.reused for tally in tallies.values()),
+        step_seconds=json.dumps({k: round(t.seconds, 3) for k, t in tallies.items()}),
+        snapshot=f"snapshots/{run_id}.json",
+    )

@@ -1,0 +1,24 @@
+"""Run flows without a server: Prefect's own, embedded, on SQLite, without telemetry.
+
+Call `prepare()` before anything imports prefect. Where PREFECT_API_URL names a server,
+that one is used and nothing here changes it.
+"""
+
+import os
+
+SETTINGS = {
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "PREFECT_SERVER_ALLOW_EPHEMERAL_MODE": "true",
+    "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
+    "DO_NOT_TRACK": "1",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+}
+
+
+def prepare(*, quiet: bool = True) -> None:
+    """Set what is not set: no telemetry anywhere, few lines from Prefect."""
+    for name, value in SETTINGS.items():
+        os.environ.setdefault(name, value)
+    if quiet:
+        os.environ.setdefault("PREFECT_LOGGING_LEVEL", "WARNING")
