@@ -149,7 +149,9 @@ def _copy_streams(
     container: str = "mp4",
 ) -> None:
     """Copy some streams of `sample` without decoding them."""
-    options = {"movflags": "faststart"} if index_first else {}
+    options = {"fflags": "bitexact"}  # else Matroska draws random ids
+    if index_first:
+        options["movflags"] = "faststart"
     with (
         av.open(str(sample)) as source,
         av.open(str(path), "w", container, options=options) as target,

@@ -1,5 +1,8 @@
 """What the truth says of a rendered video is what is in the file."""
 
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from fractions import Fraction
 from itertools import islice, pairwise
@@ -14,7 +17,7 @@ from faster_whisper.vad import VadOptions, get_speech_timestamps
 from numpy.typing import NDArray
 
 from tests.broken_videos import Expectation, make_broken_videos
-from tests.talking_heads import Face, FrameTruth, Shot, Speech, Truth, VideoFormat, render, voice
+from tests.talking_heads import Face, FrameTruth, Shot, Speech, Truth, VideoFormat, render
 from vexpress.face_points import DlibDetector, InsightFaceDetector
 from vexpress.face_points import Face as FoundFace
 
@@ -136,13 +139,24 @@ def test_a_voice_detector_hears_speech_where_told_and_silence_elsewhere(
     assert np.abs(samples[round((told.end_s + 0.1) * 16_000) :]).max() < 1e-3
 
 
-def test_the_same_arguments_give_the_same_bytes(tmp_path: Path) -> None:
-    shots = [Shot(duration_s=1, faces=(TALKER,), speech=(Speech(text="Again.", start_s=0.1),))]
+RENDER_AGAIN = """
+from pathlib import Path
+from tests.talking_heads import Face, Shot, Speech, VideoFormat, render
+speech = (Speech(text="Again."), Speech(text="A man.", start_s=0.6, voice="en-us+m3"))
+shot = Shot(duration_s=1.2, faces=(Face(width_px=140),), speech=speech)
+render([shot], Path("video.mp4"), VideoFormat(width=480, height=360))
+"""
+
+
+def test_the_same_arguments_give_the_same_bytes_in_every_process(tmp_path: Path) -> None:
     contents = []
-    for name in ("first.mp4", "second.mp4"):
-        voice.speak.cache_clear()
-        render(shots, tmp_path / name, SMALL)
-        contents.append((tmp_path / name).read_bytes())
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    for name in ("first", "second"):
+        folder = tmp_path / name
+        folder.mkdir()
+        command = [sys.executable, "-c", RENDER_AGAIN]
+        subprocess.run(command, cwd=folder, env=environment, check=True)
+        contents.append([(folder / file).read_bytes() for file in ("video.mp4", "video.json")])
     assert contents[0] == contents[1]
 
 

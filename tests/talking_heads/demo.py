@@ -106,6 +106,6 @@ def render_demo(folder: Path) -> None:
 
 
 def _say(
-    text: str, start_s: float = 0.4, speaker: int | None = 0, voice: str = "en-us+f2"
+    text: str, start_s: float = 0.4, speaker: int | None = 0, voice: str = "en-us+f4"
 ) -> tuple[Speech, ...]:
     return (Speech(text=text, start_s=start_s, speaker=speaker, voice=voice),)

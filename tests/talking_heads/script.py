@@ -47,8 +47,8 @@ class Speech(Script):
     """When it starts, seconds after the shot's start. It is cut off where the shot ends."""
     speaker: int | None = 0
     """Whose lips move: index into the shot's faces; None is a voice off the screen."""
-    voice: str = "en-us+f2"
-    """Name of an eSpeak NG voice."""
+    voice: str = "en-us+f4"
+    """Name of an eSpeak NG voice. Those with breath (f2, f3, f5) differ a little in every run."""
 
 
 class Shot(Script):

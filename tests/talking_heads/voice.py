@@ -59,7 +59,7 @@ def _synthesize(
         raise RuntimeError(f"eSpeak NG did not start with the data in {folder}")
     library.espeak_SetSynthCallback(callback)
     if library.espeak_SetVoiceByName(voice.encode()):
-        raise ValueError(f"eSpeak NG has no voice {voice!r}; try en-us+f2 or en-us+m3")
+        raise ValueError(f"eSpeak NG has no voice {voice!r}; try en-us+f4 or en-us+m3")
     data = text.encode()
     library.espeak_Synth(
         data, ctypes.c_size_t(len(data) + 1), 0, POS_CHARACTER, 0, CHARS_UTF8, None, None
