@@ -25,7 +25,7 @@ class CurateProgress:
         self.counts: Counter[str] = Counter()
         self._total = self._watched = self._finished = 0.0
         self._begun = self._logged = self._updated = time.monotonic()
-        self._bar = _terminal_bar()
+        self._bar = terminal_bar()
         self._task = self._bar.add_task("curate", total=1.0, note="") if self._bar else None
         self._artifact: Any = None
 
@@ -101,7 +101,8 @@ def time_left(elapsed_s: float, share: float) -> str:
     return f"about {left / 60:.0f} min left" if left > 90 else f"about {left:.0f} s left"
 
 
-def _terminal_bar() -> Progress | None:
+def terminal_bar() -> Progress | None:
+    """Return a bar for stderr, or None where it is no terminal."""
     if not sys.stderr.isatty():
         return None
     return Progress(

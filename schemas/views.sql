@@ -30,6 +30,10 @@ CREATE OR REPLACE VIEW runs AS
 SELECT * FROM read_parquet('manifests/runs/*.parquet', union_by_name = true)
 ORDER BY started_at;
 
+CREATE OR REPLACE VIEW training AS
+SELECT * FROM read_parquet('manifests/training/*.parquet', union_by_name = true)
+ORDER BY run, stage, step;
+
 CREATE OR REPLACE VIEW kept AS SELECT * FROM clips WHERE status = 'kept';
 CREATE OR REPLACE VIEW rejected AS SELECT * FROM clips WHERE status = 'rejected';
 

@@ -33,7 +33,7 @@ def gather_clips(dataset: Dataset, where: str = "") -> list[TrainingClip]:
 
     Raises QueryError for a wrong condition, ClipError for clips that cannot be trained on.
     """
-    rows = list(_rows(dataset, where))
+    rows = list(clip_rows(dataset, where))
     if not rows:
         condition = f" with {where}" if where else ""
         raise ClipError(
@@ -54,7 +54,8 @@ def gather_clips(dataset: Dataset, where: str = "") -> list[TrainingClip]:
     return [answer for answer in found if isinstance(answer, TrainingClip)]
 
 
-def _rows(dataset: Dataset, where: str) -> Iterator[dict[str, Any]]:
+def clip_rows(dataset: Dataset, where: str) -> Iterator[dict[str, Any]]:
+    """What training needs to know of every kept clip that satisfies `where`, by clip id."""
     connection = connect(dataset)
     try:
         columns = {row[0] for row in connection.sql("DESCRIBE kept").fetchall()}
@@ -64,7 +65,7 @@ def _rows(dataset: Dataset, where: str) -> Iterator[dict[str, Any]]:
         )
         table = connection.sql(
             f"SELECT clip_id, {group} AS who, fps, frames, media_path, features_path, "
-            "features_note, k.points, k.landmarks, k.landmark_count "
+            "features_note, det_score_mean, k.points, k.landmarks, k.landmark_count "
             "FROM kept SEMI JOIN (" + chosen + ") USING (clip_id) "
             "JOIN (SELECT clip_id, points, landmarks, landmark_count FROM kps) k USING (clip_id) "
             "ORDER BY clip_id"

@@ -43,10 +43,11 @@ DatasetArgument = Annotated[
 def plain_errors() -> Iterator[None]:
     """Print errors that a person can act on as one message, and exit with 2."""
     from schemas.errors import VexpressDataError
+    from vexpress.errors import VExpressError
 
     try:
         yield
-    except VexpressDataError as error:
+    except (VexpressDataError, VExpressError) as error:
         typer.secho(f"vexpress: {error}", fg="red", err=True)
         sys.exit(2)
     except KeyboardInterrupt:

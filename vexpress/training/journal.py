@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+END_BYTES = 16_384
+
 
 class Journal:
     """Lines after `last_step` are of a run that was stopped: they are dropped on opening."""
@@ -43,3 +45,14 @@ def at_step(journal: list[dict[str, Any]], kind: str, name: str, step: int) -> f
     """The value of a name at a step, or None."""
     found = (ln[name] for ln in journal if ln["kind"] == kind and ln["step"] == step and name in ln)
     return next(found, None)
+
+
+def last_line(path: Path, kind: str) -> dict[str, Any] | None:
+    """The newest line of a kind, if it is near the end; reads no more than the end."""
+    if not path.is_file():
+        return None
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - END_BYTES))
+        ends = file.read().split(b"\n")[1:-1] if file.tell() > END_BYTES else None
+    lines = read_journal(path) if ends is None else [json.loads(end) for end in ends]
+    return next((line for line in reversed(lines) if line["kind"] == kind), None)

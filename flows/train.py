@@ -1,0 +1,153 @@
+"""Three stages of training as a DAG that survives being stopped.
+
+    clips ─ stage 1 ─ gate ─ stage 2 ─ gate ─ stage 3 ─ gate ─ export
+
+Each box is one task run; the work is in `tasks/`. What is finished is not run again, a
+stage that was stopped goes on from its last checkpoint, and a gate that does not hold
+stops everything after it.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from prefect import flow, task
+from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State, TaskRun
+from prefect.logging import get_run_logger
+
+from flows.train_artifacts import publish_stage
+from flows.train_progress import StageProgress
+from flows.train_report import write_train_report
+from schemas.errors import ConfigError, VexpressDataError
+from schemas.row import Model
+from tasks.export_weights import export_weights
+from tasks.train_run import open_run, record_stage
+from tasks.train_stage import read_done, train_stage
+from vexpress.errors import VExpressError
+from vexpress.training.measurements import Gate, judge
+from vexpress.training.settings import TrainSettings
+from vexpress.training.stage_run import StageJob
+
+RETRIES = 2
+RETRY_DELAY_S = 10
+
+
+class GateFailed(VexpressDataError):  # noqa: N818
+    """A stage did not reach what the next one needs."""
+
+
+class TrainReport(Model):
+    """What a run did."""
+
+    stages: list[int]
+    """Stages that were trained now; those finished before are not."""
+    finished_before: list[int]
+    """Stages found finished."""
+    gates: dict[int, list[Gate]]
+    """What each stage reached."""
+    weights: str | None
+    """Folder in the published layout; null before stage 3 is finished."""
+    report: str
+    """The page to look at."""
+
+
+@flow(name="train")
+def train(
+    source: str, run: str, settings: TrainSettings, stages: list[int] | None = None
+) -> TrainReport:
+    """Train V-Express in three stages, resuming where it was stopped.
+
+    Args:
+        source: Data set, or a JSON training list of published V-Express.
+        run: Folder of the run; made if it is not there, resumed if it is.
+        settings: All settings; a resumed run must be given the same.
+        stages: Which stages to train, in order; all three where nothing is said.
+    """
+    wanted = sorted(set(stages or (1, 2, 3)))
+    jobs = [StageJob(run=Path(run), number=n, settings=settings) for n in wanted]
+    list_clips_once(Path(run), source, settings)
+    before = [job.number for job in jobs if read_done(job) is not None]
+    gates: dict[int, list[Gate]] = {}
+    try:
+        for job in jobs:
+            _check_start(job)
+            run_stage.with_options(task_run_name=f"stage {job.number}")(job)
+            gates[job.number] = pass_gate(job, source)
+    finally:
+        report = write_train_report(Path(run), settings)
+    weights = export(jobs[-1]) if jobs[-1].number == 3 else None
+    trained = [n for n in wanted if n not in before]
+    return TrainReport(
+        stages=trained, finished_before=before, gates=gates, weights=weights, report=str(report)
+    )
+
+
+def may_help(task: Any, task_run: TaskRun, state: State) -> bool:
+    """Whether trying again may help: not where the error says what a person has to do."""
+    try:
+        state.result(raise_on_failure=True)
+    except (VexpressDataError, VExpressError):
+        return False
+    except Exception:
+        return True
+    return False
+
+
+@task(name="list-clips", cache_policy=NO_CACHE, persist_result=False)
+def list_clips_once(run: Path, source: str, settings: TrainSettings) -> None:
+    """Make the run's folder with its list of clips, or recognise it."""
+    open_run(run, source, settings)
+
+
+@task(
+    name="train-stage",
+    cache_policy=NO_CACHE,
+    persist_result=False,
+    retries=RETRIES,
+    retry_delay_seconds=RETRY_DELAY_S,
+    retry_condition_fn=may_help,
+)
+def run_stage(job: StageJob) -> None:
+    """Train what is left of a stage."""
+    if read_done(job) is not None:
+        get_run_logger().info("stage %d is finished", job.number)
+        return
+    with StageProgress(job):
+        train_stage(job)
+
+
+@task(name="pass-gate", cache_policy=NO_CACHE, persist_result=False)
+def pass_gate(job: StageJob, source: str) -> list[Gate]:
+    """Write down what the stage reached. Raises GateFailed when that is not enough."""
+    done = read_done(job)
+    assert done is not None
+    gates = judge(job.number, done["measurements"], job.settings.gates)
+    record_stage(job, source, gates)
+    publish_stage(job, gates)
+    failed = [gate for gate in gates if not gate.passed]
+    if failed:
+        numbers = "\n".join(f"  {g.name}: {g.value:.4g}, expected {g.rule}" for g in failed)
+        raise GateFailed(
+            f"stage {job.number} is trained but does not pass its gate:\n{numbers}\n"
+            f"Nothing after it was started. Train longer in a new run that starts from "
+            f"{job.folder / 'weights'}, or change `gates` and give the same command again."
+        )
+    return gates
+
+
+@task(name="export-weights", cache_policy=NO_CACHE, persist_result=False)
+def export(job: StageJob) -> str:
+    """Write the weights in the published layout."""
+    return str(export_weights(job.run, job.run / "weights", beside=job.settings.start))
+
+
+def _check_start(job: StageJob) -> None:
+    """Raises ConfigError for a stage that has nothing to start from."""
+    if job.number == 1 or job.settings.start is not None:
+        return
+    earlier = StageJob(run=job.run, number=job.number - 1, settings=job.settings)
+    if read_done(earlier) is None:
+        raise ConfigError(
+            f"stage {job.number}: expected stage {earlier.number} finished in {job.run}, or "
+            "weights to `start` from; found neither. Train the earlier stages first."
+        )

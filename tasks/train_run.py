@@ -1,0 +1,128 @@
+"""The folder of a training run: made once, and recognised when it is resumed.
+
+RUN/run.json              source and settings
+RUN/clips.safetensors     the clips, as they were when the run started
+RUN/stage_N/…             see vexpress/training/stage_run.py
+RUN/weights/              what is exported in the end
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from schemas.dataset import Dataset
+from schemas.errors import ConfigError
+from schemas.manifest import write_part
+from schemas.metric import TrainingMetric
+from schemas.row import content_id
+from tasks.training_clips import gather_clips
+from vexpress.training.clips import write_index
+from vexpress.training.journal import read_journal
+from vexpress.training.measurements import Gate
+from vexpress.training.published_list import read_list
+from vexpress.training.settings import TrainSettings
+from vexpress.training.stage_run import CLIPS, StageJob
+
+NOTE = "run.json"
+FREE = (
+    *("engine.kind", "engine.cpus_per_worker", "engine.max_failures", "engine.sharding"),
+    *("engine.save_every", "engine.keep_last", "engine.validate_every"),
+    *("gates.", "data.loader_workers"),
+)
+"""Settings that may differ when a run is resumed: they do not change what is learned."""
+
+
+def open_run(run: Path, source: str, settings: TrainSettings) -> None:
+    """Make the run's folder, or check that it is of the same source and settings.
+
+    Raises ConfigError that shows every difference.
+    """
+    wanted = {"source": source, **settings.model_dump(mode="json")}
+    note = run / NOTE
+    if note.is_file():
+        _check_same(note, wanted)
+    elif run.exists() and any(run.iterdir()):
+        raise ConfigError(f"{run}: expected a training run or an empty folder, found other files")
+    if not (run / CLIPS).is_file():
+        write_index(run / CLIPS, list_clips(source, settings.where))
+    note.write_text(json.dumps(wanted, indent=1))
+
+
+def list_clips(source: str, where: str) -> list[Any]:
+    """The clips of a data set, or of a published list (.json)."""
+    if not source.endswith(".json"):
+        return gather_clips(Dataset(source), where)
+    if where:
+        raise ConfigError("--where: expected a data set to filter, found a JSON list")
+    return read_list(Path(source))
+
+
+def record_stage(job: StageJob, source: str, gates: list[Gate]) -> None:
+    """Write the stage's numbers into the run, and into the data set's table `training`."""
+    journal = read_journal(job.folder / "metrics.jsonl")
+    rows = [*metric_rows(job, journal), *_gate_rows(job, journal, gates)]
+    local = Dataset(job.run)
+    write_part(local, f"stage_{job.number}/metrics.parquet", TrainingMetric, rows)
+    if not source.endswith(".json"):
+        part = f"{content_id(job.run.resolve())}-stage_{job.number}"
+        write_part(Dataset(source), f"manifests/training/{part}.parquet", TrainingMetric, rows)
+
+
+def metric_rows(job: StageJob, journal: list[dict[str, Any]]) -> Iterator[TrainingMetric]:
+    """A row for every number of the journal."""
+    for line in journal:
+        for name in line.keys() - {"step", "kind", "at"}:
+            yield TrainingMetric(
+                run=str(job.run.resolve()),
+                stage=job.number,
+                step=line["step"],
+                kind=line["kind"],
+                name=name,
+                value=line[name],
+                at_s=line["at"],
+            )
+
+
+def _gate_rows(
+    job: StageJob, journal: list[dict[str, Any]], gates: list[Gate]
+) -> Iterator[TrainingMetric]:
+    for gate in gates:
+        yield TrainingMetric(
+            run=str(job.run.resolve()),
+            stage=job.number,
+            step=journal[-1]["step"],
+            kind="gate",
+            name=gate.name,
+            value=gate.value,
+            rule=gate.rule,
+            passed=gate.passed,
+            at_s=journal[-1]["at"],
+        )
+
+
+def _check_same(note: Path, wanted: dict[str, Any]) -> None:
+    try:
+        before = dict(_flat(json.loads(note.read_text())))
+    except ValueError as error:
+        raise ConfigError(f"{note} is damaged ({error}). Start a new run.") from error
+    now = dict(_flat(wanted))
+    differs = [
+        f"  {key}: was {before.get(key)!r}, is {now.get(key)!r}"
+        for key in sorted(before.keys() | now.keys())
+        if before.get(key) != now.get(key) and not key.startswith(FREE)
+    ]
+    if differs:
+        raise ConfigError(
+            f"{note.parent}: expected the settings this run was started with, found others:\n"
+            + "\n".join(differs)
+            + "\nStart a new run for them, or give the old ones to resume this one."
+        )
+
+
+def _flat(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in tree.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
