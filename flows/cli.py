@@ -5,12 +5,19 @@ options need; everything heavy is imported when the command runs, so that help a
 `query` answer at once.
 """
 
+import atexit
+import os
+import sys
+
 import typer
 
 from flows.commands.curate import curate, retry
+from flows.commands.doctor import doctor
+from flows.commands.export import export
 from flows.commands.extract_kps import extract_kps
 from flows.commands.query import query
 from flows.commands.report import report
+from flows.commands.train import train
 
 app = typer.Typer(
     name="vexpress",
@@ -20,16 +27,36 @@ app = typer.Typer(
     help="Raw talking-head videos to a data set you can query, train on and generate from.",
     epilog="Start with `vexpress doctor`, then `vexpress curate VIDEOS DATASET`.",
 )
+app.command()(doctor)
 app.command()(curate)
 app.command()(query)
 app.command()(report)
 app.command()(retry)
 app.command("extract-kps")(extract_kps)
+app.command()(train)
+app.command()(export)
 
 
 def main() -> None:
     """Entry point of the `vexpress` script."""
-    app()
+    ending = {"code": 1}
+    atexit.register(_leave, ending)
+    try:
+        app()
+    except SystemExit as leaving:
+        ending["code"] = leaving.code if isinstance(leaving.code, int) else 1
+        raise
+
+
+def _leave(ending: dict[str, int]) -> None:
+    """End the process after all other exit handlers (it was registered first).
+
+    The interpreter's own last steps make DuckDB's bindings print pages about leaked
+    references when Prefect's threads are still there.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(ending["code"])
 
 
 if __name__ == "__main__":
