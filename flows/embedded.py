@@ -17,8 +17,8 @@ SETTINGS = {
 
 
 def prepare(*, quiet: bool = True) -> None:
-    """Set what is not set: no telemetry anywhere, few lines from Prefect."""
+    """Set what is not set: no telemetry; quiet, for errors reach the person by themselves."""
     for name, value in SETTINGS.items():
         os.environ.setdefault(name, value)
     if quiet:
-        os.environ.setdefault("PREFECT_LOGGING_LEVEL", "WARNING")
+        os.environ.setdefault("PREFECT_LOGGING_LEVEL", "CRITICAL")

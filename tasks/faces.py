@@ -19,13 +19,23 @@ from vexpress.face_points import (
     FaceDetector,
     FaceModelError,
     dlib_model,
+    fetch_insightface,
     find_insightface,
     load_face_detector,
     missing_model,
 )
-from vexpress.face_points import fetch_insightface as fetch
 
 VERSION = 1
+PACKS = (
+    "buffalo_l",
+    "antelopev2",
+    "buffalo_m",
+    "buffalo_s",
+    "scrfd_10g",
+    "scrfd_2.5g",
+    "scrfd_500m",
+)
+"""insightface packs that are looked for, the best first."""
 LEVELS = (0.5, 0.75)
 """Smaller sizes at which a frame may be looked at, as shares of the full one."""
 MAIN_FACE_PX = 96
@@ -37,8 +47,9 @@ class FaceConfig(Model):
 
     backend: Literal["auto", "insightface", "dlib"] = "auto"
     """`insightface` where its model is at hand or can be fetched, else `dlib`."""
-    model: str = "buffalo_l"
-    """insightface pack (`buffalo_l`, `scrfd_2.5g`, …) or a folder with .onnx files."""
+    model: str = "auto"
+    """insightface pack (`buffalo_l`, `scrfd_2.5g`, …) or a folder with .onnx files; `auto`: the
+    first of `PACKS` that is at hand, else `buffalo_l` fetched."""
     detect_px: int = Field(512, ge=96, le=4096)
     """Longer side of the largest picture the detector sees, pixels; V-Express detects at 512."""
     every: int = Field(1, ge=1, le=25)
@@ -143,13 +154,15 @@ def resolve_backend(config: FaceConfig, weights: Path | None) -> tuple[FaceConfi
     """
     if config.backend == "dlib":
         return config, "faces: dlib (HOG, 68 landmarks)"
-    folder = find_insightface(config.model, weights) or fetch(config.model)
+    packs = PACKS if config.model == "auto" else (config.model,)
+    here = (find_insightface(pack, weights) for pack in packs)
+    folder = next(filter(None, here), None) or fetch_insightface(packs[0])
     if folder:
         chosen = config.model_copy(update={"backend": "insightface", "model": str(folder)})
         return chosen, f"faces: insightface, {folder}"
-    if config.backend == "insightface":
-        raise ConfigError(missing_model(config.model, weights))
-    note = f"faces: dlib (HOG, 68 landmarks), because insightface's {config.model} is not here"
+    if config.backend == "insightface" or config.model != "auto":
+        raise ConfigError(missing_model(packs[0], weights))
+    note = f"faces: dlib (HOG, 68 landmarks), because no insightface model ({packs[0]}) is here"
     return config.model_copy(update={"backend": "dlib"}), note
 
 

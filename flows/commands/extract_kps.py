@@ -14,8 +14,12 @@ def extract_kps(
     audio: Annotated[
         Path | None, typer.Option(help="Where to write the sound, 16 kHz mono WAV.")
     ] = None,
-    backend: Annotated[str, typer.Option(help="auto, insightface or dlib.")] = "auto",
-    model: Annotated[str, typer.Option(help="insightface pack or folder.")] = "buffalo_l",
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="STEP.KEY=VALUE", help="As of `curate`: `faces.model=scrfd_2.5g`."
+        ),
+    ] = None,
     weights: WeightsOption = None,
 ) -> None:
     """Write the V-Kps of one video in V-Express's own format: one (3, 2) array a frame.
@@ -26,18 +30,16 @@ def extract_kps(
     from flows.embedded import prepare
 
     prepare()
-    from pydantic import ValidationError
-
-    from flows.config import explain
+    from flows.config import load_config
     from schemas.errors import ConfigError
     from tasks import extract_kps as work
-    from tasks.faces import FaceConfig, resolve_backend
+    from tasks.faces import resolve_backend
     from tasks.step import Rejection
 
     with plain_errors():
         try:
-            config = FaceConfig.model_validate({"backend": backend, "model": model})
-            config, note = resolve_backend(config, weights)
+            faces = load_config(settings=settings).faces
+            config, note = resolve_backend(faces, weights)
             typer.echo(note)
             points, bridged = work.extract_kps(video, config)
             work.save_kps(points, kps)
@@ -45,6 +47,4 @@ def extract_kps(
                 work.save_sound(work.extract_sound(video), audio)
         except Rejection as rejection:
             raise ConfigError(f"{video}: {rejection.detail}") from rejection
-        except ValidationError as error:
-            raise ConfigError(explain(error)) from error
     typer.echo(f"{kps}: {len(points)} frames, {bridged} of them interpolated")
