@@ -363,8 +363,9 @@ def _vexpress_part(name: str, repository: str, weights: Path | None) -> Check:
     if name == "v-express":
         folders = [folder for root in roots for folder in (root / name, root)]
         held = max((network_files(folder) for folder in folders), key=len, default={})
-        absent = [network for network in NETWORKS if network not in held]
+        absent = sorted(set(NETWORKS) - set(held))
         found = ", ".join(sorted(held)) if held else "none of its files"
+        found += f"; missing {', '.join(absent)}" if held and absent else ""
     else:
         places = [place for root in roots for place in (root / name, root)]
         configs = [p / "config.json" for p in places if (p / "config.json").is_file()]
