@@ -109,14 +109,19 @@ WITH made AS (
     SELECT video_id, count(*) AS candidates, count(*) FILTER (status = 'kept') AS clips,
            coalesce(sum(end_s - start_s) FILTER (status = 'kept'), 0) AS kept_s
     FROM clips GROUP BY video_id
+), losses AS (
+    SELECT video_id, reason, count(*) AS units FROM rejected GROUP BY video_id, reason
+), said AS (
+    SELECT video_id, string_agg(units || ' × ' || reason, ', ' ORDER BY units DESC, reason) AS lost
+    FROM losses GROUP BY video_id
 ), joined AS (
     SELECT source, CASE WHEN duplicate_of IS NULL THEN status ELSE 'duplicate' END AS status,
-           reason, coalesce('same content as ' || duplicate_of, detail) AS detail,
+           reason, coalesce('same content as ' || duplicate_of, detail, 'lost: ' || lost) AS detail,
            coalesce(duration_s, 0) AS seconds, width, height, fps,
            CASE WHEN duplicate_of IS NULL THEN coalesce(kept_s, 0) ELSE 0 END AS kept_s,
            CASE WHEN duplicate_of IS NULL THEN coalesce(clips, 0) ELSE 0 END AS clips,
            CASE WHEN duplicate_of IS NULL THEN coalesce(candidates, 0) ELSE 0 END AS candidates
-    FROM videos LEFT JOIN made USING (video_id)
+    FROM videos LEFT JOIN made USING (video_id) LEFT JOIN said USING (video_id)
 )
 SELECT * FROM joined ORDER BY seconds - kept_s DESC, source LIMIT $limit
 """
