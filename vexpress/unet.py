@@ -148,12 +148,19 @@ class UpBlock(Block):
 
     def forward(self, x: torch.Tensor, time: torch.Tensor, run: Pass, skips: Skips) -> torch.Tensor:
         """Run the layers; takes their skips from the end of `skips`."""
-        for index in range(len(self.resnets)):
-            x = torch.cat([x, skips.pop()], dim=1)
-            x = self.run_layer(index, x, time, run)
+        x = self.run_layers(range(len(self.resnets)), x, time, run, skips)
         for grow in self.upsamplers:
             # The skip that comes next tells the size: odd sizes do not simply double.
             x = grow(x, skips[-1].shape[-2:])
+        return x
+
+    def run_layers(
+        self, which: range, x: torch.Tensor, time: torch.Tensor, run: Pass, skips: Skips
+    ) -> torch.Tensor:
+        """Run some of the layers, without growing."""
+        for index in which:
+            x = torch.cat([x, skips.pop()], dim=1)
+            x = self.run_layer(index, x, time, run)
         return x
 
 

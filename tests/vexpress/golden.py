@@ -12,10 +12,13 @@ from typing import Any
 
 import numpy as np
 import torch
+from diffusers import AutoencoderKL
 from torch import nn
+from transformers import Wav2Vec2Config, Wav2Vec2FeatureExtractor, Wav2Vec2Model
 
 from vexpress.audio_projection import AudioProjection
 from vexpress.denoising_unet import DenoisingUNet
+from vexpress.pipeline import VExpressPipeline, published_scheduler
 from vexpress.reference_net import ReferenceNet
 from vexpress.v_kps_guider import VKpsGuider
 
@@ -116,3 +119,27 @@ def published_keys(name: str) -> dict[str, tuple[int, ...]]:
         key: tuple(int(n) for n in shape.strip("()[]").split(",") if n.strip())
         for key, shape in pairs
     }
+
+
+def pipeline_of(golden: Golden) -> VExpressPipeline:
+    """The whole pipeline of a golden's sizes."""
+    vae = AutoencoderKL(
+        down_block_types=["DownEncoderBlock2D"] * len(golden.sizes["vae"]["block_out_channels"]),
+        up_block_types=["UpDecoderBlock2D"] * len(golden.sizes["vae"]["block_out_channels"]),
+        scaling_factor=golden.sizes["latent_scale"],
+        **golden.sizes["vae"],
+    )
+    encoder = Wav2Vec2Model(Wav2Vec2Config(**golden.sizes["audio_encoder"]))
+    salt = golden.sizes["salt"]
+    pipeline = VExpressPipeline(
+        vae=fill(vae, "vae", salt),
+        reference_net=golden.reference_net(),
+        denoising_unet=golden.denoising_unet(),
+        v_kps_guider=golden.v_kps_guider(),
+        audio_projection=golden.audio_projection(),
+        audio_encoder=fill(encoder, "audio_encoder", salt),
+        audio_extractor=Wav2Vec2FeatureExtractor(),
+        scheduler=published_scheduler(),
+    )
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline

@@ -19,12 +19,12 @@ def lip_boxes(
 ) -> np.ndarray:
     """Boxes around the lips, float32 (F, 4).
 
-    `points` (F, 5, 2); `landmarks` (F · landmark_count, 2) or None.
+    `points` (F, 5, 2); `landmarks` (F, landmark_count, 2) or None.
     """
     if landmarks is None or landmark_count not in LIPS_OF:
         low, high = _box_of_corners(points[:, 3], points[:, 4])
     else:
-        lips = landmarks.reshape(-1, landmark_count, 2)[:, LIPS_OF[landmark_count]]
+        lips = landmarks[:, LIPS_OF[landmark_count]]
         low, high = lips.min(axis=1), lips.max(axis=1)
     centre, half = (low + high) / 2, (high - low) / 2 * SCALE
     return np.concatenate([centre - half, centre + half], axis=1).astype(np.float32)

@@ -110,8 +110,8 @@ def _read_clip(folder: Path, entry: dict[str, str]) -> TrainingClip:
         height=height,
         lips=lip_source(count),
     )
-    flat = None if landmarks is None else landmarks[:frames].reshape(-1, 2)
-    return TrainingClip(files, points[:frames, :3], lip_boxes(points[:frames], flat, count))
+    marks = None if landmarks is None else landmarks[:frames]
+    return TrainingClip(files, points[:frames, :3], lip_boxes(points[:frames], marks, count))
 
 
 def _read_faces(path: Path) -> tuple[np.ndarray, np.ndarray | None]:

@@ -1,0 +1,50 @@
+"""Everything that `vexpress` raises on purpose.
+
+    VExpressError
+    ├── WeightsError            weights are missing, damaged or of another model
+    │   ├── MissingWeightsError
+    │   └── CheckpointError
+    └── InputError              what the user gave cannot be used
+        ├── PortraitError       the portrait
+        ├── SoundError          the audio
+        ├── PointsError         V-Kps
+        └── SettingsError       a parameter, or parameters that do not go together
+
+Each message says what was expected, what was found and what to do.
+"""
+
+
+class VExpressError(Exception):
+    """Base of all errors of this package."""
+
+
+class WeightsError(VExpressError):
+    """Weights cannot be used."""
+
+
+class MissingWeightsError(WeightsError):
+    """Weights are nowhere to be found."""
+
+
+class CheckpointError(WeightsError):
+    """A weight file is damaged, not plain weights, or of another model."""
+
+
+class InputError(VExpressError):
+    """What the user gave cannot be used."""
+
+
+class PortraitError(InputError):
+    """The reference picture cannot be used."""
+
+
+class SoundError(InputError):
+    """The audio cannot be used."""
+
+
+class PointsError(InputError):
+    """The V-Kps cannot be used."""
+
+
+class SettingsError(InputError):
+    """A parameter is wrong, or parameters do not go together."""

@@ -1,0 +1,143 @@
+"""Which weights V-Express needs, where they come from, and where they are found.
+
+Looked for in this order: the folder given (`--weights` or `VEXPRESS_WEIGHTS`), the hub
+cache of this machine, a download. The published layout:
+
+    model_ckpts/
+    ├── v-express/                reference_net, denoising_unet, motion_module,
+    │                             v_kps_guider, audio_projection (.safetensors, .bin or .pth)
+    ├── stable-diffusion-v1-5/    unet/config.json, for the number of heads
+    ├── sd-vae-ft-mse/            diffusers folder
+    ├── wav2vec2-base-960h/       transformers folder
+    └── insightface_models/       models/buffalo_l
+
+`model_ckpts/` itself, the folder above it, and a clone of the hub repository (where the
+five files lie at the top) are all understood.
+"""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from vexpress.checkpoint import find_weight_file
+from vexpress.errors import MissingWeightsError
+
+
+@dataclass(frozen=True)
+class Weights:
+    """One entry of the table: what it is, which hub repository has it, its licence."""
+
+    name: str
+    repository: str
+    files: tuple[str, ...]
+    licence: str
+
+
+TABLE = (
+    Weights(
+        "v-express",
+        "tk93/V-Express",
+        (
+            "reference_net.bin",
+            "denoising_unet.bin",
+            "motion_module.bin",
+            "v_kps_guider.bin",
+            "audio_projection.bin",
+        ),
+        "research only",
+    ),
+    Weights("sd-vae-ft-mse", "stabilityai/sd-vae-ft-mse", ("*.json", "*.safetensors"), "MIT"),
+    Weights(
+        "wav2vec2-base-960h",
+        "facebook/wav2vec2-base-960h",
+        ("*.json", "*.safetensors"),
+        "Apache-2.0",
+    ),
+)
+NETWORKS = ("reference_net", "denoising_unet", "v_kps_guider", "audio_projection")
+
+
+@dataclass(frozen=True)
+class Places:
+    """Folders and files of a complete set of weights."""
+
+    networks: dict[str, Path]
+    """File of each V-Express network, and of `motion_module` where there is one."""
+    vae: Path
+    audio_encoder: Path
+    unet_config: Path | None
+    """Stable Diffusion's `unet/config.json`, where there is one."""
+
+
+def locate(folder: Path | None = None) -> Places:
+    """Find a complete set.
+
+    Raises MissingWeightsError, which says what is missing and how to get it.
+    """
+    given = folder or _from_environment()
+    if given is not None:
+        return _in_folder(given.expanduser())
+    return _in_hub()
+
+
+def _from_environment() -> Path | None:
+    value = os.environ.get("VEXPRESS_WEIGHTS")
+    return Path(value) if value else None
+
+
+def _in_folder(folder: Path) -> Places:
+    if not folder.is_dir():
+        raise MissingWeightsError(f"weights: expected a folder, found none at {folder}.\n{HOW}")
+    roots = [folder, folder / "model_ckpts"]
+    networks = [place for root in roots for place in (root / "v-express", root)]
+    home = next((p for p in networks if find_weight_file(p, "denoising_unet")), networks[0])
+    files = network_files(home)
+    missing = [name for name in NETWORKS if name not in files]
+    vae = _first(roots, "sd-vae-ft-mse/config.json")
+    audio = _first(roots, "wav2vec2-base-960h/config.json")
+    missing += [] if vae else ["sd-vae-ft-mse/"]
+    missing += [] if audio else ["wav2vec2-base-960h/"]
+    if vae is None or audio is None or missing:
+        raise MissingWeightsError(f"weights in {folder}: missing {', '.join(missing)}.\n{HOW}")
+    unet_config = _first(roots, "stable-diffusion-v1-5/unet/config.json")
+    return Places(files, vae.parent, audio.parent, unet_config)
+
+
+def network_files(folder: Path) -> dict[str, Path]:
+    """The V-Express files that a folder holds, by published name without suffix."""
+    found = {name: find_weight_file(folder, name) for name in (*NETWORKS, "motion_module")}
+    return {name: path for name, path in found.items() if path}
+
+
+def _first(roots: list[Path], path: str) -> Path | None:
+    return next((root / path for root in roots if (root / path).is_file()), None)
+
+
+def _in_hub() -> Places:
+    networks, vae, audio = (_snapshot(entry) for entry in TABLE)
+    config = networks / "model_ckpts/stable-diffusion-v1-5/unet/config.json"
+    return Places(network_files(networks), vae, audio, config if config.is_file() else None)
+
+
+def _snapshot(entry: Weights) -> Path:
+    """Take a repository from the hub cache of this machine, else download it."""
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+    patterns = [*entry.files, "model_ckpts/stable-diffusion-v1-5/unet/config.json"]
+    try:
+        return Path(snapshot_download(entry.repository, allow_patterns=patterns))
+    except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
+        raise MissingWeightsError(
+            f"weights {entry.name}: not given, not in the hub cache, and {entry.repository} "
+            f"cannot be downloaded from here.\n{HOW}"
+        ) from error
+
+
+HOW = (
+    "How to get them: on a machine with internet, `hf download tk93/V-Express --local-dir DIR` "
+    "brings all parts; then give --weights DIR or set VEXPRESS_WEIGHTS=DIR. Expected in DIR "
+    "(or DIR/model_ckpts): v-express/{reference_net,denoising_unet,motion_module,v_kps_guider,"
+    "audio_projection}.bin (or .pth, .safetensors), sd-vae-ft-mse/, wav2vec2-base-960h/. "
+    "To try the command without weights: --preset tiny (random weights, no likeness)."
+)
