@@ -191,11 +191,16 @@ def _local(dataset: str, nearest: Path) -> Check:
 def _remote(dataset: str) -> Check:
     from schemas.dataset import MARKER, Dataset
 
+    todo = "set AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and, if not AWS, AWS_ENDPOINT_URL"
     try:
-        known = "is there" if Dataset(dataset).exists(MARKER) else "will be made"
+        data = Dataset(dataset)
+        known = "is there" if data.exists(MARKER) else "will be made"
+        bucket = data.path("").split("/")[0]
+        if dataset.startswith("s3://") and not data.fs.exists(bucket):
+            found = f"{masked(dataset)}: there is no bucket {bucket} to be seen"
+            return judge("data set", found, good=False, todo=f"make the bucket, or {todo}")
     except Exception as error:  # each storage has its own errors, and they may tell secrets
         found = f"{masked(dataset)} cannot be reached: {type(error).__name__}"
-        todo = "set AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and, if not AWS, AWS_ENDPOINT_URL"
         return judge("data set", found, good=False, todo=todo)
     return judge("data set", f"{masked(dataset)} {known}; writing was not tried", good=True)
 

@@ -24,6 +24,8 @@ log = logging.getLogger(__name__)
 KEPT_SHOWN = 24
 REJECTED_SHOWN = 12
 """Clips shown of each reason."""
+MAX_SHEETS = 20
+"""Steps give fewer reasons than that; whatever a manifest says, the page stays small."""
 COLUMNS = {True: 2, False: 3}
 """Exhibits side by side in a JPEG sheet, for three frames an exhibit and for one."""
 CAPTION_PX = 20
@@ -105,7 +107,7 @@ def read_sheets(dataset: Dataset, connection: duckdb.DuckDBPyConnection) -> list
         groups.setdefault((row["status"], row["reason"] or ""), []).append(row)
     return [
         _sheet(status, reason, rows[0]["total"], [exhibit(dataset, r, kps, faces) for r in rows])
-        for (status, reason), rows in groups.items()
+        for (status, reason), rows in list(groups.items())[:MAX_SHEETS]
     ]
 
 
