@@ -34,6 +34,11 @@ class Dataset:
         folder.mkdir(parents=True, exist_ok=True)
         return folder
 
+    def clear_scratch(self) -> None:
+        """Remove what a killed run left unfinished; only for the one run that writes."""
+        for path in self.scratch.iterdir():
+            path.unlink()
+
     @property
     def ledger_path(self) -> Path:
         """Where the ledger lives on this machine; a remote data set keeps a copy of it."""

@@ -227,8 +227,11 @@ Engine = LocalEngine | RayEngine
 
 
 def open_engine(config: EngineConfig, context: Context) -> Engine:
-    """Open the engine asked for."""
-    return RayEngine(config, context) if config.kind == "ray" else LocalEngine(config, context)
+    """Open the engine asked for, for the one run that writes to the data set."""
+    kind = RayEngine if config.kind == "ray" else LocalEngine
+    engine: Engine = kind(config, context)
+    context.dataset.clear_scratch()
+    return engine
 
 
 __all__ = ["EngineConfig", "LocalEngine", "RayEngine", "Stage", "Tally", "open_engine"]

@@ -3,10 +3,8 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
-
 from schemas.dataset import Dataset
-from tasks.training_clips import clip_rows, gather_clips
+from tasks.training_clips import clip_rows, gather_clips, landmarks_of, points_of
 from vexpress.training.published_list import Listed, write_list
 from vexpress.training.sound_vectors import read_vectors
 
@@ -21,13 +19,12 @@ def export_list(dataset: Dataset, folder: Path, where: str = "") -> Path:
 
     def listed() -> Iterator[Listed]:
         for row in clip_rows(dataset, where):
-            clip, count = files[row["clip_id"]], row["landmark_count"] or 0
-            landmarks = np.asarray(row["landmarks"]).reshape(-1, count, 2) if count else None
+            clip = files[row["clip_id"]]
             yield Listed(
                 name=clip.clip_id,
                 video=Path(clip.video),
-                points=np.asarray(row["points"], np.float32),
-                landmarks=landmarks,
+                points=points_of(row),
+                landmarks=landmarks_of(row),
                 score=row["det_score_mean"] or 0.0,
                 vectors=read_vectors(Path(clip.sound))[:, None],
             )

@@ -48,10 +48,17 @@ def open_media(uri: str) -> Iterator[Any]:
                 file = f"file:{uri}"
             container = stack.enter_context(av.open(file, options=OPEN_OPTIONS))
         except (av.FFmpegError, OSError, ValueError) as error:
-            reason = getattr(error, "strerror", None) or str(error)
-            detail = f"expected a video file; it cannot be opened: {reason}"
-            raise Rejection("unreadable", detail, is_error=True) from error
+            raise Rejection("unreadable", why_unreadable(uri, error), is_error=True) from error
         yield container
+
+
+def why_unreadable(uri: str, error: Exception) -> str:
+    """Say in words what is the matter with a file that does not open."""
+    with contextlib.suppress(OSError), fsspec.open(uri, "rb") as file:
+        if file.read(12)[4:8] == b"ftyp":
+            return "an MP4 without its index (moov): it is cut off or was never finished"
+    reason = getattr(error, "strerror", None) or str(error)
+    return f"expected a video file; it cannot be opened: {reason}"
 
 
 def video_streams(container: Any) -> list[Any]:

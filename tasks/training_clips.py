@@ -78,14 +78,13 @@ def clip_rows(dataset: Dataset, where: str) -> Iterator[dict[str, Any]]:
 
 
 def _value(scalar: pa.Scalar) -> Any:
-    """A Python value; a list of points becomes float32 (N, ...)."""
+    """A Python value; a list of points, however deep, becomes its numbers in one row."""
     if not isinstance(scalar, pa.ListScalar) or scalar.values is None:
         return scalar.as_py()
-    values, shape = scalar.values, []
-    while pa.types.is_fixed_size_list(values.type):
-        shape.append(values.type.list_size)
+    values = scalar.values
+    while pa.types.is_list(values.type) or pa.types.is_fixed_size_list(values.type):
         values = values.flatten()
-    return values.to_numpy(zero_copy_only=False).reshape(-1, *shape)
+    return values.to_numpy(zero_copy_only=False)
 
 
 def _clip(dataset: Dataset, row: dict[str, Any]) -> TrainingClip | str:
@@ -97,7 +96,7 @@ def _clip(dataset: Dataset, row: dict[str, Any]) -> TrainingClip | str:
     if missing:
         return f"{name}: {', '.join(missing)} is missing"
     video, sound = dataset.fetch(row["media_path"]), dataset.fetch(row["features_path"])
-    points = np.asarray(row["points"], dtype=np.float32)
+    points = points_of(row)
     try:
         width, height = _check_picture(video, len(points))
         check_vectors(sound, len(points), row["fps"])
@@ -114,7 +113,19 @@ def _clip(dataset: Dataset, row: dict[str, Any]) -> TrainingClip | str:
         height=height,
         lips=lip_source(count),
     )
-    return TrainingClip(files, points[:, :3], lip_boxes(points, row["landmarks"], count))
+    return TrainingClip(files, points[:, :3], lip_boxes(points, landmarks_of(row), count))
+
+
+def points_of(row: dict[str, Any]) -> np.ndarray:
+    """Points of a row of `clip_rows`, float32 (F, 5, 2), pixels of the clip."""
+    return np.asarray(row["points"], dtype=np.float32).reshape(-1, 5, 2)
+
+
+def landmarks_of(row: dict[str, Any]) -> np.ndarray | None:
+    """Landmarks of a row of `clip_rows`, float32 (F, count, 2), or None."""
+    if not row["landmark_count"]:
+        return None
+    return np.asarray(row["landmarks"], np.float32).reshape(-1, row["landmark_count"], 2)
 
 
 def _check_picture(path: Path, frames: int) -> tuple[int, int]:

@@ -1,0 +1,42 @@
+# `make demo` and `make test` are all a new machine needs: Python 3.11 and make.
+PYTHON ?= python3.11
+BIN := .venv/bin
+DEMO := build/demo
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check format clean
+
+help: ## Say what can be made.
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
+
+setup: .venv/installed ## Make .venv with everything, and the system libraries where they are missing.
+
+.venv/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@sh deploy/system-libraries.sh $(BIN)/python
+	@touch $@
+
+demo: setup ## Render talking heads, curate them into a data set, say what to look at.
+	@rm -rf $(DEMO)
+	@echo "rendering talking heads with known truth, and broken files, into $(DEMO)/videos"
+	@$(BIN)/python -m tests.talking_heads $(DEMO)/videos
+	@$(BIN)/vexpress curate $(DEMO)/videos $(DEMO)/dataset --set faces.backend=dlib
+	@$(BIN)/vexpress query $(DEMO)/dataset "SELECT stage, status, reason, units, round(hours * 60, 2) AS minutes FROM funnel"
+	@echo "open      $(DEMO)/dataset/report.html   funnel, reasons, pictures of kept and rejected clips"
+	@echo "play      $(DEMO)/dataset/media/*.mp4   512x512, 25 fps, with sound"
+
+test: setup ## Run the tests (those that need a GPU or real videos skip where there are none).
+	$(BIN)/python -m pytest
+
+check: setup ## Look for mistakes without running anything.
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: setup ## Put the code in its form.
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean: ## Remove what was made here, but not .venv.
+	rm -rf build .pytest_cache .mypy_cache .ruff_cache
