@@ -117,10 +117,11 @@ def retry(dataset: str, weights: str | None = None) -> CurateReport:
     """
     data = Dataset(dataset)
     data.require()
-    last = run_query(data, "SELECT config FROM runs ORDER BY started_at DESC LIMIT 1").fetchone()
-    if last is None:
+    query = "SELECT config FROM runs WHERE kind = 'curate' ORDER BY started_at DESC LIMIT 1"
+    last = run_query(data, query).fetchall()
+    if not last:
         raise DatasetError(f"{dataset}: expected a finished run to take settings from, found none")
-    return _run("retry", None, dataset, CurateConfig.model_validate_json(last[0]), weights)
+    return _run("retry", None, dataset, CurateConfig.model_validate_json(last[0][0]), weights)
 
 
 def _run(

@@ -10,7 +10,7 @@ import duckdb
 
 from schemas.dataset import Dataset
 from schemas.errors import QueryError
-from schemas.manifest import views_sql
+from schemas.manifest import TABLES, views_sql
 
 
 def connect(dataset: Dataset) -> duckdb.DuckDBPyConnection:
@@ -25,13 +25,24 @@ def connect(dataset: Dataset) -> duckdb.DuckDBPyConnection:
     if not dataset.is_local:
         connection.register_filesystem(dataset.fs)
     quoted = root.replace("'", "''")
-    connection.execute(views_sql().replace("'manifests/", f"'{quoted}/manifests/"))
-    if dataset.is_local:
-        allowed = [dataset.root, root]  # a pattern is checked by its text, a file by its name
-        connection.execute("SET allowed_directories = $allowed", {"allowed": allowed})
-        connection.execute("SET enable_external_access = false")
+    for view in _views_over(dataset):
+        connection.execute(view.replace("'manifests/", f"'{quoted}/manifests/"))
+    allowed = [dataset.root, root]  # a pattern is checked by its text, a file by its name
+    connection.execute("SET allowed_directories = $allowed", {"allowed": allowed})
+    connection.execute("SET enable_external_access = false")
     connection.execute("SET lock_configuration = true")
     return connection
+
+
+def _views_over(dataset: Dataset) -> list[str]:
+    """Return the views, without those of tables that came after the data set was made."""
+    views = duckdb.extract_statements(views_sql())
+    missing = [t.TABLE for t in TABLES if not dataset.exists(f"manifests/{t.TABLE}")]
+    return [
+        view.query
+        for view in views
+        if not any(f"'manifests/{table}/" in view.query for table in missing)
+    ]
 
 
 def run_query(dataset: Dataset, sql: str) -> duckdb.DuckDBPyRelation:
@@ -41,10 +52,12 @@ def run_query(dataset: Dataset, sql: str) -> duckdb.DuckDBPyRelation:
     """
     connection = connect(dataset)
     try:
-        answer = connection.sql(sql)
+        statements = [statement.type for statement in duckdb.extract_statements(sql)]
+        # COPY and EXPORT would write where the data set may be read.
+        if statements != [duckdb.StatementType.SELECT]:
+            found = ", ".join(kind.name for kind in statements) or "nothing"
+            raise QueryError(f"expected one statement that reads (SELECT …), found: {found}")
+        return connection.sql(sql)
     except duckdb.Error as error:
         views = "videos scenes tracks clips kps runs kept rejected funnel hours"
         raise QueryError(f"{error}\nViews: {views}. Columns: DESCRIBE clips") from error
-    if answer is None:
-        raise QueryError("expected a statement that answers with rows (SELECT …), found none")
-    return answer
