@@ -15,3 +15,11 @@ def assets() -> Path:
     if not ASSETS.is_dir():
         pytest.skip(f"no real videos and weights at {ASSETS} (set VEXPRESS_ASSETS)")
     return ASSETS
+
+
+@pytest.fixture(scope="session")
+def material(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Clips, start weights and an autoencoder for small trainings (tests/small_training.py)."""
+    from tests.small_training import write_material
+
+    return write_material(tmp_path_factory.mktemp("material"))

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import small_settings
 
+from tests.small_training import small_settings
 from vexpress.errors import CheckpointError
 from vexpress.training.checkpoints import Checkpoints
 from vexpress.training.initial import saved_networks
