@@ -47,11 +47,11 @@ class Clip(Row):
     crop_x1: int | None = None
     """Left edge of the crop, source pixels (upright, square); may lie outside the picture."""
     crop_y1: int | None = None
-    """Top edge of the crop."""
+    """Top edge of the crop, source pixels."""
     crop_x2: int | None = None
-    """Right edge of the crop, exclusive."""
+    """Right edge of the crop, exclusive, source pixels."""
     crop_y2: int | None = None
-    """Bottom edge of the crop, exclusive."""
+    """Bottom edge of the crop, exclusive, source pixels."""
     face_side_px: float | None = None
     """Median over its frames of the square root of the face box's area, source pixels."""
     det_score_mean: float | None = None

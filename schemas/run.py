@@ -13,7 +13,7 @@ class Run(Row):
     run_id: str
     """Start time and a random part."""
     kind: str
-    """`curate`."""
+    """What kind of run it was: `curate`."""
     source: str
     """What the run was given as its source."""
     started_at: str
