@@ -1,0 +1,66 @@
+"""Imports run one way: flows -> tasks -> schemas, vexpress."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).parents[1]
+FORBIDDEN = {
+    "flows": {"tests", "benchmarks"},
+    "tasks": {"flows", "prefect", "tests", "benchmarks"},
+    "schemas": {"flows", "tasks", "vexpress", "prefect", "ray", "tests", "benchmarks"},
+    "vexpress": {"flows", "tasks", "schemas", "prefect", "ray", "tests", "benchmarks"},
+}
+HEAVY = {"torch", "ray", "prefect", "av", "cv2", "diffusers", "transformers", "duckdb", "pyarrow"}
+
+
+def imported(tree: ast.Module) -> set[str]:
+    """Top-level packages that a module imports anywhere, also inside functions."""
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"line {node.lineno}: relative import"
+            found.add(str(node.module))
+    return {name.split(".")[0] for name in found}
+
+
+def modules(package: str) -> list[Path]:
+    return sorted((REPOSITORY / package).rglob("*.py"))
+
+
+@pytest.mark.parametrize("package", FORBIDDEN)
+def test_imports_run_one_way(package: str) -> None:
+    assert modules(package)
+    wrong = {
+        str(path.relative_to(REPOSITORY)): both
+        for path in modules(package)
+        if (both := imported(ast.parse(path.read_text())) & FORBIDDEN[package])
+    }
+    assert wrong == {}
+
+
+def test_only_the_engine_and_training_know_ray() -> None:
+    knowing = {
+        str(path.relative_to(REPOSITORY))
+        for package in ("flows", "tasks")
+        for path in modules(package)
+        if "ray" in imported(ast.parse(path.read_text()))
+    }
+    steps = {path for path in knowing if path.startswith("tasks/")}
+    assert "tasks/engine.py" in steps
+    assert {path for path in steps if "train" not in path} == {"tasks/engine.py"}
+
+
+def test_commands_import_nothing_heavy_until_they_run() -> None:
+    for path in [REPOSITORY / "flows/cli.py", *modules("flows/commands")]:
+        tree = ast.parse(path.read_text())
+        at_once = ast.Module([node for node in tree.body if is_import(node)], [])
+        heavy = imported(at_once) & (HEAVY | {"tasks", "vexpress", "schemas"})
+        assert heavy == set(), path.name
+
+
+def is_import(node: ast.stmt) -> bool:
+    return isinstance(node, ast.Import | ast.ImportFrom)
