@@ -56,7 +56,7 @@ class FollowFaces(Step[Watched]):
         for index, (start, end) in enumerate(itertools.pairwise(edges)):
             yield self._scene(row, index, start, end)
             tracks = [
-                self._track(row, index, sightings)
+                self._track(row, index, (start, end), sightings)
                 for sightings in follow(row.detections, start, end, self.config)
             ]
             yield from tracks
@@ -72,9 +72,11 @@ class FollowFaces(Step[Watched]):
             end_frame=end,
         )
 
-    def _track(self, row: Watched, scene_index: int, sightings: Sightings) -> FaceTrack:
+    def _track(
+        self, row: Watched, scene_index: int, scene: tuple[int, int], sightings: Sightings
+    ) -> FaceTrack:
         seen = row.detections
-        first, last = sightings.frames[0], sightings.frames[-1]
+        first, last = reach_edges(sightings, scene, seen.every)
         at = np.array(sightings.frames) - first
         detected = np.zeros(last - first + 1, dtype=bool)
         detected[at] = True
@@ -139,6 +141,14 @@ def follow(seen: Detections, start: int, end: int, config: FollowConfig) -> list
         assign(live, list(group), frame, seen.boxes, config.min_overlap)
     tracks = [s for s in (*done, *live) if len(s.frames) * seen.every >= config.min_track_frames]
     return sorted(tracks, key=lambda s: (s.frames[0], s.rows[0]))
+
+
+def reach_edges(sightings: Sightings, scene: tuple[int, int], every: int) -> tuple[int, int]:
+    """Return first and last frame of a track: to the scene's edge where no frame was examined
+    between the edge and the face."""
+    first, last = sightings.frames[0], sightings.frames[-1]
+    start, end = scene
+    return start if first - every < start else first, end - 1 if last + every >= end else last
 
 
 def assign(

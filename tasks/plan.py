@@ -142,7 +142,8 @@ def crop_square(boxes: np.ndarray, margin: float, size: tuple[int, int]) -> tupl
     x1, y1 = boxes[:, :2].min(axis=0)
     x2, y2 = boxes[:, 2:].max(axis=0)
     union = max(x2 - x1, y2 - y1)
-    side = even(max(union, min(union * margin, *size)))
+    largest = min(size) // 2 * 2
+    side = even(max(union, min(union * margin, largest)))
     left = place((x1 + x2) / 2, side, size[0])
     top = place((y1 + y2) / 2, side, size[1])
     return left, top, left + side, top + side
