@@ -41,7 +41,7 @@ class Dataset:
 
     @property
     def ledger_path(self) -> Path:
-        """Where the ledger lives on this machine; a remote data set keeps a copy of it."""
+        """Where the ledger lives on this machine."""
         folder = Path(self.root) if self.is_local else self._cache
         folder.mkdir(parents=True, exist_ok=True)
         return folder / "ledger.sqlite"
@@ -68,7 +68,7 @@ class Dataset:
 
         Raises DatasetError when the folder holds something else.
         """
-        if self.exists(MARKER):
+        if self._is_one():
             return
         if self.is_local and _holds_foreign_files(Path(self.root)):
             raise DatasetError(
@@ -79,11 +79,22 @@ class Dataset:
 
     def require(self) -> None:
         """Raise DatasetError unless a data set is here."""
-        if not self.exists(MARKER):
+        if not self._is_one():
             raise DatasetError(
                 f"{self.root}: expected a data set ({MARKER} inside), found none. "
                 "Make one with: vexpress curate SOURCE DATASET"
             )
+
+    def _is_one(self) -> bool:
+        from botocore.exceptions import BotoCoreError
+
+        try:
+            return self.exists(MARKER)
+        except (OSError, BotoCoreError) as error:
+            raise DatasetError(
+                f"{self.root}: expected storage that can be reached: {error}. "
+                "Check its name, AWS_ENDPOINT_URL and the credentials in the environment."
+            ) from error
 
     def read(self, name: str) -> bytes:
         """Return the bytes of `name`."""

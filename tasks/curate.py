@@ -20,7 +20,7 @@ from tasks.features import weight_files as feature_files
 from tasks.follow import FollowFaces
 from tasks.judge import JudgeClip
 from tasks.kps import ExtractKps
-from tasks.ledger import DoneSource
+from tasks.ledger import DoneSource, keep_ledger
 from tasks.plan import PlanClips, PlanConfig
 from tasks.probe import ProbeVideo
 from tasks.sound import TakeSound
@@ -170,6 +170,7 @@ def curate_wave(
             for source in wave.sources
         ]
     )
+    keep_ledger(dataset, engine.ledger)
 
 
 def probe(wave: Wave, engine: Engine, config: CurateConfig) -> list[Video]:

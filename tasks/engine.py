@@ -16,7 +16,7 @@ from pydantic import Field
 
 from schemas.errors import ConfigError
 from schemas.row import Model
-from tasks.ledger import Ledger, LedgerLike, Tally
+from tasks.ledger import Ledger, LedgerLike, Tally, fetch_ledger
 from tasks.step import Context, Resources, Step, passes_by
 from tasks.units import decode, encode
 
@@ -228,6 +228,7 @@ Engine = LocalEngine | RayEngine
 
 def open_engine(config: EngineConfig, context: Context) -> Engine:
     """Open the engine asked for, for the one run that writes to the data set."""
+    fetch_ledger(context.dataset)
     kind = RayEngine if config.kind == "ray" else LocalEngine
     engine: Engine = kind(config, context)
     context.dataset.clear_scratch()

@@ -12,8 +12,9 @@ import zlib
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Protocol
+from typing import IO, Any, Protocol
 
+from schemas.dataset import Dataset
 from schemas.errors import DatasetError
 
 TABLES = """
@@ -26,6 +27,7 @@ CREATE INDEX IF NOT EXISTS source_contents ON sources (content_hash);
 CREATE TABLE IF NOT EXISTS contents (content_hash TEXT PRIMARY KEY, uri TEXT NOT NULL);
 CREATE INDEX IF NOT EXISTS content_uris ON contents (uri);
 """
+NAME = "ledger.sqlite"
 LOCK_PATIENCE_S = 15
 """A killed run's workers may hold the lock a little longer than the run."""
 
@@ -87,6 +89,10 @@ class Ledger:
         self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         self._db.close()
         self._lock.close()
+
+    def copy_to(self, path: Path) -> None:
+        """Write a whole copy to `path`, which must not exist."""
+        self._db.execute("VACUUM INTO ?", (str(path),))
 
     def get(self, key: str, step: str) -> list[bytes] | None:
         """Return the answers kept under `key`, or None."""
@@ -169,6 +175,27 @@ class Ledger:
     def _transaction(self) -> sqlite3.Connection:
         self._db.execute("BEGIN")
         return self._db
+
+
+def fetch_ledger(dataset: Dataset) -> None:
+    """Bring the ledger of a remote data set here, unless the one here is newer."""
+    if dataset.is_local or not dataset.exists(NAME):
+        return
+    here, there = dataset.ledger_path, dataset.path(NAME)
+    modified = dataset.fs.modified(there).timestamp()
+    if not here.exists() or here.stat().st_mtime < modified:
+        for leftover in here.parent.glob(f"{NAME}-*"):
+            leftover.unlink()
+        dataset.fs.get_file(there, str(here))
+
+
+def keep_ledger(dataset: Dataset, ledger: Any) -> None:
+    """Leave a copy of the ledger with a remote data set, for the next machine."""
+    if not dataset.is_local:
+        copy = dataset.scratch / NAME
+        copy.unlink(missing_ok=True)
+        ledger.copy_to(copy)
+        dataset.publish(copy, NAME)
 
 
 def _lock(path: Path) -> IO[str]:

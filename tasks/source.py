@@ -90,10 +90,21 @@ def describe_file(path: Path) -> Source:
 
 
 def _remote(source: str) -> Iterator[Source]:
+    from botocore.exceptions import BotoCoreError
+
+    try:
+        yield from _objects(source)
+    except (OSError, BotoCoreError) as error:
+        raise SourceError(
+            f"{source}: expected a bucket or prefix that can be listed: {error}. "
+            "Check its name, AWS_ENDPOINT_URL and the credentials in the environment."
+        ) from error
+
+
+def _objects(source: str) -> Iterator[Source]:
     files, root = fsspec.core.url_to_fs(source)
     scheme = source.split("://", 1)[0]
-    pattern = root if glob.has_magic(root) else None
-    names = files.glob(pattern) if pattern else files.find(root)
+    names = files.glob(root) if glob.has_magic(root) else files.find(root)
     for name in names:
         if name.lower().endswith(VIDEO_SUFFIXES) or name == root:
             info = files.info(name)

@@ -69,6 +69,9 @@ def curate(
         engine_setting = [f"engine.kind={engine.value}"] if engine is not EngineKind.local else []
         loaded = load_config(preset.value, config, [*(settings or []), *engine_setting])
         folder = str(weights) if weights else None
+        from tasks.curate import resolve
+
+        resolve(loaded, weights)  # what cannot be had is said before anything starts
         if dry_run:
             from flows.estimate import describe_plan
 
