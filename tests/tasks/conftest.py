@@ -1,0 +1,64 @@
+"""A rendered video, probed and watched once for all tests of the steps."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from schemas.dataset import Dataset
+from schemas.video import Video
+from tasks.step import Context
+from tasks.units import Watched
+from tests.talking_heads import Face, Shot, Speech, Truth, VideoFormat, render
+from tests.tasks.steps import probed, watch
+
+SMALL = VideoFormat(width=480, height=360)
+SENTENCE = "The market moves into the long hall behind the station."
+SHOTS = [
+    Shot(
+        duration_s=3.6,
+        faces=(Face(width_px=140, sway_px=16, x=0.45),),
+        speech=(Speech(text=SENTENCE, start_s=0.3),),
+    ),
+    Shot(duration_s=0.8, background="rocket", pan_px=20),
+    Shot(
+        duration_s=1.2,
+        background="wall",
+        faces=(
+            Face(identity="mirrored", width_px=110, x=0.25),
+            Face(identity="narrow", width_px=110, x=0.75),
+        ),
+    ),
+    Shot(duration_s=1.6, faces=(Face(identity="mirrored", width_px=150),), background="office"),
+]
+"""One talking face, no face, two silent faces, one silent face."""
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """A rendered video, its truth, and what `probe` and `watch` say of it."""
+
+    path: Path
+    truth: Truth
+    video: Video
+    watched: Watched
+
+
+@pytest.fixture(scope="session")
+def four_shots(tmp_path_factory: pytest.TempPathFactory) -> Rendered:
+    """`SHOTS`, 180 frames at 480x360, 25 fps, watched with dlib."""
+    folder = tmp_path_factory.mktemp("four_shots")
+    path = folder / "four_shots.mp4"
+    truth = render(SHOTS, path, SMALL)
+    video = probed(path)
+    watched = watch(video, folder)
+    assert isinstance(watched, Watched), watched.detail
+    return Rendered(path, truth, video, watched)
+
+
+@pytest.fixture
+def context(tmp_path: Path) -> Context:
+    """An empty data set for steps that write files."""
+    dataset = Dataset(tmp_path / "set")
+    dataset.create()
+    return Context(dataset)
