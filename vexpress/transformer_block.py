@@ -11,8 +11,6 @@ block of VEXPRESS section 2 (paper arXiv:2406.02511):
 Shapes: N images (B windows of F frames), L positions, C channels.
 """
 
-from dataclasses import dataclass, field
-
 import torch
 from diffusers.models.attention import FeedForward
 from torch import nn
@@ -21,18 +19,24 @@ from vexpress.attention import Source, attend, attend_to_zeros, make_attention
 from vexpress.conditions import Conditions
 
 
-@dataclass
 class Pass:
     """What one forward pass carries to every block.
 
     `frames`: frames a window; `features`: filled by reference blocks, by block name.
+    No dataclass: sharded training rebuilds dataclasses that a block is given, and what the
+    block adds to `features` would be lost.
     """
 
-    frames: int = 1
-    conditions: Conditions | None = None
-    reference_weight: float = 1.0
-    audio_weight: float = 1.0
-    features: dict[str, torch.Tensor] = field(default_factory=dict)
+    def __init__(
+        self,
+        frames: int = 1,
+        conditions: Conditions | None = None,
+        reference_weight: float = 1.0,
+        audio_weight: float = 1.0,
+    ) -> None:
+        self.frames, self.conditions = frames, conditions
+        self.reference_weight, self.audio_weight = reference_weight, audio_weight
+        self.features: dict[str, torch.Tensor] = {}
 
 
 class TransformerBlock(nn.Module):

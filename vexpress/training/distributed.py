@@ -48,11 +48,13 @@ def wrap(model: TrainingModel, sharding: str, device: torch.device) -> nn.Module
         return model
     if sharding == "ddp":
         ids = [device] if device.type == "cuda" else None
-        return DistributedDataParallel(model, device_ids=ids, broadcast_buffers=False)
+        return DistributedDataParallel(model, device_ids=ids, forward_sync_buffers=False)
     mesh = init_device_mesh(device.type, (workers(),))
-    for module in model.modules():
+    for module in model.denoising_unet.modules():
         if isinstance(module, SHARD_UNITS):
             fully_shard(module, mesh=mesh)
+    # One unit: its blocks hand features out past their outputs, where no hook would gather them.
+    fully_shard(model.reference_net, mesh=mesh)
     fully_shard(model, mesh=mesh)
     return model
 

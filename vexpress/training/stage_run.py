@@ -229,8 +229,8 @@ class StageRun:
         write_networks(self.job.folder / name, model.networks)
 
     def _model(self, *, zero: bool = True) -> TrainingModel:
-        """The model as the stage starts: what the stage before left, or the start weights."""
-        if self.job.number > 1:
+        """The model as the stage starts: from the stage before, or where none was run, `start`."""
+        if self.job.number > 1 and self.job.before.is_dir():
             networks = saved_networks(self.job.before)
         else:
             networks = start_networks(self.settings, self.audio_dim)

@@ -1,0 +1,112 @@
+"""Training on Ray: how many workers take part, and how weights lie, change nothing."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from schemas.errors import ConfigError
+from tasks.train_stage import train_stage, uses_ray
+from tests.small_training import small_settings
+from vexpress.training.initial import saved_networks
+from vexpress.training.journal import read_journal
+from vexpress.training.model import TrainingModel
+from vexpress.training.settings import EngineSettings
+from vexpress.training.stage_run import StageJob
+
+TOLERANCE = 1e-4
+"""Relative; sums over samples are taken in another order. Measured: below 2e-6."""
+STEPS = {"steps": 3, "learning_rate": 1e-3, "unconditional": 0.4}
+
+
+@pytest.fixture(scope="module")
+def ray_here() -> Iterator[None]:
+    """One Ray for all tests of this file, on this machine."""
+    ray = pytest.importorskip("ray")
+    root = str(Path(__file__).parents[2])
+    ray.init(
+        num_cpus=2,
+        include_dashboard=False,
+        log_to_driver=False,
+        logging_level="ERROR",
+        runtime_env={"env_vars": {"PYTHONPATH": root, "OMP_NUM_THREADS": "1"}},
+    )
+    yield
+    ray.shutdown()
+
+
+def job_of(material: Path, run: Path, batch: int, **engine: Any) -> StageJob:
+    run.mkdir()
+    shutil.copy(material / "clips.safetensors", run)
+    settings = small_settings(
+        material,
+        stage_3={**STEPS, "batch": batch, "ema_decay": 0.9},
+        engine={"save_every": 3, "validate_every": 3, **engine},
+    )
+    return StageJob(run=run, number=3, settings=settings)
+
+
+def losses(job: StageJob) -> list[float]:
+    return [n["loss"] for n in read_journal(job.folder / "metrics.jsonl") if n["kind"] == "train"]
+
+
+def weights(job: StageJob, name: str = "weights") -> dict[str, torch.Tensor]:
+    return TrainingModel(saved_networks(job.folder / name / "v-express")).state_dict()
+
+
+def check_same(found: StageJob, expected: StageJob) -> None:
+    assert losses(found) == pytest.approx(losses(expected), rel=TOLERANCE)
+    for name in ("weights", "weights_mean"):
+        others = weights(expected, name)
+        for key, tensor in weights(found, name).items():
+            # AdamW's first steps are near the sign of the gradient, so a gradient of
+            # nearly zero may go either way: three steps of 1e-3 bound the difference.
+            off = (tensor - others[key]).abs()
+            assert off.max() < 7e-3 and off.mean() < 1e-4, key
+
+
+def test_two_workers_with_batch_one_are_one_worker_with_batch_two(
+    material: Path, tmp_path: Path, ray_here: None
+) -> None:
+    alone = job_of(material, tmp_path / "alone", batch=2)
+    ddp = job_of(material, tmp_path / "ddp", batch=1, kind="ray", workers=2)
+    sharded = job_of(
+        material, tmp_path / "sharded", batch=1, kind="ray", workers=2, sharding="fsdp"
+    )
+    for job in (alone, ddp, sharded):
+        done = train_stage(job)
+        assert done["steps"] == 3
+    check_same(ddp, alone)
+    check_same(sharded, alone)
+
+
+def test_an_error_of_a_worker_arrives_as_it_was(
+    material: Path, tmp_path: Path, ray_here: None
+) -> None:
+    from vexpress.training.clips import ClipError
+
+    job = job_of(material, tmp_path / "short", batch=1, kind="ray", max_failures=0)
+    settings = job.settings.derive(data=job.settings.data.derive(reference_margin=90))
+    with pytest.raises(ClipError, match="at least 92 frames"):
+        train_stage(job.derive(settings=settings))
+
+
+def test_more_than_the_cluster_has_is_refused_at_once(
+    material: Path, tmp_path: Path, ray_here: None
+) -> None:
+    job = job_of(material, tmp_path / "many", batch=1, kind="ray", workers=99)
+    with pytest.raises(ConfigError, match="expected 99 CPUs in the Ray cluster, found 2"):
+        train_stage(job)
+
+
+def test_ray_is_used_for_several_workers_or_where_asked_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    assert not uses_ray(EngineSettings())
+    assert uses_ray(EngineSettings(workers=2)) and uses_ray(EngineSettings(kind="ray"))
+    with pytest.raises(ConfigError, match="expected one worker"):
+        uses_ray(EngineSettings(kind="local", workers=2))
