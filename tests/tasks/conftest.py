@@ -9,6 +9,7 @@ from schemas.dataset import Dataset
 from schemas.video import Video
 from tasks.step import Context
 from tasks.units import Watched
+from tests.broken_videos import make_broken_videos
 from tests.talking_heads import Face, Shot, Speech, Truth, VideoFormat, render
 from tests.tasks.steps import probed, watch
 
@@ -62,3 +63,14 @@ def context(tmp_path: Path) -> Context:
     dataset = Dataset(tmp_path / "set")
     dataset.create()
     return Context(dataset)
+
+
+@pytest.fixture(scope="session")
+def broken(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of broken and odd videos, relatives of one of 2.4 s at 480x360."""
+    folder = tmp_path_factory.mktemp("broken")
+    speech = (Speech(text="One, two, three."),)
+    shot = Shot(duration_s=2.4, faces=(Face(width_px=140),), speech=speech)
+    render([shot], folder / "sample.mp4", SMALL)
+    make_broken_videos(folder / "videos", folder / "sample.mp4")
+    return folder / "videos"

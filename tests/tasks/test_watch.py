@@ -17,7 +17,6 @@ from tests.talking_heads import Face, FrameTruth, Shot, VideoFormat, render
 from tests.tasks.conftest import SMALL, Rendered
 from tests.tasks.steps import WATCH, probed, watch
 
-
 SELDOM = WATCH.model_copy(update={"faces": FaceConfig(backend="dlib", every=25)})
 """For tests of cuts."""
 
