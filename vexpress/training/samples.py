@@ -100,8 +100,8 @@ class StageSamples(Dataset[Sample]):
         )
         view = self._view(clip, random)
         return {
-            **self._pictures(clip, span, view),
-            **self._guides(clip, span.frames, view),
+            **self.pictures(clip, span, view),
+            **self.guides(clip, span.frames, view),
             **self._noise(number, random),
         }
 
@@ -127,13 +127,15 @@ class StageSamples(Dataset[Sample]):
             random,
         )
 
-    def _pictures(self, clip: int, span: Span, view: View) -> Sample:
+    def pictures(self, clip: int, span: Span, view: View) -> Sample:
+        """`images` and `reference` of a span of a clip."""
         frames = read_frames(self.index.clips[clip].video, [*span.frames, span.reference])
         seen = torch.from_numpy(np.stack([view.picture(frame) for frame in frames]))
         images = seen.permute(0, 3, 1, 2).float() / 127.5 - 1
         return {"images": images[:-1], "reference": images[-1]}
 
-    def _guides(self, clip: int, frames: range, view: View) -> Sample:
+    def guides(self, clip: int, frames: range, view: View) -> Sample:
+        """`v_kps`, `lip_mask` and `audio` of some frames of a clip."""
         files, size = self.index.clips[clip], self.data.image_size
         drawn = draw_all(view.v_kps(self.index.kps(clip, frames)), size, size)
         boxes = view.boxes(self.index.lip_boxes(clip, frames))

@@ -1,0 +1,147 @@
+"""`vexpress train` from a data set to weights: gates, resuming, reports, refusals."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+from typer.testing import CliRunner, Result
+
+from flows.cli import app
+from schemas.dataset import Dataset
+from schemas.query import run_query
+from tests.training_dataset import write_dataset
+from vexpress.training.initial import saved_networks
+from vexpress.training.model import TrainingModel
+
+STAGE = {"steps": 3, "learning_rate": 1e-3}
+CONFIG: dict[str, Any] = {
+    "stage_1": {**STAGE, "batch": 2},
+    "stage_2": {**STAGE, "frames": 3},
+    "stage_3": {**STAGE, "frames": 2},
+    "data": {"validation_share": 0.3, "validation_samples": 2},
+    "engine": {"save_every": 2, "validate_every": 2},
+    "gates": {"max_loss_ratio": 2.0, "min_audio_sensitivity": 0, "min_kps_sensitivity": 0},
+}
+
+
+class Trainer:
+    """Runs the command on one data set and one run folder."""
+
+    def __init__(self, material: Path, folder: Path) -> None:
+        self.dataset = write_dataset(folder / "dataset")
+        self.run_folder, self.folder, self.material = folder / "run", folder, material
+
+    def __call__(self, *options: str, **changes: Any) -> Result:
+        config = {**CONFIG, **changes}
+        file = self.folder / "config.yaml"
+        file.write_text(yaml.safe_dump(json.loads(json.dumps(config))))
+        arguments = ["train", self.dataset.root, "--out", str(self.run_folder), "--preset", "tiny"]
+        weights = ["--start", str(self.material / "start"), "--vae", str(self.material / "vae")]
+        return CliRunner().invoke(app, [*arguments, *weights, "--config", str(file), *options])
+
+
+@pytest.fixture(scope="module")
+def finished(material: Path, tmp_path_factory: pytest.TempPathFactory) -> Trainer:
+    """A run through all three stages."""
+    trainer = Trainer(material, tmp_path_factory.mktemp("train"))
+    result = trainer()
+    assert result.exit_code == 0, result.output
+    return trainer
+
+
+def rows(dataset: Dataset, sql: str) -> list[tuple[Any, ...]]:
+    return run_query(dataset, sql).fetchall()
+
+
+def test_weights_come_out_in_the_published_layout(finished: Trainer) -> None:
+    folder = finished.run_folder / "weights/v-express"
+    names = ("audio_projection", "denoising_unet", "motion_module", "reference_net", "v_kps_guider")
+    assert sorted(path.name for path in folder.iterdir()) == sorted(f"{name}.bin" for name in names)
+    exported = TrainingModel(saved_networks(folder)).state_dict()
+    trained = finished.run_folder / "stage_3/weights/v-express"
+    for name, tensor in TrainingModel(saved_networks(trained)).state_dict().items():
+        assert torch.equal(tensor, exported[name]), name
+
+
+def test_metrics_and_gates_can_be_queried_from_the_data_set(finished: Trainer) -> None:
+    loss = "SELECT stage, step FROM training WHERE kind = 'train' AND name = 'loss'"
+    assert sorted(rows(finished.dataset, loss)) == [(n, s) for n in (1, 2, 3) for s in (1, 2, 3)]
+    gates = "SELECT stage, name, passed FROM training WHERE kind = 'gate' ORDER BY stage, name"
+    assert rows(finished.dataset, gates) == [
+        (1, "held_out_loss_ratio", True),
+        *((n, name, True) for n in (2, 3) for name in
+          ("audio_sensitivity", "held_out_loss_ratio", "kps_sensitivity")),
+    ]  # fmt: skip
+
+
+def test_the_report_shows_curves_gates_and_pictures_and_needs_nothing_else(
+    finished: Trainer,
+) -> None:
+    page = (finished.run_folder / "report.html").read_text()
+    assert page.count("<polyline") == 6 and page.count("data:image/png;base64,") == 3
+    assert "audio_sensitivity" in page and "68 landmarks" in page
+    assert not re.search(r'(src|href)="(?!data:)', page)
+
+
+def test_a_finished_run_does_nothing_again(finished: Trainer) -> None:
+    before = {p: p.stat().st_mtime_ns for p in finished.run_folder.glob("stage_*/weights/**/*")}
+    result = finished()
+    assert result.exit_code == 0 and "stage 2 finished before" in result.output
+    assert before == {p: p.stat().st_mtime_ns for p in before}
+
+
+def test_other_settings_on_resume_are_refused_with_the_difference(finished: Trainer) -> None:
+    result = finished(stage_2={**STAGE, "frames": 4})
+    assert result.exit_code == 2
+    assert "stage_2.frames: was 3, is 4" in result.output
+    assert "learning_rate" not in result.output, "what is the same is not shown"
+
+
+def test_a_failed_gate_stops_with_its_numbers_and_can_be_judged_anew(
+    material: Path, tmp_path: Path
+) -> None:
+    trainer = Trainer(material, tmp_path)
+    result = trainer("--stages", "1,2", gates={"max_loss_ratio": 0.001})
+    assert result.exit_code == 2
+    assert re.search(r"held_out_loss_ratio: [0-9.]+, expected < 0.001", result.output)
+    assert not (tmp_path / "run/stage_2").exists(), "nothing after the gate was started"
+    journal = (tmp_path / "run/stage_1/metrics.jsonl").read_text()
+    again = trainer("--stages", "1")
+    assert again.exit_code == 0 and "stage 1 finished before" in again.output, again.output
+    assert (tmp_path / "run/stage_1/metrics.jsonl").read_text() == journal
+
+
+def test_a_stage_without_the_one_before_is_refused(material: Path, tmp_path: Path) -> None:
+    trainer = Trainer(material, tmp_path)
+    arguments = ["train", trainer.dataset.root, "--out", str(tmp_path / "run"), "--stages", "2"]
+    vae = ["--preset", "tiny", "--vae", str(material / "vae"), "--set", "data.reference_margin=20"]
+    result = CliRunner().invoke(app, [*arguments, *vae])
+    assert result.exit_code == 2 and "expected stage 1 finished" in result.output
+
+
+def test_clips_too_short_for_a_stage_are_refused(material: Path, tmp_path: Path) -> None:
+    trainer = Trainer(material, tmp_path)
+    result = trainer("--stages", "1", data={**CONFIG["data"], "reference_margin": 60})
+    assert result.exit_code == 2 and "at least 61 frames" in result.output
+
+
+@pytest.mark.parametrize(
+    ("option", "said"),
+    [
+        ("stage_2.stepz=5", "stage_2.stepz: Extra inputs are not permitted"),
+        ("stage_2.kps_drop=1.5", "expected values between 0 and 1"),
+        ("stage_1.trains=[everything]", "stage_1.trains.0"),
+        ("nonsense", "expected group.key=value"),
+    ],
+)
+def test_wrong_settings_are_named_before_anything_starts(
+    material: Path, tmp_path: Path, option: str, said: str
+) -> None:
+    arguments = ["train", str(tmp_path), "--out", str(tmp_path / "run"), "--preset", "tiny"]
+    result = CliRunner().invoke(app, [*arguments, "--set", option])
+    assert result.exit_code == 2 and said in result.output
+    assert not (tmp_path / "run").exists()
