@@ -15,6 +15,7 @@ from flows.commands.curate import curate, retry
 from flows.commands.doctor import doctor
 from flows.commands.export import export
 from flows.commands.extract_kps import extract_kps
+from flows.commands.generate import generate
 from flows.commands.query import query
 from flows.commands.report import report
 from flows.commands.train import train
@@ -35,6 +36,7 @@ app.command()(retry)
 app.command("extract-kps")(extract_kps)
 app.command()(train)
 app.command()(export)
+app.command()(generate)
 
 
 def main() -> None:

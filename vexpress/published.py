@@ -56,8 +56,8 @@ def load_network(places: Places, name: str, dtype: torch.dtype = torch.float32) 
     state, source = read_network(places.networks, name)
     with torch.device("meta"):
         network = _KINDS[name].from_config(_sizes(name, state, source, places.unet_config))
-    load_state(network, state, source)
-    return network.to(dtype).eval()
+    load_state(network, {key: tensor.to(dtype) for key, tensor in state.items()}, source)
+    return network.eval()
 
 
 def read_network(files: dict[str, Path], name: str) -> tuple[State, str]:
