@@ -10,6 +10,7 @@ import queue
 import threading
 from collections.abc import Iterator
 from fractions import Fraction
+from pathlib import Path
 from typing import Any, TypeVar
 
 import av
@@ -52,9 +53,14 @@ def open_media(uri: str) -> Iterator[Any]:
         yield container
 
 
+def open_bytes(uri: str) -> Any:
+    """Open a local path, whatever its name, or a URI as a file of bytes."""
+    return fsspec.open(uri, "rb") if "://" in uri else Path(uri).open("rb")
+
+
 def why_unreadable(uri: str, error: Exception) -> str:
     """Say in words what is the matter with a file that does not open."""
-    with contextlib.suppress(OSError), fsspec.open(uri, "rb") as file:
+    with contextlib.suppress(OSError), open_bytes(uri) as file:
         if file.read(12)[4:8] == b"ftyp":
             return "an MP4 without its index (moov): it is cut off or was never finished"
     reason = getattr(error, "strerror", None) or str(error)

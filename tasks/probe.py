@@ -9,17 +9,16 @@ import hashlib
 import itertools
 import statistics
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, ClassVar
 
 import av
-import fsspec
 from pydantic import Field
 
 from schemas.row import Model
 from schemas.video import Video
 from tasks.media import (
     check_size,
+    open_bytes,
     open_media,
     pixel_aspect_of,
     upright_size,
@@ -87,7 +86,7 @@ def hash_content(uri: str) -> tuple[str, int]:
     """
     digest, size = hashlib.blake2b(digest_size=32), 0
     try:
-        with fsspec.open(uri, "rb") if "://" in uri else Path(uri).open("rb") as file:
+        with open_bytes(uri) as file:
             while block := file.read(BLOCK):
                 digest.update(block)
                 size += len(block)

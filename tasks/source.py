@@ -6,6 +6,7 @@ Names that cannot be videos are left out; names that could be, but are not reada
 
 import csv
 import glob
+import io
 import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +16,7 @@ import fsspec
 import pyarrow.parquet as pq
 
 from schemas.errors import SourceError
-from tasks.media import VIDEO_SUFFIXES, open_media
+from tasks.media import VIDEO_SUFFIXES, open_bytes, open_media
 from tasks.step import Rejection
 from tasks.units import Source
 
@@ -44,16 +45,25 @@ def list_sources(source: str) -> list[Source]:
 
 
 def _local(source: str) -> Iterator[Source]:
-    path = Path(os.path.abspath(Path(source).expanduser()))  # noqa: PTH100 - follows no link
+    path = absolute(source)
     if path.is_dir():
         yield from _folder(path)
     elif os.path.lexists(path):
         yield describe_file(path)
     elif glob.has_magic(source):
-        for name in glob.glob(str(path), recursive=True):  # noqa: PTH207 - absolute patterns
-            yield from _local(glob.escape(name) if Path(name).is_dir() else name)
+        for found in Path(path.anchor).glob(str(path.relative_to(path.anchor))):
+            if found.suffix.lower() in VIDEO_SUFFIXES:
+                yield describe_file(found)
+            if found.is_dir():
+                yield from _folder(found)
     else:
         raise SourceError(f"{source}: expected a file, folder, glob or list, found nothing there")
+
+
+def absolute(path: str, base: Path = Path()) -> Path:
+    """Return `path` from `base` on, without following links; `~` alone is the home folder."""
+    home = Path(path).parts[:1] == ("~",)
+    return Path(os.path.abspath(base / (Path(path).expanduser() if home else path)))  # noqa: PTH100
 
 
 def _folder(folder: Path) -> Iterator[Source]:
@@ -79,10 +89,9 @@ def describe_file(path: Path) -> Source:
         return Source(uri=name, problem="expected a name in UTF-8; rename the file")
     try:
         status = path.stat()
-    except OSError as error:
-        return Source(
-            uri=name, problem=f"expected a file, found a name that leads nowhere: {error.strerror}"
-        )
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or error
+        return Source(uri=name, problem=f"expected a file, found a name that leads nowhere: {why}")
     if not path.is_file():
         kind = "a folder" if path.is_dir() else "something that is no file"
         return Source(uri=name, problem=f"expected a file, found {kind}")
@@ -103,34 +112,43 @@ def _remote(source: str) -> Iterator[Source]:
 
 def _objects(source: str) -> Iterator[Source]:
     files, root = fsspec.core.url_to_fs(source)
-    scheme = source.split("://", 1)[0]
     names = files.glob(root) if glob.has_magic(root) else files.find(root)
     for name in names:
         if name.lower().endswith(VIDEO_SUFFIXES) or name == root:
             info = files.info(name)
             stamp = str(info.get("ETag") or info.get("LastModified") or info.get("mtime"))
-            yield Source(uri=f"{scheme}://{name}", size_bytes=info.get("size"), modified=stamp)
+            uri = files.unstrip_protocol(name)
+            yield Source(uri=uri, size_bytes=info.get("size"), modified=stamp)
 
 
 def _from_list(source: str) -> Iterator[Source]:
-    """One source a line or row; a relative path counts from the list's folder."""
-    base = Path(source).expanduser().resolve().parent
     for entry, licence in _entries(source):
-        uri = entry if "://" in entry else str(base / Path(entry).expanduser())
-        items = _remote(uri) if "://" in uri else [describe_file(Path(os.path.abspath(uri)))]  # noqa: PTH100
-        for item in items:
+        for item in _listed(entry, source):
             yield item.model_copy(update={"licence": licence})
+
+
+def _listed(entry: str, source: str) -> list[Source]:
+    """What an entry of a list names; a relative path counts from the list's folder."""
+    if "://" in entry:
+        return list(_remote(entry)) or [_gone(entry)]
+    if "://" in source:
+        return _listed(f"{source.rpartition('/')[0]}/{entry}", source)
+    return [describe_file(absolute(entry, absolute(source).parent))]
+
+
+def _gone(uri: str) -> Source:
+    return Source(uri=uri, problem="expected a video of that name, found nothing there")
 
 
 def _entries(source: str) -> Iterator[tuple[str, str | None]]:
     try:
-        with fsspec.open(source, "rb") as file:
+        with open_bytes(source if "://" in source else str(absolute(source))) as file:
             if source.lower().endswith(".parquet"):
                 rows = pq.read_table(file).to_pylist()
             else:
                 text = file.read().decode("utf-8-sig")
                 rows = _rows_of_text(source, text)
-    except (OSError, UnicodeDecodeError, ValueError) as error:
+    except (OSError, ValueError, csv.Error) as error:
         raise SourceError(
             f"{source}: expected a list of videos, it cannot be read: {error}"
         ) from error
@@ -146,14 +164,14 @@ def _entries(source: str) -> Iterator[tuple[str, str | None]]:
 
 def _rows_of_text(source: str, text: str) -> list[dict[str, str]]:
     if source.lower().endswith(".csv"):
-        return list(csv.DictReader(text.splitlines()))
-    lines = (line.strip() for line in text.splitlines())
+        return list(csv.DictReader(io.StringIO(text, newline="")))
+    lines = (line.strip() for line in io.StringIO(text))
     return [{"source": line} for line in lines if line and not line.startswith("#")]
 
 
 def describe_again(uri: str) -> Source:
     """Return a source that was listed before, as it is now."""
-    return next(_remote(uri)) if "://" in uri else describe_file(Path(uri))
+    return next(_remote(uri), _gone(uri)) if "://" in uri else describe_file(Path(uri))
 
 
 def total_duration(sources: list[Source]) -> float:
