@@ -29,6 +29,8 @@ VERSION = 1
 AAC_RATES = (96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000)
 SAME_FRAME_S = 0.002
 """Time stamps closer than this are of the same frame, seconds."""
+SEEK_BACK_S = (0.0, 5.0, 30.0, math.inf)
+"""How much earlier to look for a key frame, try after try, seconds."""
 
 
 class CropConfig(Model):
@@ -114,18 +116,30 @@ def frames_of_span(row: Candidate) -> Iterator[tuple[int, Any]]:
         stream = video_streams(container)[0]
         stream.thread_type = "AUTO"
         origin = row.video.start_s or 0.0
-        container.seek(
-            int(max(origin + row.times[0] - SAME_FRAME_S, 0) / stream.time_base),
-            stream=stream,
-            backward=True,
-        )
-        for frame in decodable(container, stream):
+        for frame in frames_from(container, stream, origin + row.times[0]):
             time = frame.time - origin
             if time > row.times[-1] - SAME_FRAME_S:
                 return
             index = int(np.argmin(np.abs(row.times[:-1] - time)))
             if abs(row.times[index] - time) < SAME_FRAME_S:
                 yield index, frame
+
+
+def frames_from(container: Any, stream: Any, start_s: float) -> Iterator[Any]:
+    """Yield the frames from a key frame at or before `start_s` of the container's time on.
+
+    A container without an index (MPEG-TS) may land behind what was asked for, hence the retries.
+    """
+    for earlier_s in SEEK_BACK_S:
+        target = max(start_s - SAME_FRAME_S - earlier_s, 0)
+        container.seek(int(target / stream.time_base), stream=stream, backward=True)
+        frames = decodable(container, stream)
+        first = next(frames, None)
+        if first is not None and first.time <= start_s + SAME_FRAME_S:
+            break
+    if first is not None:
+        yield first
+        yield from frames
 
 
 def decodable(container: Any, stream: Any) -> Iterator[Any]:

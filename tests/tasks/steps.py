@@ -2,19 +2,25 @@
 
 from pathlib import Path
 
+import av
+import cv2
+import numpy as np
+
 from schemas.dataset import Dataset
 from schemas.video import Video
 from tasks.crop import CropConfig
 from tasks.faces import FaceConfig
 from tasks.follow import FollowConfig, FollowFaces
 from tasks.ledger import Ledger
+from tasks.media import Frames, open_media
 from tasks.plan import ClipConfig, PlanClips, PlanConfig
 from tasks.probe import ProbeConfig, ProbeVideo
 from tasks.scenes import SceneConfig
 from tasks.source import describe_file
 from tasks.step import Context
-from tasks.units import Candidate, Followed, Watched
+from tasks.units import Candidate, Cuts, Detections, Followed, Watched
 from tasks.watch import WatchConfig, WatchVideo
+from tests.tasks.detections import five_points
 
 WATCH = WatchConfig(scenes=SceneConfig(), faces=FaceConfig(backend="dlib"))
 SMALL_CROP = CropConfig(size=256)
@@ -46,3 +52,51 @@ def candidates(
     plan = PlanClips(PlanConfig(clips=ClipConfig(max_s=max_s), crop=crop), context)
     stretches = FollowFaces(FollowConfig(), context)(watched)
     return [made for unit in stretches if isinstance(unit, Followed) for made in plan(unit)]
+
+
+def look(
+    video: Video, box: tuple[float, float, float, float], cuts: list[int] | None = None
+) -> Watched:
+    """A watched video with one face, made up, that fills `box` in every frame."""
+    with open_media(video.source) as container:
+        frames = Frames(container, video)
+        for _ in frames:
+            pass
+    count = len(frames.times)
+    boxes = np.tile(np.array(box, np.float32), (count, 1))
+    seen = Detections(
+        backend="made up",
+        every=1,
+        frames=np.arange(count, dtype=np.int32),
+        boxes=boxes,
+        points=five_points(boxes),
+        scores=np.full(count, 0.9, np.float32),
+        landmarks=np.zeros((0, 2), np.float32),
+        landmark_count=0,
+    )
+    times = np.array([*frames.times, frames.times[-1] + 1 / (video.fps or 25)])
+    return Watched(video=video, cuts=Cuts(times=times, cuts=cuts or []), detections=seen)
+
+
+def rewrap(source: Path, target: Path) -> Path:
+    """Copy the streams of a file into the container that the name of `target` tells."""
+    with av.open(str(source)) as old, av.open(str(target), "w") as new:
+        copies = {stream.index: new.add_stream_from_template(stream) for stream in old.streams}
+        for packet in old.demux():
+            if packet.dts is not None:
+                packet.stream = copies[packet.stream.index]
+                new.mux(packet)
+    return target
+
+
+def upright_frames(path: Path, size: tuple[int, int]) -> list[np.ndarray]:
+    """Every frame as grey uint8 (height, width), by other means than ours."""
+    with av.open(str(path)) as container:
+        return [
+            cv2.resize(
+                np.rot90(frame.to_ndarray(format="gray"), frame.rotation // 90),
+                size,
+                interpolation=cv2.INTER_CUBIC,
+            )
+            for frame in container.decode(video=0)
+        ]
