@@ -23,6 +23,7 @@ from tasks.kps import ExtractKps
 from tasks.ledger import DoneSource, keep_ledger
 from tasks.plan import PlanClips, PlanConfig
 from tasks.probe import ProbeVideo
+from tasks.scenes import transnet_file
 from tasks.sound import TakeSound
 from tasks.step import Step, file_digest, is_error
 from tasks.units import Candidate, Source
@@ -55,6 +56,8 @@ def resolve(config: CurateConfig, weights: Path | None) -> tuple[CurateConfig, l
 
     Raises ConfigError when something asked for cannot be had.
     """
+    if config.scenes.detector == "transnet":
+        transnet_file(weights)
     faces, about_faces = resolve_backend(config.faces, weights)
     features, about_features = resolve_features(config.features, weights)
     definite = config.model_copy(update={"faces": faces, "features": features})

@@ -45,39 +45,44 @@ class SceneWatcher:
     def see(self, image_bgr: np.ndarray) -> None:
         """Look at the next frame, uint8 (height, width, 3), longer side `LONGEST_SIDE`."""
         now = _timecode(self._frames)
-        for detector in self._detectors:
-            self._note(detector.process_frame(now, image_bgr))
+        for detector, offset in self._detectors:
+            self._note(detector.process_frame(now, image_bgr), offset)
         self._frames += 1
 
     def cuts(self) -> list[int]:
         """Return the first frame of each scene but the first."""
-        for detector in self._detectors:
-            self._note(detector.post_process(_timecode(max(self._frames - 1, 0))))
+        last = _timecode(max(self._frames - 1, 0))
+        for detector, offset in self._detectors:
+            self._note(detector.post_process(last), offset)
         return merge_cuts(self._cuts, self._frames, self._config.min_scene_frames)
 
-    def _note(self, cuts: Iterable[Any]) -> None:
-        self._cuts |= {cut.frame_num for cut in cuts}
+    def _note(self, cuts: Iterable[Any], offset: int) -> None:
+        self._cuts |= {cut.frame_num + offset for cut in cuts}
 
 
-def make_detectors(config: SceneConfig, weights: Path | None) -> list[Any]:
-    """Return PySceneDetect's detectors; raise ConfigError where weights are missing."""
-    import scenedetect.detectors as detectors
+def make_detectors(config: SceneConfig, weights: Path | None) -> list[tuple[Any, int]]:
+    """Return PySceneDetect's detectors, each with what to add to its cuts for the first frame
+    of the new scene; raise ConfigError where weights are missing.
+    """
+    from scenedetect import detectors
+    from scenedetect.detectors.transnet_v2 import TransnetV2Detector
 
-    shortest = config.min_scene_frames
+    shortest, offset = config.min_scene_frames, 0
     if config.detector == "adaptive":
         main = detectors.AdaptiveDetector(config.threshold or 2.0, min_scene_len=shortest)
     elif config.detector == "content":
         main = detectors.ContentDetector(config.threshold or 27.0, min_scene_len=shortest)
     else:
-        main = detectors.TransNetV2Detector(
+        main = TransnetV2Detector(
             model_path=transnet_file(weights),
             onnx_providers=["CPUExecutionProvider"],
             threshold=config.threshold or 0.4,
             min_scene_len=shortest,
         )
+        offset = 1  # it names the last frame of the old scene
     if not config.fades:
-        return [main]
-    return [main, detectors.ThresholdDetector(min_scene_len=shortest)]
+        return [(main, offset)]
+    return [(main, offset), (detectors.ThresholdDetector(min_scene_len=shortest), 0)]
 
 
 def transnet_file(weights: Path | None) -> Path:
