@@ -36,20 +36,22 @@ def render_piece(path: Path) -> None:
 def repeat(piece: Path, path: Path, times: int) -> None:
     """Write `piece` `times` over, without encoding anything again."""
     with av.open(str(path), "w") as output:
-        streams: dict[int, object] = {}
+        with av.open(str(piece)) as source:
+            streams = [output.add_stream_from_template(stream) for stream in source.streams]
+        output.start_encoding()
+        last = [float("-inf")] * len(streams)
         for number in range(times):
             with av.open(str(piece)) as source:
                 for packet in source.demux():
-                    if packet.dts is None or packet.stream.type not in ("video", "audio"):
+                    if packet.dts is None:
                         continue
-                    index = packet.stream.index
-                    if index not in streams:
-                        streams[index] = output.add_stream_from_template(packet.stream)
                     shift = round(number * SECONDS / packet.time_base)
-                    packet.pts += shift
-                    packet.dts += shift
-                    packet.stream = streams[index]
-                    output.mux(packet)
+                    packet.pts, packet.dts = packet.pts + shift, packet.dts + shift
+                    index = packet.stream.index
+                    if packet.dts > last[index]:  # the sound's last packet reaches past the end
+                        last[index] = packet.dts
+                        packet.stream = streams[index]
+                        output.mux(packet)
 
 
 def peak(video: Path, dataset: Path, options: list[str]) -> tuple[float, float]:
