@@ -24,9 +24,9 @@ from tasks.export_weights import export_weights
 from tasks.train_run import open_run, record_stage
 from tasks.train_stage import read_done, train_stage
 from vexpress.errors import VExpressError
+from vexpress.training.job import StageJob
 from vexpress.training.measurements import Gate, judge
 from vexpress.training.settings import TrainSettings
-from vexpress.training.stage_run import StageJob
 
 RETRIES = 2
 RETRY_DELAY_S = 10

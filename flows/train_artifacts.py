@@ -5,9 +5,9 @@ from typing import Any
 
 from prefect.artifacts import create_image_artifact, create_table_artifact
 
+from vexpress.training.job import StageJob
 from vexpress.training.journal import read_journal
 from vexpress.training.measurements import Gate
-from vexpress.training.stage_run import StageJob
 
 POINTS = 40
 """Rows of the loss table, means over as many stretches of steps."""

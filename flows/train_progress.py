@@ -12,8 +12,8 @@ from prefect.artifacts import create_progress_artifact, update_progress_artifact
 from prefect.logging import get_run_logger
 
 from flows.progress import ARTIFACT_EVERY_S, LOG_EVERY_S, terminal_bar, time_left
+from vexpress.training.job import StageJob
 from vexpress.training.journal import last_line
-from vexpress.training.stage_run import StageJob
 
 LOOK_EVERY_S = 1.0
 

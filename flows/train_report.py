@@ -10,10 +10,10 @@ from jinja2 import Environment, StrictUndefined
 
 from flows.train_artifacts import loss_curve
 from tasks.train_stage import read_done
+from vexpress.training.job import StageJob
 from vexpress.training.journal import read_journal
 from vexpress.training.measurements import Gate, judge
 from vexpress.training.settings import StageSettings, TrainSettings
-from vexpress.training.stage_run import StageJob
 
 WIDTH, HEIGHT = 560, 160
 """Plot area, SVG units."""

@@ -18,11 +18,11 @@ from schemas.metric import TrainingMetric
 from schemas.row import content_id
 from tasks.training_clips import gather_clips
 from vexpress.training.clips import write_index
+from vexpress.training.job import CLIPS, StageJob
 from vexpress.training.journal import read_journal
 from vexpress.training.measurements import Gate
 from vexpress.training.published_list import read_list
 from vexpress.training.settings import TrainSettings
-from vexpress.training.stage_run import CLIPS, StageJob
 
 NOTE = "run.json"
 FREE = (

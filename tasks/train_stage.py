@@ -11,8 +11,8 @@ from typing import Any
 
 from schemas.errors import ConfigError
 from vexpress.errors import VExpressError
+from vexpress.training.job import StageJob
 from vexpress.training.settings import EngineSettings
-from vexpress.training.stage_run import StageJob
 
 
 def train_stage(job: StageJob) -> dict[str, Any]:

@@ -12,10 +12,10 @@ from schemas.errors import ConfigError
 from tasks.train_stage import train_stage, uses_ray
 from tests.small_training import small_settings
 from vexpress.training.initial import saved_networks
+from vexpress.training.job import StageJob
 from vexpress.training.journal import read_journal
 from vexpress.training.model import TrainingModel
 from vexpress.training.settings import EngineSettings
-from vexpress.training.stage_run import StageJob
 
 TOLERANCE = 1e-4
 """Relative; sums over samples are taken in another order. Measured: below 2e-6."""

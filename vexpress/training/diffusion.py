@@ -8,21 +8,6 @@ from diffusers import DDIMScheduler
 from diffusers.training_utils import compute_snr
 
 
-def make_scheduler() -> DDIMScheduler:
-    """Scaled-linear betas, zero terminal SNR (arXiv:2305.08891), velocity, trailing spacing."""
-    return DDIMScheduler(
-        num_train_timesteps=1000,
-        beta_start=0.00085,
-        beta_end=0.012,
-        beta_schedule="scaled_linear",
-        clip_sample=False,
-        steps_offset=1,
-        prediction_type="v_prediction",
-        rescale_betas_zero_snr=True,
-        timestep_spacing="trailing",
-    )
-
-
 def snr_weights(scheduler: DDIMScheduler, timesteps_B: torch.Tensor, gamma: float) -> torch.Tensor:
     """min(snr + 1, gamma) / (snr + 1) for each sample, (B,): min-SNR for velocities."""
     snr = compute_snr(scheduler, timesteps_B) + 1

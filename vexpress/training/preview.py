@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 import torch
 
+from vexpress.pipeline import published_scheduler
 from vexpress.training.autoencoder import Autoencoder, decode, encode
-from vexpress.training.diffusion import make_scheduler
 from vexpress.training.model import TrainingModel
 from vexpress.training.samples import Sample
 
@@ -25,7 +25,7 @@ def generate_window(
 
     Without guidance: the conditional prediction alone.
     """
-    scheduler = make_scheduler()
+    scheduler = published_scheduler()
     scheduler.set_timesteps(steps)
     latents = batch["noise"]
     reference = encode(vae, batch["reference"], torch.zeros_like(batch["reference_noise"]))

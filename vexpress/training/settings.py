@@ -171,6 +171,13 @@ class TrainSettings(Settings):
     engine: EngineSettings = EngineSettings()
     """Where it runs."""
 
+    @model_validator(mode="after")
+    def _sharding_fits_precision(self) -> Self:
+        precisions = {self.stage(number).precision for number in (1, 2, 3)}
+        if self.engine.sharding == "fsdp" and "float16" in precisions:
+            raise ValueError("engine.sharding=fsdp: expected float32 or bfloat16, found float16")
+        return self
+
     def stage(self, number: int) -> StageSettings:
         """Return a stage by its number."""
         stages = {1: self.stage_1, 2: self.stage_2, 3: self.stage_3}

@@ -1,9 +1,7 @@
 """Train one stage, from wherever it was stopped to its end.
 
-Runs in every worker; torch.distributed is used where it was started. Layout of a run:
-
-    RUN/settings.json clips.safetensors
-    RUN/stage_1/metrics.jsonl checkpoints/ previews/ weights/ done.json
+Runs in every worker; torch.distributed is used where it was started. What a run leaves
+where: `vexpress/training/job.py`.
 """
 
 import json
@@ -16,14 +14,16 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader
 
-from vexpress.errors import CheckpointError, SettingsError, VExpressError
+from vexpress.errors import VExpressError
+from vexpress.pipeline import published_scheduler
 from vexpress.training import distributed
 from vexpress.training.autoencoder import load_autoencoder
 from vexpress.training.batches import model_inputs, to_device
 from vexpress.training.checkpoints import Checkpoints
 from vexpress.training.clips import ClipError, ClipIndex, check_lengths, split_clips
-from vexpress.training.diffusion import make_scheduler, snr_weights, velocity_losses
+from vexpress.training.diffusion import snr_weights, velocity_losses
 from vexpress.training.initial import saved_networks, start_networks, write_networks
+from vexpress.training.job import CLIPS, StageJob, vae_folder
 from vexpress.training.journal import Journal, at_step, latest, read_journal
 from vexpress.training.measurements import Measuring
 from vexpress.training.model import TrainingModel
@@ -31,33 +31,11 @@ from vexpress.training.optimiser import RunningMean, make_optimiser, set_learnin
 from vexpress.training.parts import set_trained, zero_outputs
 from vexpress.training.preview import generate_window, write_preview
 from vexpress.training.samples import Sample, StageSamples, StepSampler, is_unconditional
-from vexpress.training.settings import Settings, TrainSettings, rate_at
+from vexpress.training.settings import rate_at
 from vexpress.training.sound_vectors import read_vectors
 
 log = logging.getLogger(__name__)
 DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16}
-CLIPS = "clips.safetensors"
-
-
-class StageJob(Settings):
-    """What a worker needs to know."""
-
-    run: Path
-    """Folder of the run."""
-    number: int
-    """The stage."""
-    settings: TrainSettings
-    """All settings of the run."""
-
-    @property
-    def folder(self) -> Path:
-        """Folder of the stage."""
-        return self.run / f"stage_{self.number}"
-
-    @property
-    def before(self) -> Path:
-        """Weights that the stage before left."""
-        return self.run / f"stage_{self.number - 1}" / "weights" / "v-express"
 
 
 class TrainingDiverged(VExpressError):  # noqa: N818
@@ -76,7 +54,7 @@ class StageRun:
             self.stage.frames + self.settings.data.reference_margin,
             job.number,
         )
-        self.scheduler = make_scheduler()
+        self.scheduler = published_scheduler()
         self.vae = load_autoencoder(vae_folder(self.settings)).to(device)
         self.samples, self.measuring = self._samples()
         self.model = self._model()
@@ -280,27 +258,3 @@ class StageRun:
     def _write(self, step: int, kind: str, values: dict[str, float]) -> None:
         if self.journal:
             self.journal.write(step, kind, values)
-
-
-def vae_folder(settings: TrainSettings) -> Path:
-    """Where the image autoencoder is: as set, or beside the start weights."""
-    if settings.vae is not None:
-        return settings.vae
-    if settings.start is None:
-        raise SettingsError(
-            "image autoencoder: expected `vae`, a diffusers folder of an AutoencoderKL or an "
-            "AutoencoderTiny, found none."
-        )
-    return settings.start / "sd-vae-ft-mse"
-
-
-def check_unfinished(job: StageJob) -> bool:
-    """Whether the stage still has to run. Raises CheckpointError for a damaged `done.json`."""
-    path = job.folder / "done.json"
-    if not path.is_file():
-        return True
-    try:
-        json.loads(path.read_text())
-    except ValueError as error:
-        raise CheckpointError(f"{path} is damaged: delete it to measure again") from error
-    return False

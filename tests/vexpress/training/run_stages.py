@@ -5,8 +5,9 @@ from pathlib import Path
 
 import torch
 
+from vexpress.training.job import StageJob
 from vexpress.training.settings import TrainSettings
-from vexpress.training.stage_run import StageJob, StageRun, check_unfinished
+from vexpress.training.stage_run import StageRun
 
 
 def main() -> None:
@@ -15,7 +16,7 @@ def main() -> None:
     run, settings = Path(sys.argv[1]), TrainSettings.model_validate_json(sys.argv[2])
     for number in map(int, sys.argv[3:]):
         job = StageJob(run=run, number=number, settings=settings)
-        if check_unfinished(job):
+        if not (job.folder / "done.json").is_file():
             StageRun(job, torch.device("cpu")).run()
 
 

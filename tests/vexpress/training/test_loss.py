@@ -5,7 +5,8 @@ import math
 import pytest
 import torch
 
-from vexpress.training.diffusion import make_scheduler, snr_weights, velocity_losses
+from vexpress.pipeline import published_scheduler
+from vexpress.training.diffusion import snr_weights, velocity_losses
 
 
 def alphas_cumprod() -> list[float]:
@@ -26,13 +27,13 @@ TIMESTEPS = torch.tensor([0, 20, 400, 999])
 
 
 def test_the_last_timestep_has_no_signal_left() -> None:
-    scheduler = make_scheduler()
+    scheduler = published_scheduler()
     assert scheduler.alphas_cumprod[-1] == 0
     assert scheduler.alphas_cumprod.tolist() == pytest.approx(BARS, abs=2e-6)
 
 
 def test_snr_weights_are_those_of_min_snr_for_velocities() -> None:
-    found = snr_weights(make_scheduler(), TIMESTEPS, 5.0)
+    found = snr_weights(published_scheduler(), TIMESTEPS, 5.0)
     snr = [BARS[t] / (1 - BARS[t]) for t in TIMESTEPS.tolist()]
     expected = [min(s + 1, 5) / (s + 1) for s in snr]
     assert found.tolist() == pytest.approx(expected, rel=1e-3)
@@ -44,7 +45,7 @@ def test_loss_equals_a_reference_computed_number_by_number() -> None:
     shape = (4, 4, 2, 3, 3)
     latents, noise, predicted = (torch.randn(shape) for _ in range(3))
     mask = (torch.rand(4, 2, 3, 3) > 0.5).float()
-    scheduler = make_scheduler()
+    scheduler = published_scheduler()
     target = scheduler.get_velocity(latents, noise, TIMESTEPS)
     losses = velocity_losses(predicted, target, mask, 100.0)
     found = float((losses * snr_weights(scheduler, TIMESTEPS, 5.0)).mean())

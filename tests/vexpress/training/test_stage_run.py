@@ -15,9 +15,10 @@ from tests.small_training import small_settings
 from vexpress.errors import CheckpointError
 from vexpress.training.checkpoints import Checkpoints
 from vexpress.training.initial import saved_networks
+from vexpress.training.job import StageJob
 from vexpress.training.journal import read_journal
 from vexpress.training.model import TrainingModel
-from vexpress.training.stage_run import StageJob, StageRun
+from vexpress.training.stage_run import StageRun, TrainingDiverged
 
 CPU = torch.device("cpu")
 ROOT = Path(__file__).parents[3]
@@ -142,6 +143,40 @@ def kill_after(process: subprocess.Popen[bytes], journal: Path, lines: int) -> N
             return
         time.sleep(0.005)
     raise AssertionError(f"the run ended before {journal} had {lines} lines")
+
+
+def first_losses(material: Path, run: Path, **stage: object) -> list[float]:
+    new_run(material, run)
+    changes = {"steps": 2, "unconditional": 0.0, **stage}
+    settings = small_settings(material, stage_2=changes).derive(
+        start=material / "start", vae=material / "vae"
+    )
+    StageRun(StageJob(run=run, number=2, settings=settings), CPU).run()
+    return [loss for _, loss in losses(run, 2)]
+
+
+def test_batches_accumulation_and_checkpointing_give_one_loss(
+    material: Path, tmp_path: Path
+) -> None:
+    whole = first_losses(material, tmp_path / "whole", batch=2)
+    parts = first_losses(material, tmp_path / "parts", batch=1, accumulate=2)
+    again = first_losses(
+        material, tmp_path / "again", batch=2, gradient_checkpointing=True, ema_decay=0.9
+    )
+    assert parts == pytest.approx(whole, rel=1e-5)
+    assert again == pytest.approx(whole, rel=1e-5)
+    assert (tmp_path / "again/stage_2/weights_mean").is_dir()
+
+
+def test_bfloat16_is_near_float32(material: Path, tmp_path: Path) -> None:
+    plain = first_losses(material, tmp_path / "plain")
+    half = first_losses(material, tmp_path / "half", precision="bfloat16")
+    assert half == pytest.approx(plain, rel=0.03) and half != plain
+
+
+def test_a_loss_that_is_no_number_stops_the_stage(material: Path, tmp_path: Path) -> None:
+    with pytest.raises(TrainingDiverged, match="expected a finite loss, found"):
+        first_losses(material, tmp_path / "run", steps=6, learning_rate=1e20)
 
 
 def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(

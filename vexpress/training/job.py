@@ -1,0 +1,45 @@
+"""What a worker needs to know to train a stage, and where things are in a run.
+
+RUN/clips.safetensors
+RUN/stage_1/metrics.jsonl checkpoints/ previews/ weights/ weights_mean/ done.json
+"""
+
+from pathlib import Path
+
+from vexpress.errors import SettingsError
+from vexpress.training.settings import Settings, TrainSettings
+
+CLIPS = "clips.safetensors"
+
+
+class StageJob(Settings):
+    """What a worker needs to know."""
+
+    run: Path
+    """Folder of the run."""
+    number: int
+    """The stage."""
+    settings: TrainSettings
+    """All settings of the run."""
+
+    @property
+    def folder(self) -> Path:
+        """Folder of the stage."""
+        return self.run / f"stage_{self.number}"
+
+    @property
+    def before(self) -> Path:
+        """Weights that the stage before left."""
+        return self.run / f"stage_{self.number - 1}" / "weights" / "v-express"
+
+
+def vae_folder(settings: TrainSettings) -> Path:
+    """Where the image autoencoder is: as set, or beside the start weights."""
+    if settings.vae is not None:
+        return settings.vae
+    if settings.start is None:
+        raise SettingsError(
+            "image autoencoder: expected `vae`, a diffusers folder of an AutoencoderKL or an "
+            "AutoencoderTiny, found none."
+        )
+    return settings.start / "sd-vae-ft-mse"
