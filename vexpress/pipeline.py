@@ -208,10 +208,18 @@ class VExpressPipeline(DiffusionPipeline):
         return self.reference_net(latents)
 
     def draw_noise(self, frames: int, width: int, height: int, seed: int) -> torch.Tensor:
-        """Initial noise of all frames at once, float32 (1, 4, frames, h, w), on the CPU."""
+        """Initial noise of all frames at once, float32 (1, 4, frames, h, w), on the CPU.
+
+        Published V-Express seeds torch's global generator before wav2vec2 runs, and
+        transformers' encoder draws one number a layer from it (for layer drop, even in
+        evaluation); so as many numbers are passed over here.
+        """
         channels = self.denoising_unet.config.in_channels
         shape = (1, channels, frames, height // FACTOR, width // FACTOR)
-        noise = torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+        generator = torch.Generator().manual_seed(seed)
+        for _ in range(self.audio_encoder.config.num_hidden_layers):
+            torch.rand([], generator=generator)
+        noise = torch.randn(shape, generator=generator)
         return noise * self.scheduler.init_noise_sigma
 
     def _denoise(

@@ -31,9 +31,6 @@ def sampling_of(golden: Golden, run: dict[str, Any]) -> Sampling:
     return Sampling(window=window, overlap=overlap, **run)
 
 
-@pytest.mark.xfail(
-    reason="all parts equal their goldens, whole videos do not yet: see CHANGELOG", strict=True
-)
 def test_golden_videos(golden: Golden) -> None:
     runs = {name: run for name, run in golden.sizes.get("runs", {}).items() if golden.has(name)}
     inputs = ("pipeline_reference_image", "pipeline_kps", "pipeline_waveform")
