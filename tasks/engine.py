@@ -14,11 +14,15 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from schemas.errors import ConfigError
+from schemas import errors
+from schemas.errors import ConfigError, VexpressDataError
 from schemas.row import Model
 from tasks.ledger import Ledger, LedgerLike, Tally, fetch_ledger
 from tasks.step import Context, Resources, Step, passes_by
 from tasks.units import decode, encode
+
+STOP = b"!"
+"""Begins what is no unit but an error that stops the run."""
 
 
 class EngineConfig(Model):
@@ -63,9 +67,11 @@ class LocalEngine:
     name = "local"
 
     def __init__(self, config: EngineConfig, context: Context) -> None:
+        if config.gpus_per_worker:
+            require_gpu(config)
         self.context = context
         self.ledger: Any = Ledger(context.dataset.ledger_path)
-        self._open: dict[int, list[Step[Any]]] = {}
+        self._open: dict[Stage, list[Step[Any]]] = {}
 
     def run(self, stages: list[Stage], rows: Iterable[Model]) -> Iterator[Model]:
         """Yield what comes out of the last step, row after row."""
@@ -74,12 +80,25 @@ class LocalEngine:
             yield from run_steps(steps, row, self.ledger)
 
     def _steps(self, stage: Stage) -> list[Step[Any]]:
-        """Open each stage once, so that weights load once a run."""
-        return self._open.setdefault(id(stage), stage.open(self.context))
+        """Open equal stages once, so that weights load once a run, not once a wave."""
+        if stage not in self._open:
+            self._open[stage] = stage.open(self.context)
+        return self._open[stage]
 
     def close(self) -> None:
         """Close the ledger."""
         self.ledger.close()
+
+
+def require_gpu(config: EngineConfig) -> None:
+    """Raise ConfigError where this machine has no GPU that could be used."""
+    import torch
+
+    if not torch.cuda.is_available():
+        raise ConfigError(
+            f"engine.gpus_per_worker={config.gpus_per_worker:g}: expected a CUDA device here, "
+            "found none. Set it to 0."
+        )
 
 
 def run_steps(steps: list[Step[Any]], row: Model, ledger: LedgerLike) -> Iterator[Model]:
@@ -128,6 +147,7 @@ class RayEngine:
                 num_gpus=share.gpus or None,
             )
         for row in data.iter_rows():
+            raise_stop(row["unit"])
             yield decode(row["unit"])
 
     def close(self) -> None:
@@ -151,9 +171,21 @@ class StageWorker:
         self._ledger = ledger
 
     def __call__(self, row: dict[str, bytes]) -> list[dict[str, bytes]]:
-        """Answer one encoded row."""
-        answers = run_steps(self._steps, decode(row["unit"]), self._ledger)
-        return [{"unit": encode(answer)} for answer in answers]
+        """Answer one encoded row; what stops the run travels to the driver as a row of its own."""
+        if row["unit"].startswith(STOP):
+            return [row]
+        try:
+            answers = run_steps(self._steps, decode(row["unit"]), self._ledger)
+            return [{"unit": encode(answer)} for answer in answers]
+        except VexpressDataError as error:
+            return [{"unit": STOP + f"{type(error).__name__}\n{error}".encode()}]
+
+
+def raise_stop(unit: bytes) -> None:
+    """Raise what stopped a worker: Ray itself would give its own error with a long trace."""
+    if unit.startswith(STOP):
+        name, _, message = unit.removeprefix(STOP).decode().partition("\n")
+        raise getattr(errors, name)(message)
 
 
 class RemoteLedger:

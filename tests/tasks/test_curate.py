@@ -1,0 +1,248 @@
+"""The chain from sources to clips: right rows, nothing done twice, the same on both engines."""
+
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from safetensors.numpy import load
+
+from schemas.dataset import Dataset
+from schemas.errors import FullDisk
+from schemas.manifest import prepare_manifests
+from schemas.query import run_query
+from tasks.crop import CropConfig
+from tasks.curate import Weights, curate_wave, fingerprint, plan_waves, used_weights
+from tasks.curate_config import CurateConfig
+from tasks.engine import EngineConfig, open_engine
+from tasks.faces import FaceConfig
+from tasks.features import FeatureConfig
+from tasks.judge import KeepRules
+from tasks.ledger import Tally
+from tasks.scenes import SceneConfig
+from tasks.sound import SoundConfig
+from tasks.source import list_sources
+from tasks.step import Context
+from tests.talking_heads import Face, Shot, Speech, Truth, render
+from tests.tasks.conftest import SMALL
+from tests.tasks.tiny_wav2vec2 import save_model
+
+SHOTS = [
+    Shot(
+        duration_s=1.6,
+        faces=(Face(width_px=140),),
+        speech=(Speech(text="One, two, three.", start_s=0.1),),
+    ),
+    Shot(duration_s=0.4, background="rocket"),
+    Shot(duration_s=1.0, faces=(Face(identity="mirrored", width_px=150),), background="office"),
+]
+TABLES = ("videos", "scenes", "tracks", "clips", "kps")
+
+
+@pytest.fixture(scope="module")
+def videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A talk, a copy of it under another name, and a text that says it is a video."""
+    folder = tmp_path_factory.mktemp("videos")
+    render(SHOTS, folder / "talk.mp4", SMALL)
+    (folder / "z_copy.mp4").write_bytes((folder / "talk.mp4").read_bytes())
+    (folder / "text.mp4").write_text("no video")
+    save_model(folder / "tiny", seed=0)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def config(videos: Path) -> CurateConfig:
+    """Small clips, dlib, a tiny model, and rules that the short shots can pass."""
+    return CurateConfig(
+        faces=FaceConfig(backend="dlib"),
+        crop=CropConfig(size=128),
+        features=FeatureConfig(model=str(videos / "tiny")),
+        keep=KeepRules(min_frames=20, min_face_side_px=60, min_speech_share=0),
+    )
+
+
+def run(videos: Path, folder: Path, config: CurateConfig) -> dict[str, Tally]:
+    """Curate every video, and tell what was done and what was found done."""
+    dataset = Dataset(folder)
+    dataset.create()
+    prepare_manifests(dataset)
+    engine = open_engine(config.engine, Context(dataset))
+    mark = fingerprint(config, used_weights(config))
+    try:
+        for wave in plan_waves(list_sources(str(videos)), engine, config, mark):
+            curate_wave(wave, dataset, engine, config, mark, lambda row: None)
+        return dict(engine.ledger.tallies())
+    finally:
+        engine.close()
+
+
+def rows(folder: Path, table: str) -> list[dict[str, Any]]:
+    """A table as a reader sees it, in a fixed order, without the time of writing."""
+    answer = run_query(Dataset(folder), f"SELECT * FROM {table}")
+    names = answer.columns
+    made = [dict(zip(names, row, strict=True)) for row in answer.fetchall()]
+    for row in made:
+        row.pop("committed_at", None)
+    return sorted(made, key=str)
+
+
+def media(folder: Path) -> dict[str, bytes]:
+    """Every clip, sound and feature file."""
+    paths = [*folder.glob("media/*"), *folder.glob("features/*")]
+    return {path.name: path.read_bytes() for path in paths}
+
+
+@pytest.fixture(scope="module")
+def curated(videos: Path, config: CurateConfig, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The data set of the local engine."""
+    folder = tmp_path_factory.mktemp("curated") / "set"
+    tallies = run(videos, folder, config)
+    done = {step: tally.run for step, tally in tallies.items() if tally.run}
+    assert done == {
+        "probe": 3,
+        "scenes": 1,
+        "faces": 1,
+        "crop": 2,
+        "sound": 2,
+        "features": 2,
+    }, "the copy is probed and nothing else"
+    return folder
+
+
+def test_clips_are_the_shots_with_one_face(curated: Path, videos: Path) -> None:
+    truth = Truth.read(videos / "talk.json")
+    told = [(c["start_frame"], c["end_frame"], c["status"], c["reason"]) for c in rows_of(curated)]
+    expected = [
+        (s.start_frame, s.end_frame, "kept" if s.faces == 1 else "rejected") for s in truth.segments
+    ]
+    assert [row[:3] for row in told] == expected
+    assert [row[3] for row in told] == [None, "no_face", None]
+
+
+def rows_of(curated: Path) -> list[dict[str, Any]]:
+    return sorted(rows(curated, "clips"), key=lambda clip: clip["start_frame"])
+
+
+def test_a_kept_clip_has_everything(curated: Path) -> None:
+    points = {row["clip_id"]: row["kps"] for row in rows(curated, "kps")}
+    kept = [clip for clip in rows_of(curated) if clip["status"] == "kept"]
+    for clip in kept:
+        for column in ("media_path", "audio_path", "features_path"):
+            assert (curated / clip[column]).stat().st_size > 1000
+        assert len(points[clip["clip_id"]]) == clip["frames"]
+        assert clip["source"].endswith("/talk.mp4")
+        assert clip["det_score_min"] > 0.5
+    assert kept[0]["speech_share"] > 0.3 > kept[1]["speech_share"]
+    assert len(points) == 2
+    assert len(media(curated)) == 6, "and nothing else is left"
+
+
+def test_every_source_has_a_row(curated: Path, videos: Path) -> None:
+    told = {Path(v["source"]).name: v for v in rows(curated, "videos")}
+    assert {name: v["status"] for name, v in told.items()} == {
+        "talk.mp4": "ok",
+        "z_copy.mp4": "ok",
+        "text.mp4": "rejected",
+    }
+    assert told["z_copy.mp4"]["duplicate_of"] == str(videos / "talk.mp4")
+    assert told["talk.mp4"]["duplicate_of"] is None
+    assert told["text.mp4"]["reason"] == "unreadable"
+
+
+def test_a_finished_data_set_does_no_work(
+    curated: Path, videos: Path, config: CurateConfig
+) -> None:
+    before = {path: path.stat().st_mtime_ns for path in curated.rglob("*.parquet")}
+    assert run(videos, curated, config) == {}
+    after = {path: path.stat().st_mtime_ns for path in curated.rglob("*.parquet")}
+    assert {path for path in after if after[path] != before[path]} <= {
+        path for path in after if path.name == "0-columns.parquet"
+    }
+
+
+CHANGES: dict[str, tuple[dict[str, Any], set[str]]] = {
+    "thresholds": (
+        {"keep": KeepRules(min_frames=1, min_face_side_px=1, min_speech_share=0)},
+        set(),
+    ),
+    "speech": ({"sound": SoundConfig(vad_threshold=0.9)}, {"sound"}),
+    "no features": ({"features": FeatureConfig(model=None)}, set()),
+    "scenes": ({"scenes": SceneConfig(detector="content")}, {"scenes"}),
+    "size of the crop": ({"crop": CropConfig(size=64)}, {"crop", "sound", "features"}),
+    "face detector": (
+        {"faces": FaceConfig(backend="dlib", every=2)},
+        {"faces", "crop", "sound", "features"},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_a_changed_setting_redoes_its_step_and_what_depends_on_it(
+    name: str, curated: Path, videos: Path, config: CurateConfig, tmp_path: Path
+) -> None:
+    subprocess.run(["cp", "-r", str(curated), str(tmp_path / "set")], check=True)
+    change, redone = CHANGES[name]
+    tallies = run(videos, tmp_path / "set", config.model_copy(update=change))
+    assert {step for step, tally in tallies.items() if tally.run} == redone
+    assert tallies["probe"].reused == 3
+    for step in {"scenes", "faces"} - redone:
+        assert tallies[step].reused == 1
+    kept = [clip for clip in rows(tmp_path / "set", "clips") if clip["status"] == "kept"]
+    assert len(kept) == 2
+    assert len(rows(tmp_path / "set", "kps")) == 2, "of the newest wave alone"
+
+
+def test_other_weights_are_another_fingerprint(config: CurateConfig) -> None:
+    mine, other = ([Weights("faces", ["f"], digest, "")] for digest in ("a", "b"))
+    assert fingerprint(config, mine) != fingerprint(config, other)
+    elsewhere = config.model_copy(
+        update={"engine": EngineConfig(kind="ray", max_workers=9, wave_videos=1)}
+    )
+    assert fingerprint(config, mine) == fingerprint(elsewhere, mine)
+
+
+def test_ray_gives_the_same_rows_and_files(
+    curated: Path, videos: Path, config: CurateConfig, tmp_path: Path
+) -> None:
+    ray = config.model_copy(update={"engine": EngineConfig(kind="ray", max_workers=1)})
+    tallies = run(videos, tmp_path / "set", ray)
+    assert (tallies["faces"].run, tallies["crop"].run) == (1, 2)
+    for table in TABLES:
+        assert rows(tmp_path / "set", table) == rows(curated, table), table
+    made, expected = media(tmp_path / "set"), media(curated)
+    assert made.keys() == expected.keys()
+    for name in expected:
+        if name.endswith(".safetensors"):  # as many threads as Ray allows: the last bits differ
+            ours, theirs = (load(files[name])["global_embeds"] for files in (made, expected))
+            np.testing.assert_allclose(ours, theirs, atol=1e-4)
+        else:
+            assert made[name] == expected[name], name
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 400 kB, enough for the empty data set."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=400k", "tmpfs", str(place)]
+    if os.geteuid() != 0 or subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("needs the right to mount a small file system")
+    yield place
+    subprocess.run(["umount", "--lazy", str(place)], check=True)
+
+
+def test_a_disk_that_fills_up_stops_the_run_and_room_lets_it_go_on(
+    small_disk: Path, curated: Path, videos: Path, config: CurateConfig
+) -> None:
+    lossless = config.model_copy(update={"crop": CropConfig(size=512, crf=0)})
+    with pytest.raises(FullDisk, match=r"No space left on device\. Make room, then run again"):
+        run(videos, small_disk / "set", lossless)
+    assert rows(small_disk / "set", "videos") == []
+    assert media(small_disk / "set") == {}
+    subprocess.run(["mount", "-o", "remount,size=50m", str(small_disk)], check=True)
+    tallies = run(videos, small_disk / "set", lossless)
+    assert "faces" in tallies and tallies["faces"].run == 0, "what was done stays done"
+    assert len(rows(small_disk / "set", "kps")) == 2
