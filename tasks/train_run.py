@@ -38,6 +38,8 @@ def open_run(run: Path, source: str, settings: TrainSettings) -> None:
 
     Raises ConfigError that shows every difference.
     """
+    if source.endswith(".json") and settings.where:
+        raise ConfigError("--where: expected a data set to filter, found a JSON list")
     wanted = {"source": source, **settings.model_dump(mode="json")}
     note = run / NOTE
     if note.is_file():
@@ -53,8 +55,6 @@ def list_clips(source: str, where: str) -> list[Any]:
     """The clips of a data set, or of a published list (.json)."""
     if not source.endswith(".json"):
         return gather_clips(Dataset(source), where)
-    if where:
-        raise ConfigError("--where: expected a data set to filter, found a JSON list")
     return read_list(Path(source))
 
 

@@ -35,11 +35,12 @@ class Trainer:
         self.dataset = write_dataset(folder / "dataset")
         self.run_folder, self.folder, self.material = folder / "run", folder, material
 
-    def __call__(self, *options: str, **changes: Any) -> Result:
+    def __call__(self, *options: str, source: str = "", **changes: Any) -> Result:
         config = {**CONFIG, **changes}
         file = self.folder / "config.yaml"
         file.write_text(yaml.safe_dump(json.loads(json.dumps(config))))
-        arguments = ["train", self.dataset.root, "--out", str(self.run_folder), "--preset", "tiny"]
+        source = source or self.dataset.root
+        arguments = ["train", source, "--out", str(self.run_folder), "--preset", "tiny"]
         weights = ["--start", str(self.material / "start"), "--vae", str(self.material / "vae")]
         return CliRunner().invoke(app, [*arguments, *weights, "--config", str(file), *options])
 
@@ -113,6 +114,18 @@ def test_a_failed_gate_stops_with_its_numbers_and_can_be_judged_anew(
     again = trainer("--stages", "1")
     assert again.exit_code == 0 and "stage 1 finished before" in again.output, again.output
     assert (tmp_path / "run/stage_1/metrics.jsonl").read_text() == journal
+
+
+def test_a_published_list_can_be_trained_on(material: Path, tmp_path: Path) -> None:
+    trainer = Trainer(material, tmp_path)
+    target = ["export", trainer.dataset.root, str(tmp_path / "list"), "--to", "vexpress-json"]
+    assert CliRunner().invoke(app, target).exit_code == 0
+    source = str(tmp_path / "list/list.json")
+    result = trainer("--stages", "1", source=source)
+    assert result.exit_code == 0 and "stage 1 trained" in result.output, result.output
+    assert (tmp_path / "run/stage_1/metrics.parquet").is_file()
+    refused = trainer("--stages", "1", "--where", "frames > 3", source=source)
+    assert refused.exit_code == 2 and "expected a data set to filter" in refused.output
 
 
 def test_a_stage_without_the_one_before_is_refused(material: Path, tmp_path: Path) -> None:

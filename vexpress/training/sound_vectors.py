@@ -15,6 +15,8 @@ from vexpress.training.clips import ClipError
 from vexpress.training.pickled import read_pickled
 
 KEY = "global_embeds"
+PICKLED = {".pt", ".pth"}
+"""Published files; all others are safetensors, also copies from a bucket, which have no suffix."""
 VECTORS_A_SECOND = 50
 TOLERANCE_S = 0.12
 """wav2vec2 gives a vector or two less than 50 a second; sound and picture may differ by a frame."""
@@ -23,11 +25,11 @@ TOLERANCE_S = 0.12
 def read_vectors(path: Path) -> torch.Tensor:
     """Vectors of a whole clip, float32 (V, E). Raises ClipError for anything else."""
     try:
-        if path.suffix == ".safetensors":
+        if path.suffix in PICKLED:
+            found = read_pickled(path)[KEY]
+        else:
             with safe_open(path, "pt") as file:
                 found = file.get_tensor(KEY)
-        else:
-            found = read_pickled(path)[KEY]
     except (OSError, SafetensorError, InputError, KeyError, TypeError) as error:
         raise ClipError(
             f"{path}: expected audio vectors under {KEY!r}; they cannot be read: {error}"
