@@ -10,6 +10,7 @@ from typing import Literal, cast
 import torch
 import torch.nn.functional as F
 from diffusers.configuration_utils import register_to_config
+from diffusers.models.modeling_utils import ModelMixin  # noqa: F401  (a pipeline looks for it here)
 from torch import nn
 
 from vexpress.attention import KeyValue, project

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 
 import torch
 from diffusers.configuration_utils import register_to_config
+from diffusers.models.modeling_utils import ModelMixin  # noqa: F401  (a pipeline looks for it here)
 from torch import nn
 
 from vexpress.transformer_block import Pass, ReferenceBlock

@@ -1,5 +1,7 @@
 """Windows: whole, padded, published."""
 
+from itertools import pairwise
+
 import pytest
 
 from vexpress.errors import SettingsError
@@ -10,7 +12,7 @@ from vexpress.windows import frames_for, padded_frames, plan_windows, published_
 def test_windows_cover_every_frame_and_overlap_by_four(frames: int) -> None:
     windows = plan_windows(padded_frames(frames, 24, 4), 24, 4)
     assert {index for window in windows for index in window} >= set(range(frames))
-    assert all(a.stop - b.start == 4 for a, b in zip(windows, windows[1:], strict=False))
+    assert all(a.stop - b.start == 4 for a, b in pairwise(windows))
 
 
 def test_the_published_rule_cuts_to_whole_windows() -> None:
