@@ -215,7 +215,7 @@ def generate(
                 out=out,
                 kps=kps,
                 video=video,
-                strategy=retarget.value,  # type: ignore[arg-type]
+                strategy=retarget.value,
                 width=width,
                 height=height,
                 fps=fps,
