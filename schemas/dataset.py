@@ -103,9 +103,12 @@ class Dataset:
     def write(self, name: str, data: bytes) -> None:
         """Write `data` under `name`, at once."""
         descriptor, temporary = tempfile.mkstemp(dir=self.scratch)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-        self.publish(Path(temporary), name)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(data)
+            self.publish(Path(temporary), name)
+        finally:
+            Path(temporary).unlink(missing_ok=True)
 
     def publish(self, finished: Path, name: str) -> None:
         """Give the finished local file its `name`; `finished` is gone afterwards."""

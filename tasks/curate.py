@@ -7,6 +7,7 @@ from typing import Any
 
 from schemas.clip import Clip
 from schemas.dataset import Dataset
+from schemas.errors import stop_when_full
 from schemas.manifest import commit_wave
 from schemas.row import Row, content_id
 from schemas.video import Video
@@ -140,8 +141,36 @@ def curate_wave(
     mark: str,
     on_row: Callable[[Row], None],
 ) -> None:
-    """Run the chain over a wave and commit it; `on_row` sees every row of the manifests."""
-    videos = probe(wave, engine, config)
+    """Run the chain over a wave and commit it; `on_row` sees every row of the manifests.
+
+    Raises FullDisk when nothing more can be written; what is done stays done.
+    """
+    with stop_when_full(dataset.root):
+        videos = probe(wave, engine, config)
+        done = _commit(wave, videos, dataset, engine, config, on_row)
+        engine.ledger.mark_done(
+            [
+                DoneSource(
+                    uri=source.uri,
+                    stamp=stamp(source, mark),
+                    failed=done[source.uri][1],
+                    content_hash=done[source.uri][0].content_hash,
+                )
+                for source in wave.sources
+            ]
+        )
+        keep_ledger(dataset, engine.ledger)
+
+
+def _commit(
+    wave: Wave,
+    videos: list[Video],
+    dataset: Dataset,
+    engine: Engine,
+    config: CurateConfig,
+    on_row: Callable[[Row], None],
+) -> dict[str, tuple[Video, bool]]:
+    """Return what became of each source, and whether anything of it failed."""
     failed: set[str] = set()
     by_id = {v.video_id: v for v in videos if v.duplicate_of is None}
 
@@ -161,19 +190,8 @@ def curate_wave(
             yield row
 
     commit_wave(dataset, wave.wave_id, rows())
-    done = {v.source: same_content(v, by_id) for v in videos}
-    engine.ledger.mark_done(
-        [
-            DoneSource(
-                uri=source.uri,
-                stamp=stamp(source, mark),
-                failed=done[source.uri].is_error or done[source.uri].video_id in failed,
-                content_hash=done[source.uri].content_hash,
-            )
-            for source in wave.sources
-        ]
-    )
-    keep_ledger(dataset, engine.ledger)
+    known = {v.source: same_content(v, by_id) for v in videos}
+    return {uri: (v, v.is_error or v.video_id in failed) for uri, v in known.items()}
 
 
 def probe(wave: Wave, engine: Engine, config: CurateConfig) -> list[Video]:

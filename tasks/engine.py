@@ -15,7 +15,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from schemas import errors
-from schemas.errors import ConfigError, VexpressDataError
+from schemas.errors import ConfigError, VexpressDataError, stop_when_full
 from schemas.row import Model
 from tasks.ledger import Ledger, LedgerLike, Tally, fetch_ledger
 from tasks.step import Context, Resources, Step, passes_by
@@ -169,14 +169,16 @@ class StageWorker:
     def __init__(self, stage: Stage, context: Context, ledger: "RemoteLedger") -> None:
         self._steps = stage.open(context)
         self._ledger = ledger
+        self._root = context.dataset.root
 
     def __call__(self, row: dict[str, bytes]) -> list[dict[str, bytes]]:
         """Answer one encoded row; what stops the run travels to the driver as a row of its own."""
         if row["unit"].startswith(STOP):
             return [row]
         try:
-            answers = run_steps(self._steps, decode(row["unit"]), self._ledger)
-            return [{"unit": encode(answer)} for answer in answers]
+            with stop_when_full(self._root):
+                answers = run_steps(self._steps, decode(row["unit"]), self._ledger)
+                return [{"unit": encode(answer)} for answer in answers]
         except VexpressDataError as error:
             return [{"unit": STOP + f"{type(error).__name__}\n{error}".encode()}]
 

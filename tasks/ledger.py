@@ -5,6 +5,7 @@ configuration, so that a finished data set is not planned again. `contents` says
 source a content was first seen at. One process writes; a lock file keeps a second run out.
 """
 
+import contextlib
 import fcntl
 import sqlite3
 import time
@@ -86,7 +87,8 @@ class Ledger:
 
     def close(self) -> None:
         """Close the file and let the next run in."""
-        self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        with contextlib.suppress(sqlite3.OperationalError):  # the log stays, nothing is lost
+            self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         self._db.close()
         self._lock.close()
 

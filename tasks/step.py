@@ -14,7 +14,6 @@ VexpressDataError    the configuration cannot work, or the disk is full: the run
 anything else        on one row: rejected as `failed`, is_error; the run goes on
 """
 
-import errno
 import hashlib
 import json
 import logging
@@ -25,7 +24,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
 
 from schemas.dataset import Dataset
-from schemas.errors import FullDisk, VexpressDataError
+from schemas.errors import VexpressDataError, stop_when_full
 from schemas.row import Model, content_id
 from schemas.video import Video
 from tasks.ledger import LedgerLike
@@ -33,7 +32,6 @@ from tasks.units import Candidate, Update, decode, encode
 
 log = logging.getLogger(__name__)
 In = TypeVar("In")
-STOP_ERRNOS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
 
 
 class Rejection(Exception):  # noqa: N818 - it is an answer, not a failure of ours
@@ -145,18 +143,12 @@ class Step(Generic[In]):
             detail = f"step {self.NAME}: its worker died {MAX_ATTEMPTS} times on this input"
             return [reject(row, Rejection("crashed", detail, is_error=True))]
         try:
-            return list(work(row))
+            with stop_when_full(self.context.dataset.root):
+                return list(work(row))
         except Rejection as rejection:
             return [reject(row, rejection)]
         except VexpressDataError:
             raise
-        except OSError as error:
-            if error.errno in STOP_ERRNOS:
-                raise FullDisk(
-                    f"{self.context.dataset.root}: {error.strerror}. Make room, then run again: "
-                    "what is done stays done."
-                ) from error
-            return [reject(row, self._failure(error))]
         except Exception as error:
             return [reject(row, self._failure(error))]
 

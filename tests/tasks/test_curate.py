@@ -1,5 +1,6 @@
 """The chain from sources to clips: right rows, nothing done twice, the same on both engines."""
 
+import contextlib
 import os
 import subprocess
 from collections.abc import Iterator
@@ -246,3 +247,22 @@ def test_a_disk_that_fills_up_stops_the_run_and_room_lets_it_go_on(
     tallies = run(videos, small_disk / "set", lossless)
     assert "faces" in tallies and tallies["faces"].run == 0, "what was done stays done"
     assert len(rows(small_disk / "set", "kps")) == 2
+
+
+def test_a_disk_without_one_free_byte_stops_the_run_too(
+    small_disk: Path, videos: Path, config: CurateConfig
+) -> None:
+    dataset = Dataset(small_disk / "set")
+    dataset.create()
+    prepare_manifests(dataset)
+    engine = open_engine(config.engine, Context(dataset))
+    with (small_disk / "fill").open("wb", buffering=0) as file, contextlib.suppress(OSError):
+        while True:
+            file.write(b"x" * 4096)
+    (wave,) = plan_waves(list_sources(str(videos / "text.mp4")), engine, config, "mark")
+    with pytest.raises(FullDisk, match=r"full|No space left on device.*Make room, then run again"):
+        curate_wave(wave, dataset, engine, config, "mark", lambda row: None)
+    (small_disk / "fill").unlink()
+    curate_wave(wave, dataset, engine, config, "mark", lambda row: None)
+    engine.close()
+    assert [video["reason"] for video in rows(small_disk / "set", "videos")] == ["unreadable"]
