@@ -73,8 +73,12 @@ class ProbeVideo(Step[Source]):
 
     def _require_whole(self, video: Video, container: Any) -> None:
         declared = video_streams(container)[0].frames
+        least = declared * self.config.min_whole_share
         found = video.frames or 0
-        if declared and found < declared * self.config.min_whole_share:
+        if found < least:
+            container.seek(0)
+            found = count_packets(container)  # with those that an edit list hides
+        if found < least:
             detail = f"the header declares {declared} frames, the file holds {found}: it is cut off"
             raise Rejection("truncated", detail, is_error=True)
 
@@ -152,10 +156,15 @@ def describe_sound(container: Any) -> dict[str, Any]:
     return columns
 
 
+def count_packets(container: Any) -> int:
+    """Return how many pictures the first video stream holds, shown or not."""
+    return sum(1 for packet in container.demux(video_streams(container)[0]) if packet.size)
+
+
 def describe_times(container: Any, stream: Any) -> dict[str, Any]:
     """Return frame count, rate, start and duration from the packets' time stamps."""
     unit = stream.time_base
-    packets = [p for p in container.demux(stream) if p.size]
+    packets = [p for p in container.demux(stream) if p.size and not p.is_discard]
     stamps = sorted(float(p.pts * unit) for p in packets if p.pts is not None)
     if not stamps:
         stamps = [n / float(stream.average_rate or 25) for n in range(len(packets))]

@@ -243,3 +243,44 @@ def test_a_source_that_changed_since_is_told_of(tmp_path: Path, context: Context
     assert answer.clip.is_error
     assert not list(context.dataset.scratch.iterdir())
     assert not context.dataset.names("media/*")
+
+
+def test_frames_that_an_edit_list_hides_are_no_frames(tmp_path: Path, context: Context) -> None:
+    """As phones trim: the first eight pictures are stored but not shown."""
+    truth = render([SHOT], tmp_path / "v.mp4", FORM)
+    unshifted = {"avoid_negative_ts": "disabled"}
+    with (
+        av.open(str(tmp_path / "v.mp4")) as old,
+        av.open(str(tmp_path / "trimmed.mp4"), "w", options=unshifted) as new,
+    ):
+        copies = {stream.index: new.add_stream_from_template(stream) for stream in old.streams}
+        for packet in old.demux():
+            if packet.dts is not None:
+                hidden = int(Fraction(8, 25) / packet.time_base)
+                packet.pts, packet.dts = packet.pts - hidden, packet.dts - hidden
+                packet.stream = copies[packet.stream.index]
+                new.mux(packet)
+    video = probed(tmp_path / "trimmed.mp4")
+    assert (video.status, video.frames, video.start_s) == ("ok", 52, 0.0)
+    assert video.duration_s == pytest.approx(2.08)
+    made, clip_path = cut_out(tmp_path / "trimmed.mp4", context)
+    shown = truth.model_copy(update={"frames": truth.frames[:52]})
+    check_frames(tmp_path / "trimmed.mp4", shown, made, clip_path)
+    check_sound(tmp_path / "v.mp4", made.update(start_s=made.clip.start_s + 0.32), clip_path)
+
+
+def test_pictures_stored_out_of_order_in_an_avi_come_in_order(
+    tmp_path: Path, context: Context
+) -> None:
+    truth = render([SHOT], tmp_path / "v.mp4", FORM)
+    with av.open(str(tmp_path / "v.mp4")) as old, av.open(str(tmp_path / "v.avi"), "w") as new:
+        stream = new.add_stream("mpeg4", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 480, 360, "yuv420p"
+        stream.codec_context.max_b_frames = 2
+        stream.bit_rate = 4_000_000
+        for frame in old.decode(video=0):
+            plain = av.VideoFrame.from_ndarray(frame.to_ndarray(format="bgr24"), "bgr24")
+            new.mux(stream.encode(plain.reformat(format="yuv420p")))
+        new.mux(stream.encode(None))
+    made, clip_path = cut_out(tmp_path / "v.avi", context)
+    check_frames(tmp_path / "v.avi", truth, made, clip_path)
