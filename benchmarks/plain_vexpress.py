@@ -3,8 +3,8 @@
 It does what the published pipeline does, in its order, with the same weights as ours but
 none of our shortcuts: reference features repeated for every frame and projected at every
 step, both guidance halves computed in full in one batch, V-Kps features and audio tokens
-of zeros for the unconditional half, contiguous memory, one frame decoded at a time,
-scipy's median. Attention is torch's fused one, as upstream's was xformers'.
+of zeros for the unconditional half, contiguous memory, one frame decoded at a time, a
+median that sorts at every pixel. Attention is torch's fused one, as upstream's was xformers'.
 """
 
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from dataclasses import replace
 
 import numpy as np
 import torch
-from scipy.ndimage import median_filter
+import torch.nn.functional as F
 
 from vexpress.attention import attend
 from vexpress.conditions import Conditions
@@ -61,9 +61,11 @@ class PlainPipeline:
         features = pipeline.encode_reference(image, *size)
         tokens = pipeline.encode_audio(waveform, frames, frames)[None]
         drawn = torch.from_numpy(draw_all(points, size[1], size[0])).permute(3, 0, 1, 2)
+        unet = pipeline.denoising_unet
         chunks = (drawn[None].float() / 255).split(16, dim=2)
-        kps = torch.cat([pipeline.v_kps_guider(chunk) for chunk in chunks], dim=2)
-        latents = pipeline.draw_noise(frames, *size, seed)
+        guided = (pipeline.v_kps_guider(c.to(unet.device, unet.dtype)) for c in chunks)
+        kps = torch.cat(list(guided), dim=2)
+        latents = pipeline.draw_noise(frames, *size, seed).to(unet.device)
         conditions = Conditions(
             {name: _with_zeros(feature) for name, feature in features.items()},
             _with_zeros(tokens),
@@ -78,7 +80,7 @@ class PlainPipeline:
         scheduler = self.pipeline.scheduler
         scheduler.set_timesteps(sampling.steps)
         windows = plan_windows(latents.shape[2], sampling.window, sampling.overlap)
-        counts = torch.zeros(latents.shape[2])
+        counts = torch.zeros(latents.shape[2], device=latents.device)
         for window in windows:
             counts[list(window)] += 1
         for timestep in scheduler.timesteps:
@@ -99,33 +101,40 @@ class PlainPipeline:
         window: range,
         sampling: Sampling,
     ) -> torch.Tensor:
-        at = slice(window.start, window.stop)
+        at, unet = slice(window.start, window.stop), self.pipeline.denoising_unet
         assert isinstance(conditions.audio, torch.Tensor)
         here = replace(
             conditions,
             audio=conditions.audio[:, at],
             kps_features=conditions.kps_features[:, :, at],
         )
-        both = self.pipeline.denoising_unet(
-            latents.repeat(2, 1, 1, 1, 1),
-            timestep,
+        both = unet(
+            latents.repeat(2, 1, 1, 1, 1).to(unet.dtype),
+            timestep.to(unet.device),
             here,
             sampling.reference_weight,
             sampling.audio_weight,
         )
-        blind, seen = both.chunk(2)
+        blind, seen = both.float().chunk(2)
         return blind + sampling.guidance * (seen - blind)
 
     def _decode(self, latents: torch.Tensor) -> Iterator[np.ndarray]:
         vae = self.pipeline.vae
         for frame in latents[0].transpose(0, 1).split(1):
-            image = vae.decode(frame / vae.config.scaling_factor).sample
-            yield (image[0] / 2 + 0.5).clamp(0, 1).permute(1, 2, 0).numpy()
+            image = vae.decode(frame.to(vae.dtype) / vae.config.scaling_factor).sample
+            yield (image[0] / 2 + 0.5).clamp(0, 1).permute(1, 2, 0).float().cpu().numpy()
 
 
-def plain_median(frames: np.ndarray) -> np.ndarray:
-    """The published filter, (F, H, W, 3)."""
-    return median_filter(frames, size=(3, 3, 3, 1), mode="mirror")
+def plain_median(frames: np.ndarray, device: str = "cpu") -> np.ndarray:
+    """The published filter, (F, H, W, 3): 3x3x3, reflected, torch's median frame by frame."""
+    video = torch.from_numpy(frames).permute(3, 0, 1, 2)
+    padded = F.pad(video, (1,) * 6, mode="reflect")
+    filtered = []
+    for at in range(len(frames)):
+        cube = padded[:, at : at + 3].to(device).unfold(2, 3, 1).unfold(3, 3, 1)
+        cube = cube.permute(2, 3, 0, 1, 4, 5).flatten(3)
+        filtered.append(cube.median(dim=-1).values.cpu().numpy())
+    return np.stack(filtered)
 
 
 def _with_zeros(condition: torch.Tensor) -> torch.Tensor:
