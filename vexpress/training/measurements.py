@@ -12,7 +12,7 @@ from vexpress.training.clips import ClipFiles
 from vexpress.training.diffusion import snr_weights, velocity_losses
 from vexpress.training.model import TrainingModel
 from vexpress.training.samples import Sample, StageSamples
-from vexpress.training.settings import GateSettings, Settings
+from vexpress.training.settings import GateSettings, Settings, rate_at
 
 
 class Gate(Settings):
@@ -40,7 +40,7 @@ class Measuring:
 
     @torch.no_grad()
     def loss(self, model: TrainingModel) -> float:
-        """Mean loss with its SNR weight, without lip weight."""
+        """Mean loss with its SNR weight and the lip weight that the stage ends with."""
         losses = [self._loss(model, self.batch(number)) for number in self.numbers]
         return sum(losses) / len(losses)
 
@@ -55,8 +55,10 @@ class Measuring:
 
     def _loss(self, model: TrainingModel, batch: Sample) -> float:
         inputs, target = model_inputs(batch, self.vae, self.scheduler)
-        losses = velocity_losses(model(**inputs), target, batch["lip_mask"], 1.0)
-        weights = snr_weights(self.scheduler, batch["timestep"], self.samples.stage.snr_gamma)
+        stage = self.samples.stage
+        lip_weight = rate_at(stage.lip_weight, stage.steps)
+        losses = velocity_losses(model(**inputs), target, batch["lip_mask"], lip_weight)
+        weights = snr_weights(self.scheduler, batch["timestep"], stage.snr_gamma)
         return float((losses * weights).mean())
 
     def _swap(self, model: TrainingModel, number: int) -> dict[str, float]:
