@@ -1,6 +1,6 @@
 """Put a pipeline together from what a user asks for."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -24,11 +24,13 @@ def load_pipeline(
     devices: Sequence[str] = (),
     solver: str = Solver.DDIM,
     preview: Path | None = None,
+    parts: Mapping[str, Path] | None = None,
 ) -> VExpressPipeline:
     """Load the networks onto the first device (the GPU where there is one).
 
     `dtype`: fp32, fp16, bf16, or auto: fp16 on a GPU, else fp32. `preview`: folder of a
-    tiny autoencoder. Raises WeightsError or SettingsError.
+    tiny autoencoder. `parts`: as in `vexpress.weights.locate`. Raises WeightsError or
+    SettingsError.
     """
     device = torch.device(devices[0] if devices else _best_device())
     _check_device(device)
@@ -40,18 +42,35 @@ def load_pipeline(
         if number != torch.float32:
             pipeline.to(number)
     else:
-        pipeline = VExpressPipeline.from_published(weights, number)
+        pipeline = VExpressPipeline.from_published(weights, number, parts)
     pipeline.scheduler = make_scheduler(Solver(solver))
     if preview:
         pipeline.register_modules(preview_vae=_load_preview(preview).to(number))
     return pipeline.to(device)
 
 
+def choose_devices(
+    named: Sequence[str], gpu: int | None = None, all_gpus: bool = False
+) -> tuple[str, ...]:
+    """Devices named one by one, or one GPU by number, or all GPUs; empty: the best there is."""
+    if not all_gpus:
+        return tuple(named) if gpu is None else (f"cuda:{gpu}",)
+    found = tuple(f"cuda:{index}" for index in range(torch.cuda.device_count()))
+    if not found:
+        raise SettingsError("all GPUs: torch finds none here; take --device cpu")
+    return found
+
+
 def detector_for(face_model: str, weights: Path | None) -> FaceDetector:
-    """insightface where the pack is at hand (also in the published layout), else dlib."""
+    """insightface where the pack is at hand (also in the published layout), else dlib.
+
+    `face_model`: name of a pack, folder of one, or insightface's folder with `buffalo_l`.
+    """
+    packs = [Path(face_model) / "models/buffalo_l"]
     for folder in (weights, weights and weights / "model_ckpts"):
-        pack = folder and folder / "insightface_models/models" / face_model
-        if pack and pack.is_dir():
+        packs += [folder / "insightface_models/models" / face_model] if folder else []
+    for pack in packs:
+        if pack.is_dir():
             return load_face_detector("insightface", str(pack))
     return load_face_detector("auto", face_model, weights)
 

@@ -1,7 +1,7 @@
 """V-Express as a diffusers pipeline: a portrait, points and sound in, a video out."""
 
 import copy
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -92,17 +92,21 @@ class VExpressPipeline(DiffusionPipeline):
 
     @classmethod
     def from_published(
-        cls, folder: str | Path | None = None, dtype: torch.dtype = torch.float32
+        cls,
+        folder: str | Path | None = None,
+        dtype: torch.dtype = torch.float32,
+        parts: Mapping[str, Path] | None = None,
     ) -> "VExpressPipeline":
         """Load the published layout (see `vexpress.weights`).
 
-        `folder` None: `VEXPRESS_WEIGHTS`, else the hub cache, else a download. Raises
-        MissingWeightsError or CheckpointError, which name what is missing or unexpected.
+        `folder` None: `VEXPRESS_WEIGHTS`, else the hub cache, else a download. `parts`:
+        paths of single parts. Raises MissingWeightsError or CheckpointError, which name
+        what is missing or unexpected.
         """
         from vexpress.published import load_audio_encoder, load_networks, load_vae
         from vexpress.weights import locate
 
-        places = locate(Path(folder) if folder else None)
+        places = locate(Path(folder) if folder else None, parts)
         networks = load_networks(places, dtype)
         encoder, extractor = load_audio_encoder(places.audio_encoder, dtype)
         return cls(

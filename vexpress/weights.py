@@ -1,7 +1,7 @@
 """Which weights V-Express needs, where they come from, and where they are found.
 
-Looked for in this order: the folder given (`--weights` or `VEXPRESS_WEIGHTS`), the hub
-cache of this machine, a download. The published layout:
+Looked for in this order: a path given for the part itself, the folder given (`--weights`
+or `VEXPRESS_WEIGHTS`), the hub cache of this machine, a download. The published layout:
 
     model_ckpts/
     ├── v-express/                reference_net, denoising_unet, motion_module,
@@ -16,6 +16,7 @@ five files lie at the top) are all understood.
 """
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,6 +56,7 @@ TABLE = (
     ),
 )
 NETWORKS = ("reference_net", "denoising_unet", "v_kps_guider", "audio_projection")
+FILES = (*NETWORKS, "motion_module")
 
 
 @dataclass(frozen=True)
@@ -69,15 +71,23 @@ class Places:
     """Stable Diffusion's `unet/config.json`, where there is one."""
 
 
-def locate(folder: Path | None = None) -> Places:
+def locate(folder: Path | None = None, parts: Mapping[str, Path] | None = None) -> Places:
     """Find a complete set.
 
-    Raises MissingWeightsError, which says what is missing and how to get it.
+    `parts`: paths of single parts, which go before what the folder holds: any of `FILES`
+    (a file), `vae` and `audio_encoder` (a folder), `unet_config` (a file). Raises
+    MissingWeightsError, which says what is missing and how to get it.
     """
+    parts = parts or {}
+    for name, path in parts.items():
+        if not path.exists():
+            raise MissingWeightsError(f"weights of {name}: expected them at {path}, found none")
     given = folder or _from_environment()
     if given is not None:
-        return _in_folder(given.expanduser())
-    return _in_hub()
+        return _in_folder(given.expanduser(), parts)
+    if {*NETWORKS, "vae", "audio_encoder"} <= set(parts):
+        return Places(_files(parts), parts["vae"], parts["audio_encoder"], _config(parts))
+    return _in_hub(parts)
 
 
 def _from_environment() -> Path | None:
@@ -85,38 +95,59 @@ def _from_environment() -> Path | None:
     return Path(value) if value else None
 
 
-def _in_folder(folder: Path) -> Places:
+def _files(parts: Mapping[str, Path]) -> dict[str, Path]:
+    return {name: parts[name] for name in FILES if name in parts}
+
+
+def _config(parts: Mapping[str, Path]) -> Path | None:
+    """`unet/config.json`, given itself or as its folder."""
+    given = parts.get("unet_config")
+    return given / "config.json" if given and given.is_dir() else given
+
+
+def _in_folder(folder: Path, parts: Mapping[str, Path]) -> Places:
     if not folder.is_dir():
         raise MissingWeightsError(f"weights: expected a folder, found none at {folder}.\n{HOW}")
     roots = [folder, folder / "model_ckpts"]
     networks = [place for root in roots for place in (root / "v-express", root)]
     home = next((p for p in networks if find_weight_file(p, "denoising_unet")), networks[0])
-    files = network_files(home)
+    files = {**network_files(home), **_files(parts)}
     missing = [name for name in NETWORKS if name not in files]
-    vae = _first(roots, "sd-vae-ft-mse/config.json")
-    audio = _first(roots, "wav2vec2-base-960h/config.json")
+    vae = parts.get("vae") or _holder(roots, "sd-vae-ft-mse")
+    audio = parts.get("audio_encoder") or _holder(roots, "wav2vec2-base-960h")
     missing += [] if vae else ["sd-vae-ft-mse/"]
     missing += [] if audio else ["wav2vec2-base-960h/"]
     if vae is None or audio is None or missing:
         raise MissingWeightsError(f"weights in {folder}: missing {', '.join(missing)}.\n{HOW}")
-    unet_config = _first(roots, "stable-diffusion-v1-5/unet/config.json")
-    return Places(files, vae.parent, audio.parent, unet_config)
+    unet_config = _config(parts) or _first(roots, "stable-diffusion-v1-5/unet/config.json")
+    return Places(files, vae, audio, unet_config)
 
 
 def network_files(folder: Path) -> dict[str, Path]:
     """The V-Express files that a folder holds, by published name without suffix."""
-    found = {name: find_weight_file(folder, name) for name in (*NETWORKS, "motion_module")}
+    found = {name: find_weight_file(folder, name) for name in FILES}
     return {name: path for name, path in found.items() if path}
+
+
+def _holder(roots: list[Path], name: str) -> Path | None:
+    config = _first(roots, f"{name}/config.json")
+    return config.parent if config else None
 
 
 def _first(roots: list[Path], path: str) -> Path | None:
     return next((root / path for root in roots if (root / path).is_file()), None)
 
 
-def _in_hub() -> Places:
-    networks, vae, audio = (_snapshot(entry) for entry in TABLE)
-    config = networks / "model_ckpts/stable-diffusion-v1-5/unet/config.json"
-    return Places(network_files(networks), vae, audio, config if config.is_file() else None)
+def _in_hub(parts: Mapping[str, Path]) -> Places:
+    networks, vae, audio = TABLE
+    home = _snapshot(networks)
+    config = home / "model_ckpts/stable-diffusion-v1-5/unet/config.json"
+    return Places(
+        {**network_files(home), **_files(parts)},
+        parts.get("vae") or _snapshot(vae),
+        parts.get("audio_encoder") or _snapshot(audio),
+        _config(parts) or (config if config.is_file() else None),
+    )
 
 
 def _snapshot(entry: Weights) -> Path:

@@ -1,0 +1,88 @@
+"""`vexpress generate --preset tiny` from real pictures, sound and points to a file read back."""
+
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from flows.cli import app
+from flows.commands.generate import Retarget
+
+pytestmark = pytest.mark.assets
+
+
+@pytest.fixture()
+def sample(assets: Path) -> Path:
+    return assets / "vexpress_samples/tys"
+
+
+def generate(assets: Path, out: Path, **options: object) -> str:
+    """Run the command in this process at its smallest; gives what it printed."""
+    sample = assets / "vexpress_samples/tys"
+    given: dict[str, object] = {
+        "reference": sample / "ref.jpg",
+        "audio": sample / "aud.mp3",
+        "face-model": assets / "models/insightface/models/scrfd_500m",
+        "preset": "tiny",
+        "size": "64x64",
+        "steps": 1,
+        "guidance": 1,
+        **options,
+    }
+    words = [f"--{name}={value}" for name, value in given.items() if value is not True]
+    switches = [f"--{name}" for name, value in given.items() if value is True]
+    done = CliRunner().invoke(app, ["generate", f"--out={out}", *words, *switches])
+    assert done.exit_code == 0, done.output
+    return done.output
+
+
+def check_video(out: Path, sound: Path, fps: int, size: tuple[int, int] = (64, 64)) -> None:
+    """The file plays, at the rate asked for, as long as the sound, and the sound is in it."""
+    with av.open(str(sound)) as source:
+        wanted = _seconds_of_sound(source)
+    with av.open(str(out)) as video:
+        stream = video.streams.video[0]
+        assert stream.average_rate == Fraction(fps)
+        frames = [frame.to_ndarray(format="rgb24") for frame in video.decode(video=0)]
+    assert abs(len(frames) / fps - wanted) <= 1 / fps
+    assert frames[0].shape == (size[1], size[0], 3)
+    assert np.std(frames[0]) > 0
+    with av.open(str(out)) as video:
+        # AAC comes in packets of 1024 samples: the last may reach a little further.
+        assert _seconds_of_sound(video) == pytest.approx(wanted, abs=0.05)
+
+
+def _seconds_of_sound(container: av.container.InputContainer) -> float:
+    return sum(frame.samples / frame.sample_rate for frame in container.decode(audio=0))
+
+
+@pytest.mark.parametrize("strategy", Retarget)
+def test_every_strategy_makes_a_video_as_long_as_the_sound(
+    assets: Path, sample: Path, tmp_path: Path, strategy: Retarget
+) -> None:
+    out = tmp_path / "out.mp4"
+    said = generate(assets, out, kps=sample / "kps.pth", retarget=strategy.value, fps=25)
+    assert "random weights" in said and "101 frames" in said
+    check_video(out, sample / "aud.mp3", 25)
+
+
+def test_a_driving_video_gives_the_points(assets: Path, sample: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.mp4"
+    said = generate(assets, out, video=sample / "gt.mp4", retarget="similarity_retarget", fps=5)
+    assert "have no face" not in said
+    check_video(out, sample / "aud.mp3", 5)
+
+
+def test_a_portrait_not_square_is_cropped(assets: Path, sample: Path, tmp_path: Path) -> None:
+    portrait = Image.open(sample / "ref.jpg").convert("RGB")
+    wide = Image.new("RGB", (portrait.width * 2, portrait.height), "grey")
+    wide.paste(portrait, (200, 0))
+    wide.save(tmp_path / "wide.png")
+    out = tmp_path / "out.mp4"
+    wanted = {"reference": tmp_path / "wide.png", "auto-crop": True, "fps": 5, "size": "96x64"}
+    generate(assets, out, **wanted)
+    check_video(out, sample / "aud.mp3", 5, (96, 64))
