@@ -36,7 +36,10 @@ app.command()(retry)
 app.command("extract-kps")(extract_kps)
 app.command()(train)
 app.command()(export)
-app.command()(generate)
+# The published command spells its parameters with underscores.
+app.command(context_settings={"token_normalize_func": lambda word: word.replace("_", "-")})(
+    generate
+)
 
 
 def main() -> None:

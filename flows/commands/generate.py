@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from flows.commands import published_options as published
 from flows.commands.options import WeightsOption, plain_errors
 
 
@@ -149,6 +150,19 @@ def generate(
             rich_help_panel=MACHINE,
         ),
     ] = None,
+    gpu_id: Annotated[
+        int | None,
+        typer.Option(min=0, help="As --device cuda:N.", rich_help_panel=MACHINE),
+    ] = None,
+    all_gpus: Annotated[
+        bool,
+        typer.Option(
+            "--all-gpus",
+            "--do-multi-devices-inference",
+            help="Share one video among all GPUs.",
+            rich_help_panel=MACHINE,
+        ),
+    ] = False,
     dtype: Annotated[
         Dtype, typer.Option(help="auto: fp16 on a GPU, else fp32.", rich_help_panel=MACHINE)
     ] = Dtype.auto,
@@ -169,7 +183,12 @@ def generate(
     ] = False,
     face_model: Annotated[
         str,
-        typer.Option(help="insightface pack; without it dlib is used.", rich_help_panel=MACHINE),
+        typer.Option(
+            "--face-model",
+            "--insightface-model-path",
+            help="insightface pack, by name or folder; without it dlib is used.",
+            rich_help_panel=MACHINE,
+        ),
     ] = "buffalo_l",
     preset: Annotated[
         Model,
@@ -178,6 +197,17 @@ def generate(
         ),
     ] = Model.published,
     weights: WeightsOption = None,
+    unet_config_path: published.UnetConfig = None,
+    vae_path: published.Vae = None,
+    audio_encoder_path: published.AudioEncoder = None,
+    reference_net_path: published.ReferenceNet = None,
+    denoising_unet_path: published.DenoisingUnet = None,
+    v_kps_guider_path: published.VKpsGuider = None,
+    audio_projection_path: published.AudioProjection = None,
+    motion_module_path: published.MotionModule = None,
+    num_pad_audio_frames: published.PadFrames = None,
+    standard_audio_sampling_rate: published.SamplingRate = 16_000,
+    context_stride: published.Stride = 1,
 ) -> None:
     """Make a portrait speak: a picture and sound in, a video out.
 
@@ -192,10 +222,22 @@ def generate(
 
         from vexpress.errors import SettingsError
         from vexpress.generate import Request, prepare, render
-        from vexpress.loading import detector_for, load_pipeline
+        from vexpress.loading import choose_devices, detector_for, load_pipeline
         from vexpress.settings import Sampling
 
         width, height = _size(size, image_width, image_height)
+        published.check_rate_and_stride(standard_audio_sampling_rate, context_stride)
+        devices = choose_devices(device or (), gpu_id, all_gpus)
+        parts = published.parts_given(
+            unet_config=unet_config_path,
+            vae=vae_path,
+            audio_encoder=audio_encoder_path,
+            reference_net=reference_net_path,
+            denoising_unet=denoising_unet_path,
+            v_kps_guider=v_kps_guider_path,
+            audio_projection=audio_projection_path,
+            motion_module=motion_module_path,
+        )
         try:
             sampling = Sampling(
                 steps=steps,
@@ -230,10 +272,10 @@ def generate(
         prepared = prepare(request, detector_for(face_model, weights))
         for note in prepared.notes:
             typer.secho(f"note: {note}", fg="yellow", err=True)
-        devices = tuple(device or ())
         pipeline = load_pipeline(
-            preset.value, weights, dtype.value, devices[:1], solver.value, preview
+            preset.value, weights, dtype.value, devices[:1], solver.value, preview, parts
         )
+        published.check_padding(num_pad_audio_frames, pipeline.audio_projection.config.max_seq_len)
         if preset is Model.tiny:
             typer.secho(TINY, fg="yellow", err=True)
         if compile_networks:

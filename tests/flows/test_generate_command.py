@@ -6,6 +6,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from typer.testing import CliRunner
 
@@ -86,3 +87,48 @@ def test_a_portrait_not_square_is_cropped(assets: Path, sample: Path, tmp_path: 
     wanted = {"reference": tmp_path / "wide.png", "auto-crop": True, "fps": 5, "size": "96x64"}
     generate(assets, out, **wanted)
     check_video(out, sample / "aud.mp3", 5, (96, 64))
+
+
+def test_the_published_command_line_runs_as_it_is(
+    assets: Path, sample: Path, tmp_path: Path
+) -> None:
+    """Its names have underscores; three of its parameters are checked, not used."""
+    out = tmp_path / "out.mp4"
+    words = {
+        "reference_image_path": sample / "ref.jpg",
+        "audio_path": sample / "aud.mp3",
+        "kps_path": sample / "kps.pth",
+        "output_path": out,
+        "insightface_model_path": assets / "models/insightface/models/scrfd_500m",
+        "retarget_strategy": "naive_retarget",
+        "image_width": 64,
+        "image_height": 64,
+        "fps": 5,
+        "num_inference_steps": 1,
+        "guidance_scale": 1.0,
+        "context_frames": 12,
+        "context_overlap": 4,
+        "context_stride": 1,
+        "reference_attention_weight": 0.95,
+        "audio_attention_weight": 3.0,
+        "num_pad_audio_frames": 2,
+        "standard_audio_sampling_rate": 16000,
+        "device": "cpu",
+        "preset": "tiny",
+    }
+    line = [word for name, value in words.items() for word in (f"--{name}", str(value))]
+    done = CliRunner().invoke(app, ["generate", *line, "--save_gpu_memory"])
+    assert done.exit_code == 0, done.output
+    check_video(out, sample / "aud.mp3", 5)
+    done = CliRunner().invoke(app, ["generate", *line, "--standard_audio_sampling_rate", "8000"])
+    assert done.exit_code == 2 and "wav2vec2 hears 16000" in done.output
+
+
+def test_all_gpus_where_there_is_none_is_refused(
+    sample: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    given = ["--reference", str(sample / "ref.jpg"), "--audio", str(sample / "aud.mp3")]
+    line = ["generate", *given, "--out", str(tmp_path / "o.mp4"), "--do-multi-devices-inference"]
+    done = CliRunner().invoke(app, line)
+    assert done.exit_code == 2 and "torch finds none here" in done.output
