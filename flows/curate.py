@@ -19,7 +19,7 @@ from flows.artifacts import publish_funnel
 from flows.progress import CurateProgress
 from flows.report import write_report
 from schemas.dataset import Dataset
-from schemas.errors import DatasetError
+from schemas.errors import DatasetError, stop_when_full
 from schemas.manifest import prepare_manifests, write_run
 from schemas.query import run_query
 from schemas.row import Model
@@ -134,27 +134,28 @@ def _run(
     folder = Path(weights).expanduser() if weights else None
     config, notes = resolve(config, folder)
     data = Dataset(dataset)
-    data.create()
-    prepare_manifests(data)
-    progress = CurateProgress()
-    context = Context(data, folder, config.engine.gpus_per_worker > 0, progress.watched)
-    engine = open_engine(config.engine, context)
-    job = Job(
-        label=label,
-        dataset=data,
-        config=config,
-        weights=used_weights(config),
-        notes=notes,
-        engine=engine,
-        progress=progress,
-        started=datetime.now(UTC),
-    )
-    try:
-        if sources is None:
-            sources = [describe_again(uri) for uri in engine.ledger.forget_failures()]
-        return _work(job, sources)
-    finally:
-        engine.close()
+    with stop_when_full(data.root):
+        data.create()
+        prepare_manifests(data)
+        progress = CurateProgress()
+        context = Context(data, folder, config.engine.gpus_per_worker > 0, progress.watched)
+        engine = open_engine(config.engine, context)
+        job = Job(
+            label=label,
+            dataset=data,
+            config=config,
+            weights=used_weights(config),
+            notes=notes,
+            engine=engine,
+            progress=progress,
+            started=datetime.now(UTC),
+        )
+        try:
+            if sources is None:
+                sources = [describe_again(uri) for uri in engine.ledger.forget_failures()]
+            return _work(job, sources)
+        finally:
+            engine.close()
 
 
 def _work(job: Job, sources: list[Source]) -> CurateReport:

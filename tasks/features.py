@@ -20,6 +20,7 @@ from tasks.step import ClipStep, Resources, file_digest
 from tasks.units import Candidate
 
 DEFAULT_MODEL = "wav2vec2-base-960h"
+SETTING_FILES = ("config.json", "preprocessor_config.json")
 WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin")
 
 
@@ -109,7 +110,7 @@ def resolve_features(config: FeatureConfig, weights: Path | None) -> tuple[Featu
     if weights:
         places += [weights / config.model, weights / "model_ckpts" / config.model]
     for place in places:
-        if (place / "config.json").is_file() and weight_files(str(place)):
+        if weight_files(str(place)):
             return config.model_copy(update={"model": str(place.resolve())}), f"features: {place}"
     if config.model != DEFAULT_MODEL:
         looked = ", ".join(map(str, places))
@@ -122,6 +123,8 @@ def resolve_features(config: FeatureConfig, weights: Path | None) -> tuple[Featu
 
 
 def weight_files(folder: str) -> list[Path]:
-    """Return configuration and weights of a transformers folder."""
+    """Return configuration and weights of a whole transformers folder, else nothing."""
     found = [Path(folder) / name for name in WEIGHT_FILES if (Path(folder) / name).is_file()]
-    return [Path(folder) / "config.json", *found[:1]] if found else []
+    settings = [Path(folder) / name for name in SETTING_FILES]
+    whole = found and all(path.is_file() for path in settings)
+    return [*settings, found[0]] if whole else []
