@@ -2,18 +2,24 @@
 
 import json
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import yaml
+from transformers import Wav2Vec2Config, Wav2Vec2FeatureExtractor, Wav2Vec2Model
 from typer.testing import CliRunner, Result
 
 from flows.cli import app
 from schemas.dataset import Dataset
 from schemas.query import run_query
+from tests.small_clips import AUDIO_DIM
 from tests.training_dataset import write_dataset
+from vexpress.pipeline import VExpressPipeline
+from vexpress.settings import Sampling
 from vexpress.training.initial import saved_networks
 from vexpress.training.model import TrainingModel
 
@@ -66,6 +72,29 @@ def test_weights_come_out_in_the_published_layout(finished: Trainer) -> None:
     trained = finished.run_folder / "stage_3/weights/v-express"
     for name, tensor in TrainingModel(saved_networks(trained)).state_dict().items():
         assert torch.equal(tensor, exported[name]), name
+
+
+def test_exported_weights_make_a_video(finished: Trainer, tmp_path: Path) -> None:
+    beside = tmp_path / "beside"
+    shutil.copytree(finished.material / "vae", beside / "sd-vae-ft-mse")
+    sizes = {"hidden_size": AUDIO_DIM, "num_hidden_layers": 1, "num_attention_heads": 2}
+    convolutions = {"conv_dim": (8,) * 7, "num_conv_pos_embeddings": 8}
+    groups = {"num_conv_pos_embedding_groups": 2, "intermediate_size": 16}
+    encoder = Wav2Vec2Model(Wav2Vec2Config(**sizes, **convolutions, **groups))
+    encoder.save_pretrained(beside / "wav2vec2-base-960h")
+    Wav2Vec2FeatureExtractor().save_pretrained(beside / "wav2vec2-base-960h")
+    export = ["export", str(finished.run_folder), str(tmp_path / "weights")]
+    options = ["--to", "vexpress-weights", "--beside", str(beside)]
+    assert CliRunner().invoke(app, [*export, *options]).exit_code == 0
+
+    pipeline = VExpressPipeline.from_published(tmp_path / "weights")
+    trained = saved_networks(finished.run_folder / "stage_3/weights/v-express").denoising_unet
+    for name, tensor in trained.state_dict().items():
+        assert torch.equal(pipeline.denoising_unet.state_dict()[name], tensor), name
+    points = np.full((4, 3, 2), 30.0) + np.array([[-9, -7], [9, -7], [0, 2]])
+    portrait, sound = np.full((64, 64, 3), 128, np.uint8), np.zeros(2560, np.float32)
+    video = pipeline(portrait, points, sound, 64, 64, Sampling(steps=1))
+    assert video.frames.shape == (1, 3, 4, 64, 64) and video.frames.isfinite().all()
 
 
 def test_metrics_and_gates_can_be_queried_from_the_data_set(finished: Trainer) -> None:
