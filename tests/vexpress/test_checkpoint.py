@@ -10,7 +10,7 @@ from vexpress import AudioProjection, DenoisingUNet, ReferenceNet, VKpsGuider
 from vexpress.checkpoint import load_state, read_state, write_state
 from vexpress.errors import CheckpointError, MissingWeightsError
 from vexpress.published import Networks, load_networks, save_networks
-from vexpress.weights import Places, locate, network_files
+from vexpress.weights import NETWORKS, Places, locate, network_files
 
 SMALL = {"block_out_channels": (32, 64), "layers_per_block": 1}
 
@@ -95,6 +95,26 @@ def test_missing_weights_are_listed_with_the_way_to_get_them(tmp_path: Path) -> 
         locate(tmp_path)
     for part in ("reference_net", "sd-vae-ft-mse", "tk93/V-Express", "--preset tiny"):
         assert part in str(error.value)
+
+
+def test_weights_given_part_by_part_need_no_folder_and_go_before_one(
+    networks: Networks, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("VEXPRESS_WEIGHTS", raising=False)
+    save_networks(tmp_path / "a", networks)
+    parts = {name: tmp_path / f"a/{name}.bin" for name in NETWORKS}
+    parts |= {"vae": tmp_path / "a", "audio_encoder": tmp_path / "a"}
+    assert locate(None, parts).networks["v_kps_guider"] == parts["v_kps_guider"]
+    save_networks(tmp_path / "b", networks)
+    for name in ("sd-vae-ft-mse", "wav2vec2-base-960h"):
+        (tmp_path / "b" / name).mkdir()
+        (tmp_path / "b" / name / "config.json").write_text("{}")
+    places = locate(tmp_path / "b", {"vae": tmp_path / "a"})
+    assert places.vae == tmp_path / "a"
+    assert places.audio_encoder == tmp_path / "b/wav2vec2-base-960h"
+    assert places.networks["motion_module"] == tmp_path / "b/motion_module.bin"
+    with pytest.raises(MissingWeightsError, match="weights of vae: expected them at"):
+        locate(tmp_path / "b", {"vae": tmp_path / "nowhere"})
 
 
 def test_nothing_half_written_stays(tmp_path: Path) -> None:

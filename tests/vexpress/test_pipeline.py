@@ -1,14 +1,18 @@
 """The pipeline around the numbers: devices, batches, memory, saving, bf16, speed-ups."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from diffusers import AutoencoderTiny
 
 from vexpress import Sampling, VExpressPipeline
-from vexpress.errors import SettingsError
+from vexpress.errors import MissingWeightsError, SettingsError
+from vexpress.loading import load_pipeline
 from vexpress.random_model import tiny_pipeline
+from vexpress.solvers import Solver, make_scheduler
 
 EXACT = 1e-4
 BF16_MEAN = 0.05
@@ -23,14 +27,19 @@ def pipeline() -> VExpressPipeline:
 
 
 def video(
-    pipeline: VExpressPipeline, devices: tuple[str, ...] = (), **changes: object
+    pipeline: VExpressPipeline,
+    devices: tuple[str, ...] = (),
+    preview: bool = False,
+    callback: Any = None,
+    **changes: object,
 ) -> torch.Tensor:
     """Thirty frames at 64x64 in two steps."""
     image = np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8)
     points = np.repeat(np.array([[[20.0, 25], [44, 25], [32, 40]]]), 30, axis=0)
     waveform = np.random.default_rng(1).standard_normal(19_200).astype(np.float32)
     sampling = Sampling(**{"steps": 2, **changes})  # type: ignore[arg-type]
-    return pipeline(image, points, waveform, 64, 64, sampling, devices=devices).frames
+    made = pipeline(image, points, waveform, 64, 64, sampling, 42, devices, preview, callback)
+    return made.frames
 
 
 @pytest.fixture(scope="module")
@@ -63,6 +72,66 @@ def test_bf16_stays_near_float32(expected: torch.Tensor) -> None:
     rounded = tiny_pipeline().to(torch.bfloat16)
     rounded.set_progress_bar_config(disable=True)
     assert (video(rounded) - expected).abs().mean() <= BF16_MEAN
+
+
+def decibels(found: torch.Tensor, expected: torch.Tensor) -> float:
+    """Peak signal-to-noise ratio of values 0..1."""
+    return float(-10 * torch.log10((found - expected).square().mean()))
+
+
+@pytest.mark.parametrize("changes", [{"guidance_share": 0.5}, {"reuse_every": 2}])
+def test_approximate_speed_ups_change_the_video_and_keep_its_shape(
+    pipeline: VExpressPipeline, expected: torch.Tensor, changes: dict[str, float]
+) -> None:
+    found = video(pipeline, **changes)
+    assert found.shape == expected.shape and found.isfinite().all()
+    error = decibels(found, expected)
+    print(f"{changes}: {error:.1f} dB from exact (tiny random model)")
+    assert 3 < error < 100, "expected to differ from the exact video, and to resemble it"
+
+
+def test_other_solvers_make_a_video_near_ddims(pipeline: VExpressPipeline) -> None:
+    """Four steps: with two, all are first-order, and so the same."""
+    few = {"steps": 4, "guidance": 1.0}
+    ddim = video(pipeline, **few)
+    for solver in (Solver.UNIPC, Solver.DPMPP):
+        other = tiny_pipeline()
+        other.set_progress_bar_config(disable=True)
+        other.scheduler = make_scheduler(solver)
+        found = video(other, **few)
+        assert found.shape == ddim.shape and found.isfinite().all()
+        error = decibels(found, ddim)
+        print(f"{solver}: {error:.1f} dB from ddim (tiny random model)")
+        assert 3 < error < 100, "expected to differ from ddim's video, and to resemble it"
+
+
+@pytest.mark.assets
+def test_preview_decodes_the_same_latents_with_the_tiny_autoencoder(
+    pipeline: VExpressPipeline, assets: Path
+) -> None:
+    folder = assets / "models/taesd"
+    previewing = load_pipeline("tiny", devices=["cpu"], preview=folder)
+    previewing.set_progress_bar_config(disable=True)
+    exact = AutoencoderTiny.from_pretrained(folder).eval()
+    kept: list[torch.Tensor] = []
+
+    def keep(_: object, __: int, ___: object, given: dict[str, torch.Tensor]) -> dict:
+        kept.append(given["latents"])
+        return {}
+
+    found = video(previewing, preview=True, callback=keep)
+    with torch.no_grad():
+        # Its latents are Stable Diffusion's scaled ones: no 0.18215.
+        frames = exact.decode(kept[-1][0, :, :30].transpose(0, 1)).sample
+    wanted = (frames / 2 + 0.5).clamp(0, 1).transpose(0, 1)[None]
+    assert (found - wanted).abs().max() <= EXACT
+
+
+def test_preview_without_its_weights_is_refused(pipeline: VExpressPipeline, tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="no preview_vae"):
+        video(pipeline, preview=True)
+    with pytest.raises(MissingWeightsError, match="AutoencoderTiny"):
+        load_pipeline("tiny", devices=["cpu"], preview=tmp_path)
 
 
 def test_sizes_that_do_not_fit_are_refused(pipeline: VExpressPipeline) -> None:
