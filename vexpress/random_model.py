@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from diffusers import AutoencoderKL
+from torch import nn
 from transformers import Wav2Vec2Config, Wav2Vec2FeatureExtractor, Wav2Vec2Model
 
 from vexpress.audio_projection import AudioProjection
@@ -50,7 +51,7 @@ def random_pipeline(
     sound = Wav2Vec2Config(**audio_encoder)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return VExpressPipeline(
+        pipeline = VExpressPipeline(
             vae=AutoencoderKL(
                 down_block_types=["DownEncoderBlock2D"] * levels,
                 up_block_types=["UpDecoderBlock2D"] * levels,
@@ -64,3 +65,14 @@ def random_pipeline(
             audio_extractor=Wav2Vec2FeatureExtractor(),
             scheduler=published_scheduler(),
         )
+        _wake(pipeline.v_kps_guider)
+        _wake(pipeline.denoising_unet)
+    return pipeline
+
+
+def _wake(network: nn.Module) -> None:
+    """Random numbers where training starts from zeros, or points and motion would do nothing."""
+    with torch.no_grad():
+        for parameter in network.parameters():
+            if parameter.ndim > 1 and not parameter.any():
+                parameter.normal_(std=0.02)

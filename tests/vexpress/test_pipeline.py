@@ -31,12 +31,18 @@ def video(
     devices: tuple[str, ...] = (),
     preview: bool = False,
     callback: Any = None,
+    another: str = "",
     **changes: object,
 ) -> torch.Tensor:
     """Thirty frames at 64x64 in two steps."""
-    image = np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8)
+    image = np.random.default_rng(another == "image").integers(0, 255, (64, 64, 3), dtype=np.uint8)
     points = np.repeat(np.array([[[20.0, 25], [44, 25], [32, 40]]]), 30, axis=0)
-    waveform = np.random.default_rng(1).standard_normal(19_200).astype(np.float32)
+    points += 8 * (another == "points")
+    waveform = (
+        np.random.default_rng(1 + (another == "waveform"))
+        .standard_normal(19_200)
+        .astype(np.float32)
+    )
     sampling = Sampling(**{"steps": 2, **changes})  # type: ignore[arg-type]
     made = pipeline(image, points, waveform, 64, 64, sampling, 42, devices, preview, callback)
     return made.frames
@@ -57,6 +63,13 @@ def test_devices_batches_and_low_memory_give_the_same_video(
         video(pipeline, memory="low"),
     ):
         assert (found - expected).abs().max() <= EXACT
+
+
+def test_points_sound_and_picture_each_reach_the_video(
+    pipeline: VExpressPipeline, expected: torch.Tensor
+) -> None:
+    for changed in ("image", "points", "waveform"):
+        assert (video(pipeline, another=changed) - expected).abs().max() > EXACT, changed
 
 
 def test_a_saved_pipeline_comes_back_the_same(
