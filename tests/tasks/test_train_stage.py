@@ -70,6 +70,7 @@ def check_same(found: StageJob, expected: StageJob) -> None:
         assert torch.cat(off).mean() < 5e-5, name
 
 
+@pytest.mark.slow
 def test_two_workers_with_batch_one_are_one_worker_with_batch_two(
     material: Path, tmp_path: Path, ray_here: None
 ) -> None:
