@@ -21,6 +21,7 @@ def connect(dataset: Dataset) -> duckdb.DuckDBPyConnection:
     dataset.require()
     connection = duckdb.connect(":memory:")
     connection.execute("SET autoinstall_known_extensions = false")
+    connection.execute("SET parquet_metadata_cache = true")  # views over views read it again
     root = glob.escape(dataset.root) if dataset.is_local else dataset.root
     if not dataset.is_local:
         connection.register_filesystem(dataset.fs)
