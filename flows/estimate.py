@@ -16,7 +16,7 @@ from tasks.step import Context, Rejection
 from tasks.units import Source
 
 SAMPLE_FRAMES = 40
-REST_SHARE = 0.3
+REST_SHARE = 0.45
 """What cutting, encoding and sound add to watching, as measured by benchmarks/curate.py."""
 
 
