@@ -19,7 +19,7 @@ from tasks.source import list_sources
 from tasks.step import Context
 from tests.talking_heads import Face, Shot, Speech, VideoFormat, render
 
-KILLS = 12
+KILLS = 10
 TABLES = ("videos", "scenes", "tracks", "clips", "kps")
 
 
