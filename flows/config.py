@@ -22,9 +22,9 @@ def load_config(
     """
     tree = yaml.safe_load(files("flows").joinpath(f"presets/{preset}.yaml").read_text())
     if file:
-        tree = overlay(tree, _read_yaml(file))
+        tree = overlay(tree, read_yaml(file, "keep:"))
     for setting in settings or []:
-        tree = overlay(tree, _parse_setting(setting))
+        tree = overlay(tree, parse_setting(setting, "step.key=value, such as crop.size=256"))
     try:
         return CurateConfig.model_validate(tree)
     except ValidationError as error:
@@ -60,19 +60,29 @@ def _siblings(place: tuple[int | str, ...]) -> list[str]:
     return sorted(model.model_fields)
 
 
-def _read_yaml(file: Path) -> dict[str, Any]:
+def read_yaml(file: Path, example: str) -> dict[str, Any]:
+    """Return the groups of settings of a YAML file; raise ConfigError where it has none."""
     try:
         tree = yaml.safe_load(file.read_text())
-    except (OSError, yaml.YAMLError) as error:
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ConfigError(f"{file}: expected a YAML file, it cannot be read: {error}") from error
     if not isinstance(tree, dict):
-        raise ConfigError(f"{file}: expected groups of settings such as `keep:`, found {tree!r}")
+        raise ConfigError(
+            f"{file}: expected groups of settings such as `{example}`, found {tree!r}"
+        )
     return tree
 
 
-def _parse_setting(setting: str) -> dict[str, Any]:
+def parse_setting(setting: str, example: str) -> dict[str, Any]:
+    """Return `key=value` or `group.key=value` as a tree; raise ConfigError where it is none."""
     name, equals, value = setting.partition("=")
-    group, dot, key = name.strip().partition(".")
-    if not (equals and dot and group and key):
-        raise ConfigError(f"--set {setting}: expected step.key=value, such as crop.size=256")
-    return {group: {key: yaml.safe_load(value)}}
+    keys = [key.strip() for key in name.split(".")]
+    if not equals or not all(keys):
+        raise ConfigError(f"--set {setting}: expected {example}")
+    try:
+        tree: Any = yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"--set {setting}: the value cannot be read: {error}") from error
+    for key in reversed(keys):
+        tree = {key: tree}
+    return dict(tree)

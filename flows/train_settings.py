@@ -4,9 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from flows.config import overlay
+from flows.config import overlay, parse_setting, read_yaml
 from schemas.errors import ConfigError
 from vexpress.training.presets import make_settings
 from vexpress.training.settings import TrainSettings
@@ -23,9 +21,10 @@ def load_settings(
 
     Raises ConfigError or SettingsError that names the key.
     """
-    tree: dict[str, Any] = _read(file) if file else {}
+    tree: dict[str, Any] = read_yaml(file, "stage_1:") if file else {}
     for setting in single:
-        tree = overlay(tree, _parse(setting))
+        example = "group.key=value, such as stage_2.steps=500"
+        tree = overlay(tree, parse_setting(setting, example))
     tree = overlay(tree, {key: value for key, value in given.items() if value})
     if workers:
         tree = overlay(tree, {"engine": {"workers": workers}})
@@ -38,24 +37,3 @@ def parse_stages(text: str) -> list[int]:
     if not parts or not all(part in {"1", "2", "3"} for part in parts):
         raise ConfigError(f"--stages {text}: expected some of 1, 2 and 3, such as 1,2,3")
     return [int(part) for part in parts]
-
-
-def _read(file: Path) -> dict[str, Any]:
-    try:
-        tree = yaml.safe_load(file.read_text())
-    except (OSError, yaml.YAMLError) as error:
-        raise ConfigError(f"{file}: expected a YAML file, it cannot be read: {error}") from error
-    if not isinstance(tree, dict):
-        raise ConfigError(f"{file}: expected groups of settings such as `stage_1:`, found {tree!r}")
-    return tree
-
-
-def _parse(setting: str) -> dict[str, Any]:
-    name, equals, value = setting.partition("=")
-    keys = [key.strip() for key in name.split(".")]
-    if not equals or not all(keys):
-        raise ConfigError(f"--set {setting}: expected group.key=value, such as stage_2.steps=500")
-    tree: Any = yaml.safe_load(value)
-    for key in reversed(keys):
-        tree = {key: tree}
-    return tree

@@ -17,7 +17,7 @@ from pydantic import Field
 from schemas import errors
 from schemas.errors import ConfigError, VexpressDataError, stop_when_full
 from schemas.row import Model
-from tasks.ledger import Ledger, LedgerLike, Tally, fetch_ledger
+from tasks.ledger import Ledger, LedgerLike, fetch_ledger
 from tasks.step import Context, Resources, Step, passes_by
 from tasks.units import decode, encode
 
@@ -267,6 +267,3 @@ def open_engine(config: EngineConfig, context: Context) -> Engine:
     engine: Engine = kind(config, context)
     context.dataset.clear_scratch()
     return engine
-
-
-__all__ = ["EngineConfig", "LocalEngine", "RayEngine", "Stage", "Tally", "open_engine"]
