@@ -79,8 +79,8 @@ class InsightFaceDetector:
                 name=str(folder),
                 root=str(folder.parent),
                 allowed_modules=["detection", "landmark_2d_106"],
-                providers=_onnx_providers(gpu),
-                sess_options=_onnx_options(),
+                providers=onnx_providers(gpu),
+                sess_options=onnx_options(),
             )
             app.prepare(ctx_id=0 if gpu else -1, det_thresh=min_score, det_size=(512, 512))
         self.name = f"insightface/{folder.name}"
@@ -88,7 +88,7 @@ class InsightFaceDetector:
         self._detector = app.det_model
         self._landmarks = app.models.get("landmark_2d_106")
         if gpu:
-            _require_cuda(self._detector.session.get_providers())
+            require_cuda(self._detector.session.get_providers())
 
     def detect(self, image_bgr: np.ndarray) -> list[Face]:
         """Return the faces of `image_bgr`, uint8 (height, width, 3), best score first."""
@@ -229,11 +229,13 @@ def dlib_model(file: str) -> Path:
     return Path(spec.submodule_search_locations[0]) / "models" / file
 
 
-def _onnx_providers(gpu: bool) -> list[str]:
+def onnx_providers(gpu: bool) -> list[str]:
+    """Return the execution providers to ask for."""
     return ["CUDAExecutionProvider", "CPUExecutionProvider"] if gpu else ["CPUExecutionProvider"]
 
 
-def _onnx_options() -> object:
+def onnx_options() -> object:
+    """Return session options that leave idle cores to others."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -242,10 +244,11 @@ def _onnx_options() -> object:
     return options
 
 
-def _require_cuda(active: list[str]) -> None:
+def require_cuda(active: list[str]) -> None:
+    """Raise FaceModelError unless CUDA is among a session's active providers."""
     if "CUDAExecutionProvider" not in active:
         raise FaceModelError(
-            f"face detection on a GPU: expected CUDAExecutionProvider, found {active}. "
+            f"face models on a GPU: expected CUDAExecutionProvider, found {active}. "
             "Uninstall onnxruntime, then install onnxruntime-gpu last."
         )
 
