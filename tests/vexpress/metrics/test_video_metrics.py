@@ -1,0 +1,121 @@
+"""Every number of a video moves the way it should when the video gets worse."""
+
+from functools import cache
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+import pytest
+
+from vexpress.face_embedding import load_face_embedder
+from vexpress.face_points import DlibDetector, Face
+from vexpress.kps_file import read_kps
+from vexpress.metrics.identity import IdentityWatcher
+from vexpress.metrics.keypoints import KpsWatcher, kps_distance, nearest_face
+from vexpress.metrics.picture import FlickerWatcher, SharpnessWatcher
+from vexpress.metrics.table import METRICS, Measured
+
+FRAMES = 30
+
+
+@cache
+def video(folder: Path) -> tuple[list[np.ndarray], list[Face | None], np.ndarray]:
+    """The first frames of a sample, their faces, and the published points, 512 px."""
+    asked = read_kps(folder / "kps.pth")[:FRAMES]
+    detector = DlibDetector()
+    with av.open(str(folder / "gt.mp4")) as container:
+        decoded = zip(range(FRAMES), container.decode(video=0), strict=False)
+        frames = [
+            cv2.resize(f.to_ndarray(format="bgr24"), (512, 512), interpolation=cv2.INTER_AREA)
+            for _, f in decoded
+        ]
+    faces = [nearest_face(detector.detect(f), asked[n]) for n, f in enumerate(frames)]
+    return frames, faces, asked
+
+
+def ask(watcher: object, frames: list[np.ndarray], faces: list[Face | None]) -> dict[str, float]:
+    """Show a watcher the whole video; gives its numbers."""
+    for number, (frame, face) in enumerate(zip(frames, faces, strict=True)):
+        watcher.see(number, frame, face)  # type: ignore[attr-defined]
+    found: list[Measured] = watcher.results()  # type: ignore[attr-defined]
+    assert all(m.name in METRICS and (m.value is None) == (m.reason is not None) for m in found)
+    return {m.name: m.value for m in found if m.value is not None}
+
+
+@pytest.mark.assets
+def test_points_are_near_the_asked_ones_and_shifted_ones_are_as_far_as_they_were_shifted(
+    assets: Path,
+) -> None:
+    frames, faces, asked = video(assets / "vexpress_samples/7")
+    own = ask(KpsWatcher(asked, "dlib"), frames, faces)
+    assert own["kps_px"] < 6 and own["kps_share"] < 0.06 and own["face_found"] == 1
+    far = ask(KpsWatcher(asked + np.array([40, 30]), "dlib"), frames, faces)
+    assert far["kps_px"] == pytest.approx(50, abs=own["kps_px"])
+    half = [None if n % 2 else face for n, face in enumerate(faces)]
+    gaps = ask(KpsWatcher(asked, "dlib"), frames, half)
+    assert gaps["face_found"] == 0.5 and gaps["kps_px"] == pytest.approx(own["kps_px"], abs=1)
+
+
+@pytest.mark.assets
+def test_a_person_is_like_herself_and_less_like_another(assets: Path) -> None:
+    embedder = load_face_embedder("dlib")
+    found = {}
+    for name in ("AOC", "7"):
+        frames, faces, _ = video(assets / "vexpress_samples" / name)
+        assert faces[0] is not None
+        reference = embedder.embed(frames[0], faces[0].points)
+        found[name] = reference, frames, faces
+    reference, frames, faces = found["AOC"]
+    own = ask(IdentityWatcher(embedder, reference, 6), frames, faces)
+    other = ask(IdentityWatcher(embedder, found["7"][0], 6), frames, faces)
+    assert own["face_similarity"] > 0.96 > 0.9 > other["face_similarity"]
+    assert own["face_similarity_low"] <= own["face_similarity"]
+
+
+@pytest.mark.assets
+def test_blur_lowers_sharpness_and_noise_raises_it(assets: Path) -> None:
+    frames, faces, _ = video(assets / "vexpress_samples/AOC")
+    own = ask(SharpnessWatcher(frames[0]), frames, faces)["sharpness"]
+    blurred = [cv2.GaussianBlur(frame, (0, 0), 2) for frame in frames]
+    random = np.random.default_rng(0)
+    noisy = [np.clip(f + random.normal(0, 12, f.shape), 0, 255).astype(np.uint8) for f in frames]
+    assert own == pytest.approx(1, abs=0.15)
+    assert ask(SharpnessWatcher(frames[0]), blurred, faces)["sharpness"] < 0.5 * own
+    assert ask(SharpnessWatcher(frames[0]), noisy, faces)["sharpness"] > 1.5 * own
+
+
+@pytest.mark.assets
+def test_shuffled_frames_flicker_and_a_slow_fade_does_not(assets: Path) -> None:
+    frames, faces, _ = video(assets / "vexpress_samples/AOC")
+    own = ask(FlickerWatcher(), frames, faces)["flicker"]
+    order = np.random.default_rng(0).permutation(len(frames))
+    shuffled = [frames[n] for n in order]
+    assert ask(FlickerWatcher(), shuffled, faces)["flicker"] > 2 * own
+    blinking = [cv2.add(f, (12 * (n % 2),) * 3) for n, f in enumerate(frames)]
+    assert ask(FlickerWatcher(), blinking, faces)["flicker"] > own + 8
+    fading = [np.full((64, 64, 3), 50 + 2 * n, np.uint8) for n in range(20)]
+    assert ask(FlickerWatcher(), fading, [None] * 20)["flicker"] == 0
+
+
+def test_what_cannot_be_measured_says_why() -> None:
+    nothing = np.full((4, 3, 2), np.nan)
+    asked = np.tile(np.array([[10.0, 10], [30, 10], [20, 20]]), (4, 1, 1))
+    assert {m.reason for m in kps_distance(nothing, asked)} == {"no_face"}
+    together = np.full((4, 3, 2), 10.0)
+    assert {m.reason for m in kps_distance(asked, together)} == {"no_eyes"}
+    grey = np.full((8, 8, 3), 90, np.uint8)
+    flat = SharpnessWatcher(grey)
+    flat.see(0, grey, None)
+    assert flat.results()[0].reason == "flat_reference"
+    assert FlickerWatcher().results()[0].reason == "too_short"
+    for watcher in (KpsWatcher(asked, "x"), SharpnessWatcher(grey)):
+        assert all(m.value is None and m.reason == "no_frames" for m in watcher.results())
+
+
+def test_the_face_meant_is_the_one_near_the_asked_points() -> None:
+    five = np.array([[10.0, 10], [30, 10], [20, 20], [14, 30], [26, 30]])
+    inset = Face(np.zeros(4), five + 400, 0.99)
+    meant = Face(np.zeros(4), five, 0.6)
+    assert nearest_face([inset, meant], five[:3]) is meant
+    assert nearest_face([], five[:3]) is None
