@@ -40,6 +40,8 @@ class Clip(Row):
     """End, seconds from the start of the video."""
     faces: int
     """Most faces seen in one frame of the stretch (far smaller ones not counted)."""
+    has_sound: bool | None = None
+    """Whether the source has a sound track."""
     fps: float
     """Frame rate of the clip, frames per second."""
     frames: int
@@ -60,6 +62,8 @@ class Clip(Row):
     """Least detector score over detected frames, 0..1."""
     gap_frames: int | None = None
     """Source frames without a detection, bridged by interpolation."""
+    sharpness: float | None = None
+    """Median over frames of the face's sharpness; see `tasks/quality.py`."""
     speech_share: float | None = None
     """Share of the clip that is speech by Silero VAD, 0..1."""
     audio_rms_db: float | None = None

@@ -7,6 +7,8 @@ uploaded in one request (S3).
 
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -129,6 +131,16 @@ class Dataset:
         target = self.scratch / content_id(name)
         self.fs.get_file(self.path(name), str(target))
         return target
+
+    @contextmanager
+    def local_copy(self, name: str) -> Iterator[Path]:
+        """Give a local path of `name`; the copy of a remote file is gone afterwards."""
+        path = self.fetch(name)
+        try:
+            yield path
+        finally:
+            if not self.is_local:
+                path.unlink(missing_ok=True)
 
     def names(self, pattern: str) -> list[str]:
         """Return the names that match a glob `pattern`, sorted."""

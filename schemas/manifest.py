@@ -34,12 +34,18 @@ TABLES: tuple[type[Row], ...] = (*WAVE_TABLES, Run, TrainingMetric)
 
 
 def prepare_manifests(dataset: Dataset) -> None:
-    """Write an empty part a table and `views.sql`, so that every view can be queried."""
+    """Write an empty part a table, with all its columns, and `views.sql`: every view answers."""
     for row_type in TABLES:
         name = f"manifests/{row_type.TABLE}/0-columns.parquet"
-        if not dataset.exists(name):
+        if not dataset.exists(name) or not _has_all_columns(dataset, name, row_type):
             write_part(dataset, name, row_type, [])
     dataset.write("views.sql", views_sql().encode())
+
+
+def _has_all_columns(dataset: Dataset, name: str, row_type: type[Row]) -> bool:
+    """Whether a part, perhaps written by an earlier version, has the columns of today."""
+    with dataset.fs.open(dataset.path(name)) as file:
+        return set(row_type.arrow_schema().names) <= set(pq.read_schema(file).names)
 
 
 def views_sql() -> str:

@@ -19,9 +19,10 @@ from tasks.faces import weight_files as face_files
 from tasks.features import ExtractFeatures, resolve_features
 from tasks.features import weight_files as feature_files
 from tasks.follow import FollowFaces
-from tasks.judge import JudgeClip
+from tasks.judge import FloorConfig, JudgeClip, JudgeFloor
 from tasks.kps import ExtractKps
 from tasks.ledger import DoneSource, keep_ledger
+from tasks.measure import MeasureClip, MeasureConfig
 from tasks.plan import PlanClips, PlanConfig
 from tasks.probe import ProbeVideo
 from tasks.scenes import transnet_file
@@ -91,18 +92,23 @@ def stages(config: CurateConfig) -> list[Stage]:
                 (WatchVideo, watch),
                 (FollowFaces, config.follow),
                 (PlanClips, plan),
-                (JudgeClip, config.keep),
+                (JudgeFloor, FloorConfig(floor=config.floor, keep=config.keep)),
             )
         ),
         Stage(
             (
                 (CropClip, config.crop),
                 (ExtractKps, config.crop),
+                (MeasureClip, MeasureConfig(quality=config.quality)),
                 (TakeSound, config.sound),
+            )
+        ),
+        Stage(
+            (
+                (ExtractFeatures, config.features),
                 (JudgeClip, config.keep),
             )
         ),
-        Stage(((ExtractFeatures, config.features),)),
     ]
 
 
@@ -112,7 +118,7 @@ def fingerprint(config: CurateConfig, weights: list[Weights]) -> str:
         ProbeVideo,
         *(step for stage in stages(config) for step, _ in stage.steps),
     ]
-    versions = [(step.NAME, step.VERSION) for step in steps]
+    versions = [version for step in steps for version in step.versions()]
     digests = [w.sha256 for w in weights]
     settings = config.model_dump_json(exclude={"engine": True, "faces": {"model"}})
     return content_id(CHAIN_VERSION, settings, versions, digests)

@@ -6,9 +6,10 @@ from tasks.engine import EngineConfig
 from tasks.faces import FaceConfig
 from tasks.features import FeatureConfig
 from tasks.follow import FollowConfig
-from tasks.judge import KeepRules
+from tasks.judge import FloorRules, KeepRules
 from tasks.plan import ClipConfig
 from tasks.probe import ProbeConfig
+from tasks.quality import QualityConfig
 from tasks.scenes import SceneConfig
 from tasks.sound import SoundConfig
 
@@ -28,10 +29,14 @@ class CurateConfig(Model):
     """How long a clip may be."""
     crop: CropConfig = CropConfig()
     """The recipe of a clip."""
+    quality: QualityConfig = QualityConfig()
+    """How the picture is scored."""
     sound: SoundConfig = SoundConfig()
     """What counts as speech."""
     features: FeatureConfig = FeatureConfig()
     """What makes audio features."""
+    floor: FloorRules = FloorRules()
+    """What is cropped and measured at all."""
     keep: KeepRules = KeepRules()
     """Thresholds: what a clip must be like to be kept."""
     engine: EngineConfig = EngineConfig()

@@ -1,11 +1,13 @@
 """Keep or reject a candidate by its scores.
 
-Thresholds are no part of any step's key: changing one computes nothing again but what was
-not computed before. Their sources are in `flows/presets/*.yaml` and under each field.
+`RULES` is the one table of rules: the verdict here, the SQL of `vexpress funnel` and the
+thresholds in the report's charts come from it. Thresholds are no part of any step's key:
+changing one computes nothing again. Their sources are in `flows/presets/*.yaml`.
 """
 
-from collections.abc import Callable, Iterator
-from typing import ClassVar
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 from pydantic import Field
 
@@ -15,9 +17,32 @@ from tasks.step import ClipStep
 from tasks.units import Candidate
 
 
-class KeepRules(Model):
-    """What a clip must be like to be kept."""
+class FloorRules(Model):
+    """What a candidate must be like to be cropped and measured.
 
+    Whatever another preset might keep gets every score, so that presets can be compared
+    without computing anything. A candidate is measured where these rules or `keep` let it pass.
+    """
+
+    require_sound: bool = True
+    """Leave out candidates of sources without a sound track."""
+    min_frames: int = Field(25, ge=1)
+    """Least frames."""
+    min_face_side_px: float = Field(60, ge=0)
+    """Least side of the face, source pixels."""
+    min_det_score: float = Field(0.5, ge=0, le=1)
+    """Least detector score of any frame."""
+    min_det_score_mean: float = Field(0.7, ge=0, le=1)
+    """Least mean detector score."""
+    max_gap_frames: int | None = Field(None, ge=0)
+    """Most bridged frames; null: any number."""
+
+
+class KeepRules(Model):
+    """What a clip must be like to be kept; a score that is not known rejects nothing."""
+
+    require_sound: bool = True
+    """Reject clips of sources without a sound track."""
     min_frames: int = Field(80, ge=1)
     """Least frames (V-Express draws 20 frames and a reference at least 30 away from them)."""
     min_face_side_px: float = Field(200, ge=0)
@@ -30,68 +55,104 @@ class KeepRules(Model):
     """Most bridged frames in a clip; null: any number, each gap as short as `follow` allows."""
     min_speech_share: float = Field(0.2, ge=0, le=1)
     """Least share of the clip that is speech."""
-    require_sound: bool = True
-    """Reject clips of sources without a sound track."""
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A clip is rejected for `reason` when `column` is below (or above) the setting."""
+
+    reason: str
+    column: str
+    """Column of `clips`; null passes."""
+    setting: str
+    """Field of `KeepRules` with the threshold; null passes."""
+    words: str
+    """What was expected, with `{}` for the threshold."""
+    least: bool = True
+    """Whether the threshold is the least allowed, not the most."""
+
+    def breaks(self, value: Any, threshold: Any) -> bool:
+        """Return whether `value` breaks the rule."""
+        if value is None or threshold is None:
+            return False
+        return bool(value < threshold if self.least else value > threshold)
+
+    def sentence(self, value: Any, threshold: Any) -> str:
+        """Return what was expected and what was found."""
+        found = f"{value:.4g}" if not isinstance(value, bool) else "one" if value else "none"
+        return f"expected {self.words.format(f'{threshold:g}')}, found {found}"
+
+    def loosest(self, a: Any, b: Any) -> Any:
+        """Return the threshold that lets more pass; None lets everything pass."""
+        if a is None or b is None:
+            return None
+        return min(a, b) if self.least else max(a, b)
+
+
+RULES = (
+    Rule("no_sound", "has_sound", "require_sound", "a sound track"),
+    Rule("too_short", "frames", "min_frames", "≥ {} frames"),
+    Rule("small_face", "face_side_px", "min_face_side_px", "a face of ≥ {} px"),
+    Rule("low_score", "det_score_min", "min_det_score", "a detector score ≥ {} in every frame"),
+    Rule("low_score", "det_score_mean", "min_det_score_mean", "a mean detector score ≥ {}"),
+    Rule("gaps", "gap_frames", "max_gap_frames", "≤ {} frames without a detection", least=False),
+    Rule("little_speech", "speech_share", "min_speech_share", "a speech share ≥ {}"),
+)
+"""In the order in which they are asked: the first that says no gives the reason."""
+BEFORE_CROP = tuple(rule for rule in RULES if rule.setting in FloorRules.model_fields)
+"""Rules whose scores are known before anything is cropped."""
+
+
+class FloorConfig(Model):
+    """Both sets of rules: a candidate is measured where either lets it pass."""
+
+    floor: FloorRules
+    keep: KeepRules
+
+
+class JudgeFloor(ClipStep):
+    """Before cropping: reject what no rule of interest could keep."""
+
+    NAME: ClassVar[str] = "floor"
+    IN_LEDGER: ClassVar[bool] = False
+
+    def __call__(self, row: Candidate) -> Iterator[Candidate]:
+        """Yield the candidate, rejected by the run's own rule where it is below the floor."""
+        floor = loosest(self.config.floor, self.config.keep)
+        below = judge(row.clip, floor, BEFORE_CROP)
+        yield rejected(row, below and judge(row.clip, self.config.keep, BEFORE_CROP))
 
 
 class JudgeClip(ClipStep):
-    """Apply the rules to the scores known so far."""
+    """At the end: apply the rules to all scores."""
 
     NAME: ClassVar[str] = "judge"
     IN_LEDGER: ClassVar[bool] = False
 
     def __call__(self, row: Candidate) -> Iterator[Candidate]:
         """Yield the candidate, rejected by the first rule that says no."""
-        verdict = judge(row.clip, self.config, has_sound=bool(row.video.audio_streams))
-        yield (
-            row.update(status="rejected", reason=verdict[0], detail=verdict[1]) if verdict else row
-        )
+        yield rejected(row, judge(row.clip, self.config))
 
 
-def judge(clip: Clip, rules: KeepRules, *, has_sound: bool) -> tuple[str, str] | None:
+def rejected(row: Candidate, verdict: tuple[str, str] | None) -> Candidate:
+    """Return `row` as the verdict, reason and sentence, says."""
+    if verdict is None:
+        return row
+    return row.update(status="rejected", reason=verdict[0], detail=verdict[1])
+
+
+def judge(
+    clip: Clip, settings: KeepRules | FloorRules, rules: Sequence[Rule] = RULES
+) -> tuple[str, str] | None:
     """Return reason and sentence of the first rule that rejects `clip`, or None."""
-    if rules.require_sound and not has_sound:
-        return "no_sound", "expected a sound track, the source has none"
-    for reason, value, wrong, expected in _rules(clip, rules):
-        if value is not None and wrong(value):
-            return reason, f"expected {expected}, found {value:.4g}"
+    for rule in rules:
+        value, threshold = getattr(clip, rule.column), getattr(settings, rule.setting)
+        if rule.breaks(value, threshold):
+            return rule.reason, rule.sentence(value, threshold)
     return None
 
 
-def _rules(
-    clip: Clip, rules: KeepRules
-) -> list[tuple[str, float | None, Callable[[float], bool], str]]:
-    most_gaps = rules.max_gap_frames
-    return [
-        ("too_short", clip.frames, lambda v: v < rules.min_frames, f"≥ {rules.min_frames} frames"),
-        (
-            "small_face",
-            clip.face_side_px,
-            lambda v: v < rules.min_face_side_px,
-            f"a face of ≥ {rules.min_face_side_px:g} px",
-        ),
-        (
-            "low_score",
-            clip.det_score_min,
-            lambda v: v < rules.min_det_score,
-            f"a detector score ≥ {rules.min_det_score:g} in every frame",
-        ),
-        (
-            "low_score",
-            clip.det_score_mean,
-            lambda v: v < rules.min_det_score_mean,
-            f"a mean detector score ≥ {rules.min_det_score_mean:g}",
-        ),
-        (
-            "gaps",
-            clip.gap_frames,
-            lambda v: most_gaps is not None and v > most_gaps,
-            f"≤ {most_gaps} frames without a detection",
-        ),
-        (
-            "little_speech",
-            clip.speech_share,
-            lambda v: v < rules.min_speech_share,
-            f"a speech share ≥ {rules.min_speech_share:g}",
-        ),
-    ]
+def loosest(floor: FloorRules, keep: KeepRules) -> FloorRules:
+    """Return the looser threshold of both, setting by setting of `floor`."""
+    both = {r.setting: (getattr(floor, r.setting), getattr(keep, r.setting)) for r in BEFORE_CROP}
+    return FloorRules(**{r.setting: r.loosest(*both[r.setting]) for r in BEFORE_CROP})

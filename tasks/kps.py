@@ -24,24 +24,27 @@ class ExtractKps(ClipStep):
 
     def __call__(self, row: Candidate) -> Iterator[Model]:
         """Yield the candidate and its points."""
-        shown = shown_frames(row.times, row.clip.fps, row.clip.frames)
-        points = to_crop(row.points[shown], row.clip, self.config.size)
         yield row
-        yield ClipKps(
-            clip_id=row.clip.clip_id,
-            video_id=row.clip.video_id,
-            kps=points[:, :3],
-            points=points,
-            detected=row.detected[shown],
-            landmarks=self._landmarks(row, shown),
-            landmark_count=row.landmark_count,
-        )
+        yield clip_points(row, self.config.size)
 
-    def _landmarks(self, row: Candidate, shown: np.ndarray) -> np.ndarray | None:
-        if row.landmarks is None:
-            return None
+
+def clip_points(row: Candidate, size: int) -> ClipKps:
+    """Return the points of a candidate in its clip of `size` pixels, one row a frame."""
+    shown = shown_frames(row.times, row.clip.fps, row.clip.frames)
+    points = to_crop(row.points[shown], row.clip, size)
+    landmarks = None
+    if row.landmarks is not None:
         each = row.landmarks.reshape(-1, row.landmark_count, 2)[shown]
-        return to_crop(each, row.clip, self.config.size).reshape(-1, 2)
+        landmarks = to_crop(each, row.clip, size).reshape(-1, 2)
+    return ClipKps(
+        clip_id=row.clip.clip_id,
+        video_id=row.clip.video_id,
+        kps=points[:, :3],
+        points=points,
+        detected=row.detected[shown],
+        landmarks=landmarks,
+        landmark_count=row.landmark_count,
+    )
 
 
 def to_crop(points: np.ndarray, clip: Clip, size: int) -> np.ndarray:

@@ -119,6 +119,7 @@ class PlanClips(Step[Followed]):
             start_s=start_s,
             end_s=end_s,
             faces=row.faces,
+            has_sound=bool(row.video.audio_streams),
             fps=crop.fps,
             frames=max(1, math.floor((end_s - start_s) * crop.fps + 1e-3)),
         )

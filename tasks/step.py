@@ -85,6 +85,11 @@ class Step(Generic[In]):
         self.config = config
         self.context = context
 
+    @classmethod
+    def versions(cls) -> list[tuple[str, int]]:
+        """Return the name and version of each piece of code whose answers are kept."""
+        return [(cls.NAME, cls.VERSION)]
+
     def __call__(self, row: In) -> Iterator[Model]:
         """Answer one row."""
         raise NotImplementedError
@@ -133,14 +138,20 @@ class Step(Generic[In]):
         return kept
 
     def guarded(
-        self, row: In, work: Callable[[In], Iterable[Model]], attempt: int = 1
+        self,
+        row: In,
+        work: Callable[[In], Iterable[Model]],
+        attempt: int = 1,
+        name: str | None = None,
     ) -> list[Model]:
         """Return the answers of `work(row)`; what goes wrong with the row becomes a rejection.
 
-        Raises FullDisk when nothing more can be written.
+        `name` is told where it is not this step's. Raises FullDisk when nothing more can be
+        written.
         """
+        name = name or self.NAME
         if attempt > MAX_ATTEMPTS:
-            detail = f"step {self.NAME}: its worker died {MAX_ATTEMPTS} times on this input"
+            detail = f"step {name}: its worker died {MAX_ATTEMPTS} times on this input"
             return [reject(row, Rejection("crashed", detail, is_error=True))]
         try:
             with stop_when_full(self.context.dataset.root):
@@ -150,16 +161,18 @@ class Step(Generic[In]):
         except VexpressDataError:
             raise
         except Exception as error:
-            return [reject(row, self._failure(error))]
+            return [reject(row, failure(name, error))]
 
-    def _failure(self, error: Exception) -> Rejection:
-        log.warning("step %s failed", self.NAME, exc_info=error)
-        detail = f"step {self.NAME}: {type(error).__name__}: {error}"[:500]
-        return Rejection("failed", detail, is_error=True)
+
+def failure(name: str, error: Exception) -> Rejection:
+    """Return what an unforeseen error in the step `name` means for the row."""
+    log.warning("step %s failed", name, exc_info=error)
+    detail = f"step {name}: {type(error).__name__}: {error}"[:500]
+    return Rejection("failed", detail, is_error=True)
 
 
 class ClipStep(Step[Candidate]):
-    """A step that finds out more about a clip; the ledger keeps only the changed columns."""
+    """A step that finds out more about a clip; the ledger keeps only what changed."""
 
     TAKES = Candidate
 
@@ -168,12 +181,12 @@ class ClipStep(Step[Candidate]):
         return row.clip.clip_id
 
     def condense(self, row: Candidate, answers: list[Model]) -> list[Model]:
-        """Keep the columns that differ; other rows whole."""
+        """Keep the columns that differ and new series; other rows whole."""
         return [_changes(row, a) if isinstance(a, Candidate) else a for a in answers]
 
     def restore(self, row: Candidate, kept: list[Any]) -> list[Model]:
-        """Apply the kept columns to the candidate at hand."""
-        return [row.update(**k.changes) if isinstance(k, Update) else k for k in kept]
+        """Apply what was kept to the candidate at hand."""
+        return [row.apply(k) if isinstance(k, Update) else k for k in kept]
 
     def is_complete(self, answers: list[Model]) -> bool:
         """Return whether every file named by the clip is there."""
@@ -184,7 +197,9 @@ class ClipStep(Step[Candidate]):
 
 def _changes(before: Candidate, after: Candidate) -> Update:
     old, new = before.clip.model_dump(), after.clip.model_dump()
-    return Update(changes={name: new[name] for name in new if new[name] != old[name]})
+    changes = {name: new[name] for name in new if new[name] != old[name]}
+    series = {name: s for name, s in after.series.items() if s is not before.series.get(name)}
+    return Update(changes=changes, series=series)
 
 
 def reject(row: Any, rejection: Rejection) -> Any:

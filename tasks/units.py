@@ -97,16 +97,26 @@ class Candidate(Model):
     detected: Bools
     landmarks: Annotated[np.ndarray, Array((2,))] | None = None
     landmark_count: int = 0
+    series: dict[str, Floats] = Field(default_factory=dict)
+    """What earlier steps left for later ones, by name; never written down."""
 
     def update(self, **changes: Any) -> "Candidate":
         """Return this candidate with fields of its clip changed."""
         return self.model_copy(update={"clip": self.clip.model_copy(update=changes)})
 
+    def apply(self, update: "Update") -> "Candidate":
+        """Return this candidate with what `update` found out."""
+        changed = self.update(**update.changes)
+        return changed.model_copy(update={"series": {**self.series, **update.series}})
+
 
 class Update(Model):
-    """What a step found out about a clip: columns to set, as the ledger keeps them."""
+    """What a step found out about a clip, as the ledger keeps it."""
 
     changes: dict[str, str | int | float | bool | None] = Field(default_factory=dict)
+    """Columns of `clips` to set."""
+    series: dict[str, Floats] = Field(default_factory=dict)
+    """For later steps, by name: float32 (N,), such as one number a frame or an embedding."""
 
 
 KINDS: dict[str, type[Model]] = {

@@ -41,6 +41,11 @@ class WatchVideo(Step[Video]):
     TAKES: ClassVar[type] = Video
     RESOURCES: ClassVar[Resources] = Resources(cpus=2, gpus=0.25)
 
+    @classmethod
+    def versions(cls) -> list[tuple[str, int]]:
+        """Those of both watchers."""
+        return [("scenes", scenes.VERSION), ("faces", faces.VERSION)]
+
     def run(self, row: Video, ledger: LedgerLike) -> list[Model]:
         """Answer from the ledger what it knows, and watch for the rest."""
         keys = self._keys(row)

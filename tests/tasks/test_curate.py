@@ -23,6 +23,7 @@ from tasks.faces import FaceConfig
 from tasks.features import FeatureConfig
 from tasks.judge import KeepRules
 from tasks.ledger import Tally
+from tasks.quality import QualityConfig
 from tasks.scenes import SceneConfig
 from tasks.sound import SoundConfig
 from tasks.source import list_sources
@@ -107,6 +108,7 @@ def curated(videos: Path, config: CurateConfig, tmp_path_factory: pytest.TempPat
         "scenes": 1,
         "faces": 1,
         "crop": 2,
+        "quality": 2,
         "sound": 2,
         "features": 2,
     }, "the copy is probed and nothing else"
@@ -169,13 +171,15 @@ CHANGES: dict[str, tuple[dict[str, Any], set[str]]] = {
         {"keep": KeepRules(min_frames=1, min_face_side_px=1, min_speech_share=0)},
         set(),
     ),
+    "thresholds that reject all": ({"keep": KeepRules(min_frames=9999)}, set()),
+    "quality": ({"quality": QualityConfig(every=2)}, {"quality"}),
     "speech": ({"sound": SoundConfig(vad_threshold=0.9)}, {"sound"}),
     "no features": ({"features": FeatureConfig(model=None)}, set()),
     "scenes": ({"scenes": SceneConfig(detector="content")}, {"scenes"}),
-    "size of the crop": ({"crop": CropConfig(size=64)}, {"crop", "sound", "features"}),
+    "size of the crop": ({"crop": CropConfig(size=64)}, {"crop", "quality", "sound", "features"}),
     "face detector": (
         {"faces": FaceConfig(backend="dlib", every=2)},
-        {"faces", "crop", "sound", "features"},
+        {"faces", "crop", "quality", "sound", "features"},
     ),
 }
 
@@ -192,7 +196,7 @@ def test_a_changed_setting_redoes_its_step_and_what_depends_on_it(
     for step in {"scenes", "faces"} - redone:
         assert tallies[step].reused == 1
     kept = [clip for clip in rows(tmp_path / "set", "clips") if clip["status"] == "kept"]
-    assert len(kept) == 2
+    assert len(kept) == (0 if "reject" in name else 2)
     assert len(rows(tmp_path / "set", "kps")) == 2, "of the newest wave alone"
 
 

@@ -2,11 +2,14 @@
 
 import pytest
 
-from tasks.judge import KeepRules, judge
+from flows.config import load_config
+from tasks.judge import BEFORE_CROP, FloorRules, KeepRules, Rule, judge, loosest
+from tasks.judge import RULES as RULES_TABLE
 from tests.schemas import rows
 
 RULES = KeepRules()
 GOOD = rows.clip(
+    has_sound=True,
     frames=100,
     face_side_px=220.0,
     det_score_min=0.6,
@@ -40,8 +43,8 @@ def test_a_rule_rejects_with_its_reason(
     changes: dict[str, float], reason: str, sentence: str
 ) -> None:
     rules = RULES.model_copy(update={"max_gap_frames": 5})
-    assert judge(GOOD, rules, has_sound=True) is None
-    verdict = judge(GOOD.model_copy(update=changes), rules, has_sound=True)
+    assert judge(GOOD, rules) is None
+    verdict = judge(GOOD.model_copy(update=changes), rules)
     assert verdict == (reason, sentence)
 
 
@@ -49,25 +52,44 @@ def test_a_rule_rejects_with_its_reason(
     "changes", [{"frames": 80}, {"face_side_px": 200.0}, {"det_score_min": 0.5}]
 )
 def test_the_threshold_itself_is_good_enough(changes: dict[str, float]) -> None:
-    assert judge(GOOD.model_copy(update=changes), RULES, has_sound=True) is None
+    assert judge(GOOD.model_copy(update=changes), RULES) is None
 
 
 def test_a_source_without_sound_is_rejected_unless_allowed() -> None:
-    verdict = judge(GOOD, RULES, has_sound=False)
-    assert verdict == ("no_sound", "expected a sound track, the source has none")
+    mute = GOOD.model_copy(update={"has_sound": False})
+    assert judge(mute, RULES) == ("no_sound", "expected a sound track, found none")
     silent_may_stay = RULES.model_copy(update={"require_sound": False})
-    assert judge(GOOD, silent_may_stay, has_sound=False) is None
+    assert judge(mute, silent_may_stay) is None
 
 
 def test_a_score_that_is_not_known_yet_rejects_nothing() -> None:
-    assert judge(rows.clip(), RULES, has_sound=True) is None
+    assert judge(rows.clip(), RULES) is None
 
 
 def test_any_number_of_bridged_frames_may_stay_by_default() -> None:
-    assert judge(GOOD.model_copy(update={"gap_frames": 50}), RULES, has_sound=True) is None
+    assert judge(GOOD.model_copy(update={"gap_frames": 50}), RULES) is None
 
 
 def test_the_first_rule_that_says_no_is_told() -> None:
     poor = GOOD.model_copy(update={"frames": 3, "face_side_px": 20.0, "speech_share": 0.0})
-    verdict = judge(poor, RULES, has_sound=True)
+    verdict = judge(poor, RULES)
     assert verdict is not None and verdict[0] == "too_short"
+
+
+@pytest.mark.parametrize("rule", BEFORE_CROP, ids=lambda rule: rule.setting)
+def test_what_permissive_keeps_is_above_the_floor(rule: Rule) -> None:
+    floor = getattr(FloorRules(), rule.setting)
+    assert rule.loosest(floor, getattr(load_config("permissive").keep, rule.setting)) == floor
+
+
+def test_a_candidate_is_measured_where_either_set_of_rules_lets_it_pass() -> None:
+    own = KeepRules(min_frames=10, min_face_side_px=500, max_gap_frames=3)
+    both = loosest(FloorRules(), own)
+    assert (both.min_frames, both.min_face_side_px, both.max_gap_frames) == (10, 60, None)
+
+
+def test_every_rule_has_a_column_and_a_setting() -> None:
+    for rule in RULES_TABLE:
+        assert rule.column in type(GOOD).model_fields
+        assert rule.setting in KeepRules.model_fields
+    assert {rule.setting for rule in RULES_TABLE} == set(KeepRules.model_fields)
