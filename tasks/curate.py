@@ -22,6 +22,7 @@ from tasks.follow import FollowFaces
 from tasks.judge import FloorConfig, JudgeClip, JudgeFloor
 from tasks.kps import ExtractKps
 from tasks.ledger import DoneSource, keep_ledger
+from tasks.listen import ListenVideo
 from tasks.measure import MeasureClip, MeasureConfig
 from tasks.plan import PlanClips, PlanConfig
 from tasks.probe import ProbeVideo
@@ -90,6 +91,7 @@ def stages(config: CurateConfig) -> list[Stage]:
         Stage(
             (
                 (WatchVideo, watch),
+                (ListenVideo, config.listen),
                 (FollowFaces, config.follow),
                 (PlanClips, plan),
                 (JudgeFloor, FloorConfig(floor=config.floor, keep=config.keep)),

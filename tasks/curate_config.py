@@ -7,6 +7,7 @@ from tasks.faces import FaceConfig
 from tasks.features import FeatureConfig
 from tasks.follow import FollowConfig
 from tasks.judge import FloorRules, KeepRules
+from tasks.listen import ListenConfig
 from tasks.plan import ClipConfig
 from tasks.probe import ProbeConfig
 from tasks.quality import QualityConfig
@@ -23,6 +24,8 @@ class CurateConfig(Model):
     """Where one scene ends and the next begins."""
     faces: FaceConfig = FaceConfig()
     """What finds faces."""
+    listen: ListenConfig = ListenConfig()
+    """What counts as speech when a long stretch is cut in pauses."""
     follow: FollowConfig = FollowConfig()
     """What makes detections one face, and which faces count."""
     clips: ClipConfig = ClipConfig()

@@ -126,6 +126,7 @@ class FollowFaces(Step[Watched]):
                 faces=faces,
                 times=row.cuts.times[start + first : start + last + 1],
                 track=tracks[number] if faces == 1 else None,
+                heard=row.heard,
             )
 
 

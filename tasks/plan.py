@@ -1,8 +1,9 @@
 """Turn stretches into candidates for clips: span, crop square, id.
 
 Takes a `Followed`, gives `Candidate`s that cover it. A stretch without exactly one face
-becomes one rejected candidate (`no_face`, `several_faces`); a long one is divided evenly.
-Nothing is decoded.
+becomes one rejected candidate (`no_face`, `several_faces`). A long one is divided in pauses
+of the speech, in unbroken speech at its quietest moments, without sound evenly; it begins
+and ends where it did. Nothing is decoded.
 """
 
 import itertools
@@ -20,16 +21,25 @@ from tasks.crop import VERSION as CROP_VERSION
 from tasks.crop import CropConfig
 from tasks.follow import median_side
 from tasks.step import Step
-from tasks.units import Candidate, Followed
+from tasks.units import Candidate, Followed, Heard
 
 WORDS = {0: "no face", 1: "one face"}
+LEAST_PART = 0.4
+"""Shortest part of a divided stretch, as a share of the longest clip."""
+DEEP_S = 0.3
+"""A cut this far from all speech is as good as any farther away, seconds."""
+QUIET_S = 0.2
+"""Over how much sound around a cut its level is taken, seconds: longer than the closure of a
+consonant, which is no end of a word."""
+SLACK_S = 1e-6
 
 
 class ClipConfig(Model):
     """How long a clip may be."""
 
     max_s: float = Field(10.0, gt=0)
-    """Longest clip, seconds; longer stretches are divided into equal parts (LatentSync: 5-10 s)."""
+    """Longest clip, seconds; longer stretches are divided, in pauses if they can (LatentSync:
+    5-10 s)."""
 
 
 class PlanConfig(Model):
@@ -51,7 +61,7 @@ class PlanClips(Step[Followed]):
         if row.track is None:
             yield self._rejected(row)
             return
-        for first, last in divide(row.times, self.config.clips.max_s):
+        for first, last in divide(row.times, self.config.clips.max_s, row.heard):
             yield self._candidate(row, row.track, first, last)
 
     def _candidate(self, row: Followed, track: FaceTrack, first: int, last: int) -> Candidate:
@@ -125,12 +135,67 @@ class PlanClips(Step[Followed]):
         )
 
 
-def divide(times: np.ndarray, max_s: float) -> list[tuple[int, int]]:
-    """Return first and end frame of equal parts no longer than `max_s`, of frame times (F + 1,)."""
+def divide(times: np.ndarray, max_s: float, heard: Heard | None = None) -> list[tuple[int, int]]:
+    """Return first and end frame of parts no longer than `max_s`, of frame times (F + 1,).
+
+    Equal parts without sound. Otherwise each part ends as deep in a pause as may be, the last
+    of equally deep moments, and is at least `LEAST_PART` of `max_s` long.
+    """
+    edges = even_edges(times, max_s) if heard is None else pause_edges(times, max_s, heard)
+    return list(itertools.pairwise([0, *edges, len(times) - 1]))
+
+
+def even_edges(times: np.ndarray, max_s: float) -> list[int]:
+    """Return the frames that divide frame times (F + 1,) into equal parts."""
     length = float(times[-1] - times[0])
-    parts = max(1, math.ceil(length / max_s - 1e-6))
-    edges = np.searchsorted(times, times[0] + np.arange(1, parts) * length / parts)
-    return list(itertools.pairwise([0, *edges.tolist(), len(times) - 1]))
+    parts = max(1, math.ceil(length / max_s - SLACK_S))
+    edges: list[int] = np.searchsorted(
+        times, times[0] + np.arange(1, parts) * length / parts
+    ).tolist()
+    return edges
+
+
+def pause_edges(times: np.ndarray, max_s: float, heard: Heard) -> list[int]:
+    """Return the frames that divide frame times (F + 1,) where nobody speaks, or quietly."""
+    depths = np.minimum(away_from_speech(times, heard), DEEP_S)
+    levels = levels_around(times, heard)
+    edges: list[int] = []
+    first, end = 0, float(times[-1])
+    while end - times[first] > max_s + SLACK_S:
+        least = LEAST_PART * max_s
+        earliest = times[first] + least - SLACK_S
+        latest = min(times[first] + max_s, end - least) + SLACK_S
+        low, high = np.searchsorted(times, [earliest, latest]).tolist()
+        if low >= high:  # a frame that stays long lies across all of it
+            low = max(first + 1, int(np.searchsorted(times, times[first] + max_s + SLACK_S)) - 1)
+            high = low + 1
+        first = low + best_cut(depths[low:high], levels[low:high])
+        edges.append(first)
+    return edges
+
+
+def best_cut(depths: np.ndarray, levels: np.ndarray) -> int:
+    """Return which of the moments (N,) is deepest in a pause, or else quietest; the last of
+    equals."""
+    worth = depths if depths.max() > 0 else -levels
+    return int(np.flatnonzero(worth == worth.max())[-1])
+
+
+def away_from_speech(times: np.ndarray, heard: Heard) -> np.ndarray:
+    """Return for each time (N,) the seconds to the nearest speech; 0 within it."""
+    after = np.searchsorted(heard.starts, times, side="right")
+    since = times - np.append(-np.inf, heard.ends)[after]
+    until = np.append(heard.starts, np.inf)[after] - times
+    return np.maximum(np.minimum(since, until), 0)
+
+
+def levels_around(times: np.ndarray, heard: Heard) -> np.ndarray:
+    """Return the level of `QUIET_S` of sound around each time (N,), dB; silence beyond the end."""
+    power = np.concatenate([[0], np.cumsum(10 ** (heard.levels.astype(np.float64) / 10))])
+    ends = np.arange(len(power)) * heard.window_s
+    before, after = times - QUIET_S / 2, times + QUIET_S / 2
+    energy = np.interp(after, ends, power) - np.interp(before, ends, power)
+    return 10 * np.log10(energy * heard.window_s / QUIET_S + 1e-12)
 
 
 def crop_square(boxes: np.ndarray, margin: float, size: tuple[int, int]) -> tuple[Any, ...]:

@@ -5,6 +5,7 @@ takes the source frame that is on screen in the middle of that time. So a variab
 rate keeps picture and sound together, and an equal one is copied frame for frame.
 """
 
+from collections.abc import Iterator
 from typing import Any
 
 import av
@@ -16,6 +17,8 @@ PREROLL_S = 0.5
 """Sound decoded before the span, so that decoder and resampler have settled, seconds."""
 RESYNC_S = 0.05
 """Time stamps that disagree with the samples by more than this are believed, seconds."""
+BLOCK_S = 10.0
+"""Sound handed on at once by `stream_sound`, at most, seconds."""
 
 
 def shown_frames(times: np.ndarray, fps: float, count: int) -> np.ndarray:
@@ -42,6 +45,49 @@ def read_sound(
         if streams:
             _fill(sound, container, streams[0], start_s, rate, layout)
     return sound
+
+
+def stream_sound(uri: str, start_s: float, seconds: float, rate: int) -> Iterator[np.ndarray]:
+    """Yield `seconds` of mono sound from `start_s` of the container's time, float32 (N,) blocks.
+
+    Together they are as long as asked for, each at most `BLOCK_S`: what the source does not
+    have is zero, so that neither a long film nor a false time stamp fills memory.
+    """
+    position, end = 0, round(seconds * rate)
+    with open_media(uri) as container:
+        for at, data in _placed(container, start_s, rate):
+            if at >= end:
+                break
+            yield from _zeros(at - position, rate)
+            position = max(position, at)
+            new = data[position - at : end - at]
+            position += len(new)
+            if len(new):
+                yield new
+    yield from _zeros(end - position, rate)
+
+
+def _placed(container: Any, start_s: float, rate: int) -> Iterator[tuple[int, np.ndarray]]:
+    """Yield place, in samples from `start_s`, and mono samples of what the sound holds."""
+    streams = container.streams.audio
+    if not streams:
+        return
+    resampler = av.AudioResampler(format="flt", layout="mono", rate=rate)
+    position = 0
+    for chunk in _chunks(container, streams[0], resampler):
+        if chunk.time is not None:
+            stamp = round((chunk.time - start_s) * rate)
+            if abs(stamp - position) > RESYNC_S * rate or not position:
+                position = stamp
+        data = chunk.to_ndarray()[0]
+        yield position, data
+        position += len(data)
+
+
+def _zeros(count: int, rate: int) -> Iterator[np.ndarray]:
+    block = round(BLOCK_S * rate)
+    for first in range(0, count, block):
+        yield np.zeros(min(block, count - first), np.float32)
 
 
 def _fill(

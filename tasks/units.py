@@ -16,6 +16,7 @@ from schemas.track import FaceTrack
 from schemas.video import Video
 
 FrameNumbers = Annotated[np.ndarray, Array(dtype="int32")]
+Levels = Annotated[np.ndarray, Array(dtype="int8")]
 
 
 class Source(Model):
@@ -63,12 +64,27 @@ class Cuts(Model):
     """First frame of each scene but the first."""
 
 
+class Heard(Model):
+    """Where somebody speaks in a video, and how loud it is."""
+
+    starts: Doubles
+    """Start of each stretch of speech, seconds from the first frame."""
+    ends: Doubles
+    """End of each stretch of speech, seconds from the first frame."""
+    levels: Levels
+    """Level of each window of `window_s` from the first frame on, dB relative to full scale."""
+    window_s: float
+    """Length of a window, seconds."""
+
+
 class Watched(Model):
-    """A video and what one pass over its frames found."""
+    """A video and what one pass over its frames, and one over its sound, found."""
 
     video: Video
     cuts: Cuts
     detections: Detections
+    heard: Heard | None = None
+    """Null where there is no sound."""
 
 
 class Followed(Model):
@@ -84,6 +100,8 @@ class Followed(Model):
     """Time of each frame from start to end, seconds; one more item for the end."""
     track: FaceTrack | None
     """The face, where there is exactly one."""
+    heard: Heard | None = None
+    """The speech of the whole video; null where there is no sound."""
 
 
 class Candidate(Model):
@@ -122,7 +140,7 @@ class Update(Model):
 KINDS: dict[str, type[Model]] = {
     kind.__name__: kind
     for kind in (
-        *(Source, Video, Cuts, Detections, Watched, Followed, Candidate, Update),
+        *(Source, Video, Cuts, Detections, Heard, Watched, Followed, Candidate, Update),
         *(Scene, FaceTrack, Clip, ClipKps),
     )
 }

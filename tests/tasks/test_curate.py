@@ -23,6 +23,7 @@ from tasks.faces import FaceConfig
 from tasks.features import FeatureConfig
 from tasks.judge import KeepRules
 from tasks.ledger import Tally
+from tasks.listen import ListenConfig
 from tasks.quality import QualityConfig
 from tasks.scenes import SceneConfig
 from tasks.sound import SoundConfig
@@ -107,6 +108,7 @@ def curated(videos: Path, config: CurateConfig, tmp_path_factory: pytest.TempPat
         "probe": 3,
         "scenes": 1,
         "faces": 1,
+        "listen": 1,
         "crop": 2,
         "quality": 2,
         "sound": 2,
@@ -174,6 +176,7 @@ CHANGES: dict[str, tuple[dict[str, Any], set[str]]] = {
     "thresholds that reject all": ({"keep": KeepRules(min_frames=9999)}, set()),
     "quality": ({"quality": QualityConfig(every=2)}, {"quality"}),
     "speech": ({"sound": SoundConfig(vad_threshold=0.9)}, {"sound"}),
+    "pauses": ({"listen": ListenConfig(vad_threshold=0.9)}, {"listen"}),
     "no features": ({"features": FeatureConfig(model=None)}, set()),
     "scenes": ({"scenes": SceneConfig(detector="content")}, {"scenes"}),
     "size of the crop": ({"crop": CropConfig(size=64)}, {"crop", "quality", "sound", "features"}),

@@ -1,4 +1,4 @@
-"""Clips are divided evenly, framed inside the picture, and named by what they are."""
+"""Clips are divided in pauses, framed inside the picture, and named by what they are."""
 
 from pathlib import Path
 
@@ -8,9 +8,9 @@ import pytest
 from schemas.dataset import Dataset
 from tasks.crop import CropConfig
 from tasks.follow import FollowConfig, FollowFaces
-from tasks.plan import ClipConfig, PlanClips, PlanConfig, crop_square, divide
+from tasks.plan import LEAST_PART, ClipConfig, PlanClips, PlanConfig, crop_square, divide
 from tasks.step import Context
-from tasks.units import Candidate, Followed, Watched
+from tasks.units import Candidate, Followed, Heard, Watched
 from tests.tasks.detections import Seen, watched
 
 HD = (1280, 720)
@@ -65,7 +65,7 @@ def test_an_odd_picture_gives_an_even_square_inside_it(size: tuple[int, int]) ->
     assert right - left == bottom - top == min(size) - 1
 
 
-def test_a_long_stretch_is_divided_evenly() -> None:
+def test_without_sound_a_long_stretch_is_divided_evenly() -> None:
     times = np.arange(25 * 25 + 1) / 25
     parts = divide(times, 10)
     assert [last - first for first, last in parts] == [209, 208, 208]
@@ -79,6 +79,73 @@ def test_a_variable_frame_rate_is_divided_by_time() -> None:
     times = np.concatenate([np.arange(100) / 10, 10 + np.arange(501) / 50])
     ((first, middle), (again, last)) = divide(times, 10)
     assert (first, middle, again, last) == (0, 100, 100, 600)
+
+
+def heard(spans: list[tuple[float, float]], levels: np.ndarray | None = None) -> Heard:
+    """Speech of a minute, and its level where that matters."""
+    flat = np.full(round(60 / 0.032), -20) if levels is None else levels
+    starts, ends = zip(*spans, strict=True) if spans else ((), ())
+    return Heard(starts=np.array(starts), ends=np.array(ends), levels=flat, window_s=0.032)
+
+
+def test_a_long_stretch_is_divided_in_the_middle_of_pauses() -> None:
+    times = np.arange(25 * 25 + 1) / 25
+    spans = [(0.5, 5.0), (5.3, 8.0), (8.5, 13.2), (13.5, 17.0), (17.4, 24.0)]
+    assert [times[last] for _, last in divide(times, 10, heard(spans))] == [8.24, 17.2, 25.0]
+
+
+def test_in_a_long_pause_the_latest_moment_well_away_from_speech_is_taken() -> None:
+    times = np.arange(15 * 25 + 1) / 25
+    ((_, cut), _) = divide(times, 10, heard([(0, 5), (8.5, 15)]))
+    assert times[cut] == pytest.approx(8.2), "0.3 s before the speech"
+    ((_, cut), _) = divide(times[: 12 * 25 + 1], 10, heard([(0, 5), (9.5, 15)]))
+    assert times[cut] == pytest.approx(8.0), "at least 0.4 of 10 s is left"
+
+
+def test_unbroken_speech_is_divided_where_it_is_quietest() -> None:
+    times = np.arange(15 * 25 + 1) / 25
+    levels = np.full(round(60 / 0.032), -20)
+    levels[round(6.9 / 0.032) : round(7.1 / 0.032)] = -45
+    levels[round(8.0 / 0.032)] = -60  # a closed consonant of 32 ms
+    ((_, cut), _) = divide(times, 10, heard([(0, 15)], levels))
+    assert times[cut] == pytest.approx(7.0, abs=0.05)
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_no_part_is_too_long_or_too_short_whatever_is_heard(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    fps = random.choice([10, 25, 30, 60])
+    times = 3.3 + np.arange(int(random.uniform(5, 50) * fps) + 1) / fps
+    bounds = np.sort(random.uniform(0, 60, 2 * random.integers(0, 30)))
+    speech = heard([(a, b) for a, b in bounds.reshape(-1, 2)], random.integers(-60, -10, 1875))
+    max_s = random.uniform(2, 12)
+    parts = divide(times, max_s, speech)
+    assert parts == divide(times, max_s, speech)
+    assert parts[0][0] == 0 and parts[-1][1] == len(times) - 1
+    assert [a[1] for a in parts[:-1]] == [b[0] for b in parts[1:]]
+    lengths = np.array([times[last] - times[first] for first, last in parts])
+    assert lengths.max() <= max_s + 1e-5
+    if len(parts) > 1:
+        assert lengths.min() >= LEAST_PART * max_s - 1e-5
+
+
+def test_frames_that_stay_long_are_never_cut_and_parts_go_on() -> None:
+    times = np.array([0, 1, 2, 8, 9, 10, 30, 31, 32.0])
+    parts = divide(times, 5, heard([(0, 32)]))
+    assert parts[0][0] == 0 and parts[-1][1] == 8
+    assert all(last > first for first, last in parts)
+    long = [(first, last) for first, last in parts if times[last] - times[first] > 5]
+    assert all(last == first + 1 for first, last in long), "only a single frame is longer"
+
+
+def test_clips_are_cut_in_the_pauses_of_what_is_heard(tmp_path: Path) -> None:
+    faces: list[list[Seen]] = [[(200, 400, 300)] for _ in range(300)]
+    spoken = heard([(0.2, 4.5), (5.0, 11.8)])
+    told = plan(watched(faces).model_copy(update={"heard": spoken}), tmp_path)
+    assert [c.clip.end_s for c in told] == pytest.approx([4.76, 12.0])
+    assert {c.clip.clip_id for c in told}.isdisjoint(
+        {c.clip.clip_id for c in plan(watched(faces), tmp_path)}
+    )
 
 
 def test_candidates_cover_the_video_and_say_why_not(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import av
 import numpy as np
 import pytest
 
-from tasks.resample import read_sound, shown_frames
+from tasks.resample import BLOCK_S, read_sound, shown_frames, stream_sound
 from tests.talking_heads import Shot, Speech, VideoFormat, render
 from tests.talking_heads import sound as rendered
 from tests.tasks.steps import probed, rewrap
@@ -117,6 +117,25 @@ def test_beyond_the_end_there_is_silence(talk: Path) -> None:
     assert heard.shape == (3 * RATE, 1)
     assert not heard[round(1.1 * RATE) :].any()
     assert not read_sound(str(talk / "t.mp4"), 60.0, 100, RATE).any()
+
+
+@pytest.mark.parametrize("name", ["t.mp4", "t.ts", "48k.mp4", "late.mkv"])
+@pytest.mark.parametrize("from_s", [0.0, 1.3])
+def test_streamed_sound_is_the_sound_read_at_once(name: str, from_s: float, talk: Path) -> None:
+    start_s = (probed(talk / name).start_s or 0) + from_s
+    blocks = list(stream_sound(str(talk / name), start_s, 8.0, RATE))
+    streamed = np.concatenate(blocks)
+    assert streamed.dtype == np.float32 and len(streamed) == 8 * RATE
+    at_once = read_sound(str(talk / name), start_s, 8 * RATE, RATE)[:, 0]
+    late = lag(streamed[2 * RATE : 4 * RATE], at_once[2 * RATE : 4 * RATE])
+    assert abs(late) <= 2, "samples: a seek starts the resampler elsewhere"
+    assert np.corrcoef(np.roll(streamed, -late), at_once)[0, 1] > 0.98
+
+
+def test_what_a_source_does_not_have_is_streamed_in_small_blocks(talk: Path) -> None:
+    blocks = [len(b) for b in stream_sound(str(talk / "t.mp4"), 0.0, 3600.0, RATE)]
+    assert sum(blocks) == 3600 * RATE and max(blocks) == BLOCK_S * RATE
+    assert sum(len(b) for b in stream_sound(str(talk / "t.mp4"), 1e6, 1.0, RATE)) == RATE
 
 
 def test_a_source_without_sound_is_silent(tmp_path: Path) -> None:
