@@ -60,5 +60,5 @@ def run_query(dataset: Dataset, sql: str) -> duckdb.DuckDBPyRelation:
             raise QueryError(f"expected one statement that reads (SELECT …), found: {found}")
         return connection.sql(sql)
     except duckdb.Error as error:
-        views = "videos scenes tracks clips kps runs kept rejected funnel hours"
+        views = "videos scenes tracks clips kps runs kept rejected funnel hours generations"
         raise QueryError(f"{error}\nViews: {views}. Columns: DESCRIBE clips") from error

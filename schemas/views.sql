@@ -34,6 +34,16 @@ CREATE OR REPLACE VIEW training AS
 SELECT * FROM read_parquet('manifests/training/*.parquet', union_by_name = true)
 ORDER BY run, stage, step;
 
+-- The newest row of each request counts; what was rejected is gone once it was made.
+CREATE OR REPLACE VIEW generations AS
+WITH newest AS (
+    SELECT * FROM read_parquet('manifests/generations/*.parquet', union_by_name = true)
+    QUALIFY row_number() OVER (PARTITION BY request_id ORDER BY finished_at DESC) = 1
+)
+SELECT * FROM newest
+QUALIFY status = 'made'
+    OR row_number() OVER (PARTITION BY asked_id ORDER BY finished_at DESC) = 1;
+
 CREATE OR REPLACE VIEW kept AS SELECT * FROM clips WHERE status = 'kept';
 CREATE OR REPLACE VIEW rejected AS SELECT * FROM clips WHERE status = 'rejected';
 

@@ -3,6 +3,7 @@
 import numpy as np
 
 from schemas.clip import Clip
+from schemas.generation import Generation
 from schemas.keypoints import ClipKps
 from schemas.row import Row
 from schemas.scene import Scene
@@ -100,3 +101,33 @@ def one_wave(wave_id: str = "w1") -> list[Row]:
         kps(wave_id=wave_id),
         video(wave_id=wave_id),
     ]
+
+
+def generation(request_id: str = "r1", finished_at: str = "2026-01-01", **changes: object) -> Row:
+    """A video that was made."""
+    row = Generation(
+        request_id=request_id,
+        asked_id="a1",
+        run_id="run",
+        requests="/requests.csv",
+        row_number=1,
+        status="made",
+        reference="/ref.png",
+        audio="/aud.wav",
+        strategy="fix_face",
+        parameters="{}",
+        weights="tiny",
+        weights_sha256="0" * 64,
+        licence="none",
+        out_path=f"generations/{request_id}.mp4",
+        width=64,
+        height=64,
+        fps=25.0,
+        notes=[],
+        seconds=1.0,
+        started_at="2026-01-01",
+        finished_at=finished_at,
+        attempt=1,
+        worker="local",
+    )
+    return row.model_copy(update=changes)

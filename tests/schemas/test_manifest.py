@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from schemas.dataset import Dataset
-from schemas.manifest import TABLES, commit_wave, prepare_manifests, write_run
+from schemas.generation import Generation
+from schemas.manifest import TABLES, commit_wave, prepare_manifests, write_part, write_run
 from schemas.query import run_query
 from schemas.row import Row
 from schemas.run import Run
@@ -160,3 +161,25 @@ def test_a_run_names_the_files_and_rows_it_saw(dataset: Dataset) -> None:
     assert rows_of["manifests/runs/r1.parquet"] == 1
     assert all(dataset.exists(name) for name in rows_of)
     assert run_query(dataset, "SELECT run_id FROM runs").fetchall() == [("r1",)]
+
+
+def test_the_newest_row_of_a_request_counts_and_what_is_made_replaces_what_was_rejected(
+    dataset: Dataset,
+) -> None:
+    missing = {"status": "rejected", "reason": "no_file", "out_path": None}
+    parts = {
+        "run1": [
+            rows.generation("r1", "2026-01-01", status="failed"),
+            rows.generation("name2", "2026-01-01", asked_id="a2", **missing),
+            rows.generation("name3", "2026-01-01", asked_id="a3", **missing),
+        ],
+        "run2": [
+            rows.generation("r1", "2026-01-02"),
+            rows.generation("r2", "2026-01-02", asked_id="a2"),
+            rows.generation("r4", "2026-01-02", asked_id="a2"),
+        ],
+    }
+    for name, part in parts.items():
+        write_part(dataset, f"manifests/generations/{name}.parquet", Generation, part)
+    found = run_query(dataset, "SELECT request_id, status FROM generations ORDER BY ALL").fetchall()
+    assert found == [("name3", "rejected"), ("r1", "made"), ("r2", "made"), ("r4", "made")]
