@@ -4,7 +4,7 @@ BIN := .venv/bin
 DEMO := build/demo
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format clean
+.PHONY: help setup demo test postgres images check format clean
 
 help: ## Say what can be made.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
@@ -26,8 +26,15 @@ demo: setup ## Render talking heads, curate them into a data set, say what to lo
 	@echo "open      $(DEMO)/dataset/report.html   funnel, reasons, pictures of kept and rejected clips"
 	@echo "play      $(DEMO)/dataset/media/*.mp4   512x512, 25 fps, with sound"
 
-test: setup ## Run the tests (those that need a GPU or real videos skip where there are none).
+test: setup postgres ## Run the tests (those that need a GPU or real videos skip where there are none).
 	$(BIN)/python -m pytest
+
+postgres: ## Install Debian's PostgreSQL, which a test of the server uses (skipped without).
+	@sh deploy/postgresql.sh
+
+images: ## Build the container images vexpress:cpu and vexpress:gpu (needs docker).
+	docker build -f deploy/Dockerfile --target cpu -t vexpress:cpu .
+	docker build -f deploy/Dockerfile --target gpu -t vexpress:gpu .
 
 check: setup ## Look for mistakes without running anything.
 	$(BIN)/ruff check .

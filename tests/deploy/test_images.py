@@ -1,0 +1,96 @@
+"""The image's file: linted, and every path and version in it is one that this project has."""
+
+import fnmatch
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+DEPLOY = Path(__file__).parents[2] / "deploy"
+ROOT = DEPLOY.parent
+TEXT = re.sub(r"\\\n", " ", (DEPLOY / "Dockerfile").read_text())
+STEPS = [line.strip() for line in TEXT.splitlines() if line.strip() and line[0] != "#"]
+
+
+def steps(word: str) -> list[str]:
+    return [step.removeprefix(f"{word} ") for step in STEPS if step.startswith(f"{word} ")]
+
+
+def test_the_linter_finds_nothing() -> None:
+    linter = shutil.which("hadolint") or str(Path(sys.executable).parent / "hadolint")
+    done = subprocess.run([linter, str(DEPLOY / "Dockerfile")], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+    assert done.stdout == ""
+
+
+def test_what_is_copied_exists_and_is_not_kept_out_of_the_build() -> None:
+    lines = (DEPLOY / "Dockerfile.dockerignore").read_text().split()
+    let_in = {line[1:] for line in lines if line.startswith("!")}
+    kept_out = [line for line in lines if line.startswith("**/")]
+    copied = [s for step in steps("COPY") if "--from=" not in step for s in step.split()[:-1]]
+    assert len(copied) > 8
+    for source in copied:
+        assert (ROOT / source).exists(), source
+        assert source.split("/")[0] in let_in, source
+        assert not any(fnmatch.fnmatch(source, f"*{glob[2:]}") for glob in kept_out)
+
+
+def test_every_package_of_the_project_is_copied() -> None:
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    packages = settings["tool"]["setuptools"]["packages"]
+    copied = {source for step in steps("COPY") for source in step.split()[:-1]}
+    assert {package.split(".")[0] for package in packages} <= copied
+    made = next(step for step in steps("RUN") if step.startswith("mkdir")).split()[2:]
+    nested = {package.replace(".", "/") for package in packages if "." in package}
+    assert set(made) == nested, "an editable installation wants every package's folder"
+
+
+def test_what_pip_installs_is_pinned_and_asked_for_by_its_names() -> None:
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    pins = (ROOT / "constraints.txt").read_text()
+    installs = re.findall(r"pip install (.*?)(?:&&|$)", "\n".join(steps("RUN")), re.M)
+    assert len(installs) == 2
+    assert all(install.startswith("-c constraints.txt ") for install in installs)
+    extras = re.findall(r"\.\[([a-z,]+)\]", installs[0])[0].split(",")
+    assert set(extras) <= set(settings["optional-dependencies"])
+    assert "'onnxruntime-gpu[cuda,cudnn]'" in installs[1]
+    assert re.search(r"^onnxruntime-gpu==", pins, re.M)
+    assert re.search(r"^prefect-kubernetes==", pins, re.M)
+
+
+def test_onnxruntime_goes_before_its_gpu_build_comes_and_nothing_is_installed_after() -> None:
+    gpu = next(step for step in steps("RUN") if "pip uninstall" in step)
+    assert gpu.index("pip uninstall -y onnxruntime ") < gpu.index("onnxruntime-gpu[")
+    later = STEPS[STEPS.index(f"RUN {gpu}") + 1 :]
+    assert not [step for step in later if "pip install" in step]
+    assert "RUN python deploy/check_gpu.py --installed" in later
+
+
+def test_containers_run_as_nobody_special() -> None:
+    stages: dict[str, list[str]] = {}
+    for step in STEPS:
+        if step.startswith("FROM "):
+            stages[step.split()[-1]] = []
+        elif stages:
+            list(stages.values())[-1].append(step)
+    assert {"build", "build-gpu", "runtime", "cpu", "gpu"} == set(stages)
+    for name in ("cpu", "gpu"):
+        assert stages[name][-1] == "USER 1000"
+    images = [step.split()[1] for step in STEPS if step.startswith("FROM ")]
+    assert {i for i in images if i not in stages} == {"python:3.11-slim-bookworm"}
+
+
+def test_the_gpu_check_says_what_is_wrong_on_this_machine() -> None:
+    import torch
+
+    if torch.cuda.is_available():
+        pytest.skip("this machine has a GPU: the check may pass")
+    check = [sys.executable, str(DEPLOY / "check_gpu.py")]
+    done = subprocess.run(check, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 1
+    assert "finds no CUDA device" in done.stdout
+    assert "not on CUDA" in done.stdout, "a session was opened and asked"
