@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 
 from schemas.clip import Clip
 from schemas.dataset import Dataset
+from schemas.evaluation import Evaluation
 from schemas.generation import Generation
 from schemas.keypoints import ClipKps
 from schemas.metric import TrainingMetric
@@ -31,7 +32,7 @@ from schemas.video import Video
 WAVE_TABLES: tuple[type[Row], ...] = (Scene, FaceTrack, Clip, ClipKps, Video)
 """Tables that a wave writes, in the order of writing: the last one is the commit."""
 ROWS_AT_ONCE = 256
-TABLES: tuple[type[Row], ...] = (*WAVE_TABLES, Run, TrainingMetric, Generation)
+TABLES: tuple[type[Row], ...] = (*WAVE_TABLES, Run, TrainingMetric, Generation, Evaluation)
 
 
 def prepare_manifests(dataset: Dataset) -> None:

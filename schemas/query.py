@@ -37,13 +37,16 @@ def connect(dataset: Dataset) -> duckdb.DuckDBPyConnection:
 
 def _views_over(dataset: Dataset) -> list[str]:
     """Return the views, without those of tables that came after the data set was made."""
-    views = duckdb.extract_statements(views_sql())
     missing = [t.TABLE for t in TABLES if not dataset.exists(f"manifests/{t.TABLE}")]
-    return [
-        view.query
-        for view in views
-        if not any(f"'manifests/{table}/" in view.query for table in missing)
-    ]
+    absent = [f"'manifests/{table}/" for table in missing]
+    views = []
+    for statement in duckdb.extract_statements(views_sql()):
+        if any(part in statement.query for part in absent):
+            name = statement.query.partition(" VIEW ")[2].split()[0]
+            absent += [f"FROM {name}", f"JOIN {name}"]  # views over this one
+        else:
+            views.append(statement.query)
+    return views
 
 
 def run_query(dataset: Dataset, sql: str) -> duckdb.DuckDBPyRelation:
@@ -61,4 +64,5 @@ def run_query(dataset: Dataset, sql: str) -> duckdb.DuckDBPyRelation:
         return connection.sql(sql)
     except duckdb.Error as error:
         views = "videos scenes tracks clips kps runs kept rejected funnel hours generations"
+        views += " evaluations evaluation_summary evaluation_pairs"
         raise QueryError(f"{error}\nViews: {views}. Columns: DESCRIBE clips") from error

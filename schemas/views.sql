@@ -44,6 +44,42 @@ SELECT * FROM newest
 QUALIFY status = 'made'
     OR row_number() OVER (PARTITION BY asked_id ORDER BY finished_at DESC) = 1;
 
+-- The newest number of each metric and video counts; `request_id` is null for a number of all
+-- videos of a set of weights together.
+CREATE OR REPLACE VIEW evaluations AS
+SELECT * FROM read_parquet('manifests/evaluations/*.parquet', union_by_name = true)
+QUALIFY row_number() OVER (
+    PARTITION BY request_id, weights_sha256, metric ORDER BY evaluated_at DESC, key) = 1;
+
+-- Each metric by weights; only rows with the same `measured_by` and `version` can be compared.
+CREATE OR REPLACE VIEW evaluation_summary AS
+SELECT metric, weights, weights_sha256, unit, better, measured_by, version,
+       count(value) AS measured, count(*) - count(value) AS unmeasured,
+       avg(value) AS mean, median(value) AS median,
+       quantile_cont(value, 0.1) AS p10, quantile_cont(value, 0.9) AS p90
+FROM evaluations
+GROUP BY metric, weights, weights_sha256, unit, better, measured_by, version
+ORDER BY metric, mean;
+
+-- Two sets of weights on what both were asked for: in how many of the pairs the first is better.
+CREATE OR REPLACE VIEW evaluation_pairs AS
+WITH numbers AS (
+    SELECT e.*, CASE better WHEN 'less' THEN -value WHEN 'near 0' THEN -abs(value)
+                            WHEN 'near 1' THEN -abs(value - 1) ELSE value END AS merit,
+           concat_ws(chr(31), reference, audio, coalesce(driving_kps, ''),
+                     coalesce(driving_video, ''), coalesce(g.clip_id, ''), strategy,
+                     parameters) AS asked
+    FROM evaluations e JOIN generations g USING (request_id)
+    WHERE value IS NOT NULL
+)
+SELECT a.metric, a.weights, b.weights AS other, a.weights_sha256,
+       b.weights_sha256 AS other_sha256, count(*) AS pairs,
+       avg(a.value - b.value) AS mean_difference,
+       avg((a.merit > b.merit)::INT) AS better_share
+FROM numbers a JOIN numbers b USING (asked, metric, version, measured_by)
+WHERE a.weights_sha256 <> b.weights_sha256
+GROUP BY ALL ORDER BY ALL;
+
 CREATE OR REPLACE VIEW kept AS SELECT * FROM clips WHERE status = 'kept';
 CREATE OR REPLACE VIEW rejected AS SELECT * FROM clips WHERE status = 'rejected';
 

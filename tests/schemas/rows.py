@@ -3,6 +3,7 @@
 import numpy as np
 
 from schemas.clip import Clip
+from schemas.evaluation import Evaluation
 from schemas.generation import Generation
 from schemas.keypoints import ClipKps
 from schemas.row import Row
@@ -129,5 +130,24 @@ def generation(request_id: str = "r1", finished_at: str = "2026-01-01", **change
         finished_at=finished_at,
         attempt=1,
         worker="local",
+    )
+    return row.model_copy(update=changes)
+
+
+def evaluation(request_id: str | None, value: float | None, **changes: object) -> Row:
+    """A number of a video."""
+    row = Evaluation(
+        request_id=request_id,
+        weights="run-a",
+        weights_sha256="aaaa",
+        metric="kps_px",
+        version=1,
+        status="unmeasurable" if value is None else "measured",
+        value=value,
+        unit="px",
+        better="less",
+        key="k",
+        run_id="e1",
+        evaluated_at="2026-01-01",
     )
     return row.model_copy(update=changes)
