@@ -34,7 +34,9 @@ from tasks.curate import (
     used_weights,
 )
 from tasks.curate_config import CurateConfig
+from tasks.duplicates import find_duplicates
 from tasks.engine import Engine, open_engine
+from tasks.persons import find_persons
 from tasks.source import describe_again, list_sources, total_duration
 from tasks.step import Context
 from tasks.units import Source
@@ -167,9 +169,10 @@ def _work(job: Job, sources: list[Source]) -> CurateReport:
         with job.progress.expect(total_duration(planned)):
             for number, wave in enumerate(waves, 1):
                 run_wave.with_options(task_run_name=f"wave {number} of {len(waves)}")(wave, job)
+    related = relate_clips(job.dataset, job.config)
     run = _describe(job, len(planned), len(sources) - len(planned))
     report = job.dataset.uri("report.html")
-    if waves or not job.dataset.exists("report.html"):
+    if waves or related or not job.dataset.exists("report.html"):
         write_run(job.dataset, run)
         write_report(job.dataset)
     publish_funnel(job.dataset, report, job.notes)
@@ -194,6 +197,21 @@ def run_wave(wave: Wave, job: Job) -> None:
     counts = job.progress.counts - before
     said = ", ".join(f"{count} {reason}" for reason, count in counts.most_common())
     get_run_logger().info("%d sources: %s", len(wave.sources), said or "no candidates")
+
+
+@task(name="relate-clips", cache_policy=NO_CACHE, persist_result=False)
+def relate_clips(dataset: Dataset, config: CurateConfig) -> bool:
+    """Find persons and duplicates across the whole data set; False where nothing has changed."""
+    changed = find_persons(dataset, config.persons) | find_duplicates(dataset, config.duplicates)
+    if changed:
+        persons, copies = run_query(dataset, RELATED).fetchall()[0]
+        get_run_logger().info("%d persons, %d duplicates", persons, copies)
+    return changed
+
+
+RELATED = """
+SELECT (SELECT count(DISTINCT person_id) FROM persons), (SELECT count(*) FROM duplicates)
+"""
 
 
 def _describe(job: Job, planned: int, done_before: int) -> Run:

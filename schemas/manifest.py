@@ -7,7 +7,7 @@ row of a source counts, so that a wave that runs again replaces what it wrote be
 
 import contextlib
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from importlib.resources import files
 from pathlib import Path
@@ -19,20 +19,41 @@ import pyarrow.parquet as pq
 
 from schemas.clip import Clip
 from schemas.dataset import Dataset
+from schemas.duplicate import Duplicate
 from schemas.evaluation import Evaluation
+from schemas.face import ClipFace
 from schemas.generation import Generation
 from schemas.keypoints import ClipKps
 from schemas.metric import TrainingMetric
+from schemas.person import ClipPerson
+from schemas.print import ClipPrint
 from schemas.row import Row
 from schemas.run import Run
 from schemas.scene import Scene
 from schemas.track import FaceTrack
 from schemas.video import Video
 
-WAVE_TABLES: tuple[type[Row], ...] = (Scene, FaceTrack, Clip, ClipKps, Video)
+WAVE_TABLES: tuple[type[Row], ...] = (
+    Scene,
+    FaceTrack,
+    Clip,
+    ClipKps,
+    ClipPrint,
+    ClipFace,
+    Video,
+)
 """Tables that a wave writes, in the order of writing: the last one is the commit."""
 ROWS_AT_ONCE = 256
-TABLES: tuple[type[Row], ...] = (*WAVE_TABLES, Run, TrainingMetric, Generation, Evaluation)
+WHOLE_TABLES: tuple[type[Row], ...] = (Duplicate, ClipPerson)
+"""Tables about the whole data set: each part holds all of it, and the newest counts."""
+TABLES: tuple[type[Row], ...] = (
+    *WAVE_TABLES,
+    *WHOLE_TABLES,
+    Run,
+    TrainingMetric,
+    Generation,
+    Evaluation,
+)
 
 
 def prepare_manifests(dataset: Dataset) -> None:
@@ -110,6 +131,37 @@ def write_part(dataset: Dataset, name: str, row_type: type[Row], rows: list[Any]
     sink = pa.BufferOutputStream()
     pq.write_table(row_type.arrow_table(rows), sink, compression="zstd")
     dataset.write(name, sink.getvalue().to_pybytes())
+
+
+def replace_table(
+    dataset: Dataset, row_type: type[Row], made_from: str, make: Callable[[], list[Any]]
+) -> bool:
+    """Write what `make` returns as the newest part of a table about the whole data set.
+
+    `made_from` stands for everything it is made from: where the newest part says the same,
+    nothing is made. Returns whether something was written.
+    """
+    newest = newest_part(dataset, row_type)
+    if newest and newest[1] == made_from:
+        return False
+    table = row_type.arrow_table(make())
+    table = table.replace_schema_metadata({**table.schema.metadata, "made_from": made_from})
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink, compression="zstd")
+    stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S-%f")
+    name = f"manifests/{row_type.TABLE}/{stamp}.parquet"
+    dataset.write(name, sink.getvalue().to_pybytes())
+    return True
+
+
+def newest_part(dataset: Dataset, row_type: type[Row]) -> tuple[str, str] | None:
+    """Return name and `made_from` of the part that counts, or None."""
+    names = dataset.names(f"manifests/{row_type.TABLE}/*.parquet")
+    if not names:
+        return None
+    with dataset.fs.open(dataset.path(names[-1])) as file:
+        metadata = pq.read_metadata(file).metadata or {}
+    return names[-1], metadata.get(b"made_from", b"").decode()
 
 
 def write_run(dataset: Dataset, run: Run) -> None:

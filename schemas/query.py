@@ -5,12 +5,13 @@ that is not built in, and it writes nothing.
 """
 
 import glob
+import re
 
 import duckdb
 
 from schemas.dataset import Dataset
 from schemas.errors import QueryError
-from schemas.manifest import TABLES, views_sql
+from schemas.manifest import TABLES, WHOLE_TABLES, views_sql
 
 
 def connect(dataset: Dataset) -> duckdb.DuckDBPyConnection:
@@ -26,7 +27,7 @@ def connect(dataset: Dataset) -> duckdb.DuckDBPyConnection:
     if not dataset.is_local:
         connection.register_filesystem(dataset.fs)
     quoted = root.replace("'", "''")
-    for view in _views_over(dataset):
+    for view in _views_over(connection, dataset):
         connection.execute(view.replace("'manifests/", f"'{quoted}/manifests/"))
     allowed = [dataset.root, root]  # a pattern is checked by its text, a file by its name
     connection.execute("SET allowed_directories = $allowed", {"allowed": allowed})
@@ -35,17 +36,20 @@ def connect(dataset: Dataset) -> duckdb.DuckDBPyConnection:
     return connection
 
 
-def _views_over(dataset: Dataset) -> list[str]:
-    """Return the views, without those of tables that came after the data set was made."""
-    missing = [t.TABLE for t in TABLES if not dataset.exists(f"manifests/{t.TABLE}")]
-    absent = [f"'manifests/{table}/" for table in missing]
-    views = []
-    for statement in duckdb.extract_statements(views_sql()):
-        if any(part in statement.query for part in absent):
-            name = statement.query.partition(" VIEW ")[2].split()[0]
-            absent += [f"FROM {name}", f"JOIN {name}"]  # views over this one
-        else:
-            views.append(statement.query)
+def _views_over(connection: duckdb.DuckDBPyConnection, dataset: Dataset) -> list[str]:
+    """Return the views; a table that came after the data set was made is an empty one."""
+    views = [view.query for view in duckdb.extract_statements(views_sql())]
+    for row_type in TABLES:
+        folder = f"manifests/{row_type.TABLE}"
+        if dataset.exists(folder):
+            continue
+        nothing = f"no_{row_type.TABLE}"
+        connection.register(nothing, row_type.arrow_table([]))
+        if row_type in WHOLE_TABLES:
+            nothing = f"(SELECT *, '' AS filename FROM {nothing})"
+        part, parts = rf"read_parquet\('{folder}/[^)]*\)", f"glob('{folder}/*.parquet')"
+        views = [re.sub(part, nothing, view) for view in views]
+        views = [view.replace(parts, "(SELECT '' AS file)") for view in views]
     return views
 
 
@@ -63,6 +67,6 @@ def run_query(dataset: Dataset, sql: str) -> duckdb.DuckDBPyRelation:
             raise QueryError(f"expected one statement that reads (SELECT …), found: {found}")
         return connection.sql(sql)
     except duckdb.Error as error:
-        views = "videos scenes tracks clips kps runs kept rejected funnel hours generations"
-        views += " evaluations evaluation_summary evaluation_pairs"
+        views = "videos scenes tracks clips kps persons duplicates runs kept rejected funnel hours"
+        views += " generations evaluations evaluation_summary evaluation_pairs"
         raise QueryError(f"{error}\nViews: {views}. Columns: DESCRIBE clips") from error

@@ -18,9 +18,46 @@ CREATE OR REPLACE VIEW tracks AS
 SELECT * FROM read_parquet('manifests/tracks/*.parquet', union_by_name = true)
 SEMI JOIN current_waves USING (video_id, wave_id);
 
-CREATE OR REPLACE VIEW clips AS
+-- Clips as the rules judged each by itself.
+CREATE OR REPLACE VIEW judged AS
 SELECT * FROM read_parquet('manifests/clips/*.parquet', union_by_name = true)
 SEMI JOIN current_waves USING (video_id, wave_id);
+
+CREATE OR REPLACE VIEW prints AS
+SELECT * FROM read_parquet('manifests/prints/*.parquet', union_by_name = true)
+SEMI JOIN current_waves USING (video_id, wave_id);
+
+CREATE OR REPLACE VIEW faces AS
+SELECT * FROM read_parquet('manifests/faces/*.parquet', union_by_name = true)
+SEMI JOIN current_waves USING (video_id, wave_id);
+
+-- About the whole data set: every part holds all of it, the newest counts.
+CREATE OR REPLACE VIEW persons AS
+SELECT * EXCLUDE (filename)
+FROM read_parquet('manifests/persons/*.parquet', union_by_name = true, filename = true)
+WHERE filename = (SELECT max(file) FROM glob('manifests/persons/*.parquet'));
+
+CREATE OR REPLACE VIEW duplicates AS
+SELECT * EXCLUDE (filename)
+FROM read_parquet('manifests/duplicates/*.parquet', union_by_name = true, filename = true)
+WHERE filename = (SELECT max(file) FROM glob('manifests/duplicates/*.parquet'));
+
+-- With who is seen. A clip that the rules keep is rejected where a better copy is kept.
+CREATE OR REPLACE VIEW clips AS
+WITH copies AS (
+    SELECT clip_id, duplicate_of, note FROM duplicates
+    WHERE duplicate_of IN (SELECT clip_id FROM judged WHERE status = 'kept')
+), said AS (
+    SELECT judged.*, person_id,
+           status = 'kept' AND copies.duplicate_of IS NOT NULL AS is_copy, copies.note
+    FROM judged LEFT JOIN copies USING (clip_id)
+    LEFT JOIN (SELECT clip_id, person_id FROM persons) USING (clip_id)
+)
+SELECT * EXCLUDE (is_copy, note) REPLACE (
+    CASE WHEN is_copy THEN 'rejected' ELSE status END AS status,
+    CASE WHEN is_copy THEN 'duplicate' ELSE reason END AS reason,
+    CASE WHEN is_copy THEN note ELSE detail END AS detail
+) FROM said;
 
 CREATE OR REPLACE VIEW kps AS
 SELECT * FROM read_parquet('manifests/kps/*.parquet', union_by_name = true)

@@ -14,6 +14,8 @@ from schemas.video import Video
 from tasks.crop import CropClip
 from tasks.curate_config import CurateConfig
 from tasks.engine import Engine, Stage
+from tasks.face_identity import resolve_identity
+from tasks.face_identity import weight_files as identity_files
 from tasks.faces import resolve_backend
 from tasks.faces import weight_files as face_files
 from tasks.features import ExtractFeatures, resolve_features
@@ -31,6 +33,7 @@ from tasks.sound import TakeSound
 from tasks.step import Step, file_digest, is_error
 from tasks.units import Candidate, Source
 from tasks.watch import WatchConfig, WatchVideo
+from vexpress.face_embedding import LICENCES as EMBEDDING_LICENCES
 from vexpress.face_points import LICENCES
 
 CHAIN_VERSION = 1
@@ -63,13 +66,17 @@ def resolve(config: CurateConfig, weights: Path | None) -> tuple[CurateConfig, l
         transnet_file(weights)
     faces, about_faces = resolve_backend(config.faces, weights)
     features, about_features = resolve_features(config.features, weights)
-    definite = config.model_copy(update={"faces": faces, "features": features})
-    return definite, [about_faces, about_features]
+    identity, about_identity = resolve_identity(config.identity, weights)
+    changes = {"faces": faces, "identity": identity, "features": features}
+    return config.model_copy(update=changes), [about_faces, about_identity, about_features]
 
 
 def used_weights(config: CurateConfig) -> list[Weights]:
     """Return the weights of a resolved configuration, with the digest of their files."""
     found = [(f"faces {config.faces.backend}", face_files(config.faces), _licence(config))]
+    if config.identity.backend != "none":
+        name, files = f"identity {config.identity.backend}", identity_files(config.identity)
+        found.append((name, files, EMBEDDING_LICENCES[config.identity.backend]))
     if config.features.model:
         note = "see the model's card (wav2vec2-base-960h: Apache-2.0)"
         found.append(("features wav2vec2", feature_files(config.features.model), note))
@@ -86,6 +93,7 @@ def _licence(config: CurateConfig) -> str:
 def stages(config: CurateConfig) -> list[Stage]:
     """Return the chain after `probe`; neighbours in one stage share a worker."""
     watch = WatchConfig(scenes=config.scenes, faces=config.faces)
+    measure = MeasureConfig(quality=config.quality, identity=config.identity)
     plan = PlanConfig(clips=config.clips, crop=config.crop)
     return [
         Stage(
@@ -101,7 +109,7 @@ def stages(config: CurateConfig) -> list[Stage]:
             (
                 (CropClip, config.crop),
                 (ExtractKps, config.crop),
-                (MeasureClip, MeasureConfig(quality=config.quality)),
+                (MeasureClip, measure),
                 (TakeSound, config.sound),
             )
         ),
@@ -122,7 +130,9 @@ def fingerprint(config: CurateConfig, weights: list[Weights]) -> str:
     ]
     versions = [version for step in steps for version in step.versions()]
     digests = [w.sha256 for w in weights]
-    settings = config.model_dump_json(exclude={"engine": True, "faces": {"model"}})
+    elsewhere = {"engine": True, "duplicates": True, "persons": True}
+    places = {"faces": {"model"}, "identity": {"model"}}
+    settings = config.model_dump_json(exclude={**elsewhere, **places})
     return content_id(CHAIN_VERSION, settings, versions, digests)
 
 

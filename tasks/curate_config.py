@@ -2,12 +2,15 @@
 
 from schemas.row import Model
 from tasks.crop import CropConfig
+from tasks.duplicates import DuplicateConfig
 from tasks.engine import EngineConfig
+from tasks.face_identity import IdentityConfig
 from tasks.faces import FaceConfig
 from tasks.features import FeatureConfig
 from tasks.follow import FollowConfig
 from tasks.judge import FloorRules, KeepRules
 from tasks.listen import ListenConfig
+from tasks.persons import PersonConfig
 from tasks.plan import ClipConfig
 from tasks.probe import ProbeConfig
 from tasks.quality import QualityConfig
@@ -34,6 +37,8 @@ class CurateConfig(Model):
     """The recipe of a clip."""
     quality: QualityConfig = QualityConfig()
     """How the picture is scored."""
+    identity: IdentityConfig = IdentityConfig()
+    """What makes a vector of a face."""
     sound: SoundConfig = SoundConfig()
     """What counts as speech."""
     features: FeatureConfig = FeatureConfig()
@@ -42,5 +47,9 @@ class CurateConfig(Model):
     """What is cropped and measured at all."""
     keep: KeepRules = KeepRules()
     """Thresholds: what a clip must be like to be kept."""
+    duplicates: DuplicateConfig = DuplicateConfig()
+    """What counts as a copy of another clip."""
+    persons: PersonConfig = PersonConfig()
+    """What counts as the same person."""
     engine: EngineConfig = EngineConfig()
     """Where the work runs."""

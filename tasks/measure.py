@@ -15,15 +15,21 @@ import numpy as np
 
 from schemas.keypoints import ClipKps
 from schemas.row import Model
+from tasks.face_identity import FaceWatcher, IdentityConfig
 from tasks.kps import clip_points
 from tasks.ledger import LedgerLike
 from tasks.media import prefetch
+from tasks.prints import PrintConfig, PrintWatcher
 from tasks.quality import QualityConfig, QualityWatcher
 from tasks.step import ClipStep, Rejection, is_rejected
 from tasks.units import Candidate, Update, decode, encode
 from tasks.watcher import Look, Watcher
 
-WATCHERS: dict[str, type[Watcher]] = {"quality": QualityWatcher}
+WATCHERS: dict[str, type[Watcher]] = {
+    "quality": QualityWatcher,
+    "prints": PrintWatcher,
+    "identity": FaceWatcher,
+}
 """Watchers by the field of `MeasureConfig` that holds their configuration."""
 
 
@@ -32,6 +38,10 @@ class MeasureConfig(Model):
 
     quality: QualityConfig = QualityConfig()
     """Scores of the picture."""
+    prints: PrintConfig = PrintConfig()
+    """What tells copies."""
+    identity: IdentityConfig = IdentityConfig()
+    """Who is seen."""
 
 
 class MeasureClip(ClipStep):

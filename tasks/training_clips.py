@@ -24,7 +24,7 @@ from vexpress.training.sound_vectors import check_vectors
 PROBES = 8
 """Files opened at once while they are checked."""
 SHOWN = 5
-IDENTITY = "identity"
+IDENTITY = "person_id"
 """Column of `clips` that tells who is seen, where the data set has one; else the source counts."""
 
 
@@ -58,8 +58,7 @@ def clip_rows(dataset: Dataset, where: str) -> Iterator[dict[str, Any]]:
     """What training needs to know of every kept clip that satisfies `where`, by clip id."""
     connection = connect(dataset)
     try:
-        columns = {row[0] for row in connection.sql("DESCRIBE kept").fetchall()}
-        group = f"coalesce({IDENTITY}, video_id)" if IDENTITY in columns else "video_id"
+        group = identity_column(connection)
         chosen = (
             f"SELECT clip_id FROM kept WHERE ({where})" if where else "SELECT clip_id FROM kept"
         )
@@ -74,10 +73,16 @@ def clip_rows(dataset: Dataset, where: str) -> Iterator[dict[str, Any]]:
         raise QueryError(f"--where {where!r}: {error}\nColumns: DESCRIBE clips") from error
     for batch in table.to_batches():
         for number in range(batch.num_rows):
-            yield {name: _value(batch.column(name)[number]) for name in table.column_names}
+            yield {name: read_value(batch.column(name)[number]) for name in table.column_names}
 
 
-def _value(scalar: pa.Scalar) -> Any:
+def identity_column(connection: duckdb.DuckDBPyConnection) -> str:
+    """The SQL expression over `clips` that tells who is seen: the person, else the source."""
+    columns = {row[0] for row in connection.sql("DESCRIBE kept").fetchall()}
+    return f"coalesce({IDENTITY}, video_id)" if IDENTITY in columns else "video_id"
+
+
+def read_value(scalar: pa.Scalar) -> Any:
     """A Python value; a list of points, however deep, becomes its numbers in one row."""
     if not isinstance(scalar, pa.ListScalar) or scalar.values is None:
         return scalar.as_py()

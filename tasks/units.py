@@ -9,7 +9,9 @@ import numpy as np
 from pydantic import Field
 
 from schemas.clip import Clip
+from schemas.face import ClipFace
 from schemas.keypoints import ClipKps
+from schemas.print import ClipPrint
 from schemas.row import Array, Bools, Boxes, Doubles, FivePoints, Floats, Model
 from schemas.scene import Scene
 from schemas.track import FaceTrack
@@ -141,7 +143,7 @@ KINDS: dict[str, type[Model]] = {
     kind.__name__: kind
     for kind in (
         *(Source, Video, Cuts, Detections, Heard, Watched, Followed, Candidate, Update),
-        *(Scene, FaceTrack, Clip, ClipKps),
+        *(Scene, FaceTrack, Clip, ClipKps, ClipPrint, ClipFace),
     )
 }
 

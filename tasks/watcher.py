@@ -52,13 +52,16 @@ class Watcher:
         """Return whether there is anything to find; False where weights are missing."""
         return True
 
+    def settings(self) -> str:
+        """Return the settings that the answer depends on, as JSON."""
+        return self.config.model_dump_json() if isinstance(self.config, Model) else ""
+
     def weights_digest(self) -> str:
         """Return a digest of the weights this watcher uses; empty without weights."""
         return ""
 
     def key(self, row: Candidate) -> str:
         """Return the ledger key: the clip, the points on it, and all that watches it."""
-        settings = self.config.model_dump_json() if isinstance(self.config, Model) else ""
         points = hashlib.blake2b(row.points.tobytes(), digest_size=8).hexdigest()
-        parts = (self.NAME, self.VERSION, settings, self.weights_digest())
+        parts = (self.NAME, self.VERSION, self.settings(), self.weights_digest())
         return make_key(*parts, row.clip.clip_id, points)

@@ -20,7 +20,7 @@ from tasks.step import Context
 from tests.talking_heads import Face, Shot, Speech, VideoFormat, render
 
 KILLS = 10
-TABLES = ("videos", "scenes", "tracks", "clips", "kps")
+TABLES = ("videos", "scenes", "tracks", "clips", "kps", "prints", "faces")
 
 
 @pytest.fixture(scope="module")

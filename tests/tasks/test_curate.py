@@ -19,6 +19,7 @@ from tasks.crop import CropConfig
 from tasks.curate import Weights, curate_wave, fingerprint, plan_waves, used_weights
 from tasks.curate_config import CurateConfig
 from tasks.engine import EngineConfig, open_engine
+from tasks.face_identity import IdentityConfig
 from tasks.faces import FaceConfig
 from tasks.features import FeatureConfig
 from tasks.judge import KeepRules
@@ -42,7 +43,7 @@ SHOTS = [
     Shot(duration_s=0.4, background="rocket"),
     Shot(duration_s=1.0, faces=(Face(identity="mirrored", width_px=150),), background="office"),
 ]
-TABLES = ("videos", "scenes", "tracks", "clips", "kps")
+TABLES = ("videos", "scenes", "tracks", "clips", "kps", "prints", "faces")
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +62,7 @@ def config(videos: Path) -> CurateConfig:
     """Small clips, dlib, a tiny model, and rules that the short shots can pass."""
     return CurateConfig(
         faces=FaceConfig(backend="dlib"),
+        identity=IdentityConfig(backend="dlib"),
         crop=CropConfig(size=128),
         features=FeatureConfig(model=str(videos / "tiny")),
         keep=KeepRules(min_frames=20, min_face_side_px=60, min_speech_share=0),
@@ -111,6 +113,8 @@ def curated(videos: Path, config: CurateConfig, tmp_path_factory: pytest.TempPat
         "listen": 1,
         "crop": 2,
         "quality": 2,
+        "prints": 2,
+        "identity": 2,
         "sound": 2,
         "features": 2,
     }, "the copy is probed and nothing else"
@@ -168,21 +172,23 @@ def test_a_finished_data_set_does_no_work(
     }
 
 
+AFTER_CROP = {"crop", "quality", "prints", "identity", "sound", "features"}
 CHANGES: dict[str, tuple[dict[str, Any], set[str]]] = {
     "thresholds": (
         {"keep": KeepRules(min_frames=1, min_face_side_px=1, min_speech_share=0)},
         set(),
     ),
     "thresholds that reject all": ({"keep": KeepRules(min_frames=9999)}, set()),
+    "identity": ({"identity": IdentityConfig(backend="dlib", frames=1)}, {"identity"}),
     "quality": ({"quality": QualityConfig(every=2)}, {"quality"}),
     "speech": ({"sound": SoundConfig(vad_threshold=0.9)}, {"sound"}),
     "pauses": ({"listen": ListenConfig(vad_threshold=0.9)}, {"listen"}),
     "no features": ({"features": FeatureConfig(model=None)}, set()),
     "scenes": ({"scenes": SceneConfig(detector="content")}, {"scenes"}),
-    "size of the crop": ({"crop": CropConfig(size=64)}, {"crop", "quality", "sound", "features"}),
+    "size of the crop": ({"crop": CropConfig(size=64)}, AFTER_CROP),
     "face detector": (
         {"faces": FaceConfig(backend="dlib", every=2)},
-        {"faces", "crop", "quality", "sound", "features"},
+        {"faces", *AFTER_CROP},
     ),
 }
 

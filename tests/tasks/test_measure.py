@@ -71,7 +71,8 @@ class Config(MeasureConfig):
 @pytest.fixture
 def cropped(four_shots: Rendered, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Candidate:
     """The first clip of the rendered video, written into the data set at tmp_path."""
-    monkeypatch.setitem(measure.WATCHERS, "count", Count)
+    watchers = {"quality": measure.WATCHERS["quality"], "count": Count}
+    monkeypatch.setattr(measure, "WATCHERS", watchers)
     Count.looks.clear()
     row = candidates(four_shots.watched, tmp_path, CropConfig(size=128))[0]
     (answer,) = CropClip(CropConfig(size=128), Context(Dataset(tmp_path)))(row)

@@ -7,6 +7,7 @@ holds none of it in memory, and a data set that grows meanwhile does not change 
 import hashlib
 import json
 import os
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -113,22 +114,34 @@ def split_clips(clips: Sequence[ClipFiles], share: float, seed: int) -> tuple[li
     everything = list(range(len(clips)))
     if share == 0:
         return everything, everything
-    groups = sorted({clip.group for clip in clips}, key=lambda group: _rank(seed, group))
-    if len(groups) < 2:
+    groups = [clip.group for clip in clips]
+    if len(set(groups)) < 2:
         raise ClipError(
             f"data.validation_share={share:g}: expected clips of at least two sources to hold "
-            f"one out, found {len(groups)}. Set it to 0 to validate on the training clips."
+            f"one out, found {len(set(groups))}. Set it to 0 to validate on the training clips."
         )
-    wanted, held, count = share * len(clips), set(), 0
-    for group in groups[:-1]:
-        if count >= max(1, wanted):
-            break
-        held.add(group)
-        count += sum(clip.group == group for clip in clips)
+    held = held_out(groups, share, seed)
     return (
         [i for i in everything if clips[i].group not in held],
         [i for i in everything if clips[i].group in held],
     )
+
+
+def held_out(groups: Sequence[str], share: float, seed: int) -> set[str]:
+    """Groups that together hold at least `share` of the clips, one group a clip; never all.
+
+    Which ones depends on their names and `seed` alone.
+    """
+    if share == 0:
+        return set()
+    sizes = Counter(groups)
+    wanted, held, count = share * len(groups), set(), 0
+    for group in sorted(sizes, key=lambda group: _rank(seed, group))[:-1]:
+        if count >= max(1, wanted):
+            break
+        held.add(group)
+        count += sizes[group]
+    return held
 
 
 def check_lengths(clips: Sequence[ClipFiles], needed: int, stage: int) -> None:
