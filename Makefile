@@ -27,7 +27,7 @@ demo: setup ## Render talking heads, curate them into a data set, say what to lo
 	@echo "play      $(DEMO)/dataset/media/*.mp4   512x512, 25 fps, with sound"
 
 test: setup postgres ## Run the tests (those that need a GPU or real videos skip where there are none).
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 postgres: ## Install Debian's PostgreSQL, which a test of the server uses (skipped without).
 	@sh deploy/postgresql.sh
