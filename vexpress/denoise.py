@@ -15,6 +15,7 @@ import torch
 from vexpress.attention import KeyValue
 from vexpress.conditions import Conditions
 from vexpress.denoising_unet import DenoisingUNet, Inner
+from vexpress.heap import kept_heap
 from vexpress.settings import Sampling
 from vexpress.v_kps_guider import VKpsGuider
 from vexpress.v_kps_image import draw_all
@@ -127,7 +128,7 @@ def denoise(
     for window in windows:
         counts[window.start : window.stop] += 1
     share = (1 / counts).view(1, 1, -1, 1, 1).to(latents.device)
-    with ThreadPoolExecutor(len(workers)) as pool:
+    with ThreadPoolExecutor(len(workers)) as pool, kept_heap(workers[0].unet.device):
         for step, timestep in enumerate(scheduler.timesteps):
             noisy = scheduler.scale_model_input(latents, timestep)
             velocity = torch.zeros_like(latents)

@@ -21,6 +21,7 @@ from vexpress.audio_projection import AudioProjection
 from vexpress.denoise import Scene, Worker, denoise
 from vexpress.denoising_unet import DenoisingUNet
 from vexpress.errors import SettingsError
+from vexpress.heap import kept_heap
 from vexpress.reference_net import ReferenceNet
 from vexpress.settings import Sampling
 from vexpress.v_kps_guider import VKpsGuider
@@ -267,10 +268,11 @@ class VExpressPipeline(DiffusionPipeline):
     def _decode(
         self, vae: AutoencoderKL | AutoencoderTiny, latents: torch.Tensor, sampling: Sampling
     ) -> Iterator[torch.Tensor]:
-        for chunk in latents[0].transpose(0, 1).split(DECODED_TOGETHER[sampling.memory]):
-            chunk = chunk.to(vae.device, vae.dtype) / vae.config.scaling_factor
-            chunk = chunk.contiguous(memory_format=torch.channels_last)
-            yield (vae.decode(chunk).sample / 2 + 0.5).clamp(0, 1)
+        with kept_heap(vae.device):
+            for chunk in latents[0].transpose(0, 1).split(DECODED_TOGETHER[sampling.memory]):
+                chunk = chunk.to(vae.device, vae.dtype) / vae.config.scaling_factor
+                chunk = chunk.contiguous(memory_format=torch.channels_last)
+                yield (vae.decode(chunk).sample / 2 + 0.5).clamp(0, 1)
 
     @contextmanager
     def _resident(self, sampling: Sampling, *networks: nn.Module) -> Iterator[None]:

@@ -15,6 +15,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from vexpress.errors import VExpressError
+from vexpress.heap import kept_heap
 from vexpress.pipeline import published_scheduler
 from vexpress.training import distributed
 from vexpress.training.autoencoder import load_autoencoder
@@ -72,6 +73,11 @@ class StageRun:
 
     def run(self) -> None:
         """Train what is left, measure, write the weights, and say so in `done.json`."""
+        with kept_heap(self.device):
+            self._train()
+            self._finish()
+
+    def _train(self) -> None:
         if self.step == 0:
             self._write(0, "validation", {"held_out_loss": self.measuring.loss(self.model)})
         batches = self._batches()
@@ -81,7 +87,6 @@ class StageRun:
                 self._validate()
             if self._is_due(self.settings.engine.save_every):
                 self._save()
-        self._finish()
 
     def _train_step(self, batches: Iterator[Sample]) -> None:
         """One optimiser step: `accumulate` backward passes."""
