@@ -7,6 +7,7 @@ stage that was stopped goes on from its last checkpoint, and a gate that does no
 stops everything after it.
 """
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,8 @@ from flows.train_report import write_train_report
 from schemas.errors import ConfigError, VexpressDataError
 from schemas.row import Model
 from tasks.export_weights import export_weights
-from tasks.train_run import open_run, record_stage
+from tasks.train_row import record_run
+from tasks.train_run import open_run, read_snapshot, record_stage
 from tasks.train_stage import read_done, train_stage
 from vexpress.errors import VExpressError
 from vexpress.training.job import StageJob
@@ -49,6 +51,10 @@ class TrainReport(Model):
     """Folder in the published layout; null before stage 3 is finished."""
     report: str
     """The page to look at."""
+    run_id: str | None = None
+    """Row of the table `runs`; null where nothing was trained, or from a list."""
+    snapshot: str | None = None
+    """Snapshot of the data set whose clips were trained on; null for a list."""
 
 
 @flow(name="train")
@@ -63,11 +69,12 @@ def train(
         settings: All settings; a resumed run must be given the same.
         stages: Which stages to train, in order; all three where nothing is said.
     """
-    wanted = sorted(set(stages or (1, 2, 3)))
+    wanted, started = sorted(set(stages or (1, 2, 3))), datetime.now(UTC)
     jobs = [StageJob(run=Path(run), number=n, settings=settings) for n in wanted]
     list_clips_once(Path(run), source, settings)
     before = [job.number for job in jobs if read_done(job) is not None]
     gates: dict[int, list[Gate]] = {}
+    run_id = None
     try:
         for job in jobs:
             _check_start(job)
@@ -75,10 +82,18 @@ def train(
             gates[job.number] = pass_gate(job, source)
     finally:
         report = write_train_report(Path(run), settings)
+        trained = [j.number for j in jobs if j.number not in before and read_done(j) is not None]
+        if trained:
+            run_id = record_run(Path(run), source, settings, started, trained)
     weights = export(jobs[-1]) if jobs[-1].number == 3 else None
-    trained = [n for n in wanted if n not in before]
     return TrainReport(
-        stages=trained, finished_before=before, gates=gates, weights=weights, report=str(report)
+        stages=trained,
+        finished_before=before,
+        gates=gates,
+        weights=weights,
+        report=str(report),
+        run_id=run_id,
+        snapshot=read_snapshot(Path(run)),
     )
 
 

@@ -13,9 +13,10 @@ class Run(Row):
     run_id: str
     """Start time and a random part."""
     kind: str
-    """What kind of run it was: `curate`."""
+    """What kind of run it was: `curate`, or `train`, for which the columns mean what follows them
+    after a semicolon."""
     source: str
-    """What the run was given as its source."""
+    """What the run was given as its source; the folder of the training run."""
     started_at: str
     """ISO 8601 UTC."""
     finished_at: str
@@ -23,11 +24,11 @@ class Run(Row):
     engine: str
     """`local` or `ray`."""
     config: str
-    """The whole configuration, JSON."""
+    """The whole configuration, JSON; with the `snapshot` whose clips were trained on."""
     versions: str
     """Versions of this project and of the libraries that matter, JSON."""
     weights: str
-    """Weights used: name, files, sha256 and licence, JSON list."""
+    """Weights used: name, files, sha256 and licence, JSON list; also those that were made."""
     notes: list[str]
     """What the user was told: skipped steps, chosen back ends."""
     videos: int
@@ -35,14 +36,14 @@ class Run(Row):
     videos_done_before: int
     """Sources found unchanged and already done."""
     clips_kept: int
-    """Clips kept, of the sources of this run."""
+    """Clips kept, of the sources of this run; clips to train on and to hold out."""
     clips_rejected: int
     """Candidates rejected, of the sources of this run."""
     units_run: int
-    """Units of work done now."""
+    """Units of work done now; optimiser steps."""
     units_reused: int
-    """Units of work found in the ledger."""
+    """Units of work found in the ledger; optimiser steps found in checkpoints."""
     step_seconds: str
-    """Seconds of work per step, all workers added up, JSON object."""
+    """Seconds of work per step, all workers added up, JSON object; seconds per stage."""
     snapshot: str
     """File that lists the manifest files of this state of the data set and their row counts."""

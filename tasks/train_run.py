@@ -1,6 +1,6 @@
 """The folder of a training run: made once, and recognised when it is resumed.
 
-RUN/run.json              source and settings
+RUN/run.json              source, settings, and the snapshot of the data set it began with
 RUN/clips.safetensors     the clips, as they were when the run started
 RUN/stage_N/…             see vexpress/training/stage_run.py
 RUN/weights/              what is exported in the end
@@ -16,6 +16,7 @@ from schemas.errors import ConfigError
 from schemas.manifest import write_part
 from schemas.metric import TrainingMetric
 from schemas.row import content_id
+from tasks.train_row import newest_snapshot
 from tasks.training_clips import gather_clips
 from vexpress.training.clips import write_index
 from vexpress.training.job import CLIPS, StageJob
@@ -24,11 +25,11 @@ from vexpress.training.measurements import Gate
 from vexpress.training.published_list import read_list
 from vexpress.training.settings import TrainSettings
 
-NOTE = "run.json"
+NOTE, SNAPSHOT = "run.json", "snapshot"
 FREE = (
     *("engine.kind", "engine.cpus_per_worker", "engine.max_failures", "engine.sharding"),
     *("engine.save_every", "engine.keep_last", "engine.validate_every"),
-    *("gates.", "data.loader_workers"),
+    *("gates.", "data.loader_workers", "snapshot"),
 )
 """Settings that may differ when a run is resumed: they do not change what is learned."""
 
@@ -47,8 +48,18 @@ def open_run(run: Path, source: str, settings: TrainSettings) -> None:
     elif run.exists() and any(run.iterdir()):
         raise ConfigError(f"{run}: expected a training run or an empty folder, found other files")
     if not (run / CLIPS).is_file():
+        snapshot = newest_snapshot(source)
         write_index(run / CLIPS, list_clips(source, settings.where))
-    note.write_text(json.dumps(wanted, indent=1))
+    else:
+        snapshot = read_snapshot(run)
+    note.write_text(json.dumps({**wanted, SNAPSHOT: snapshot}, indent=1))
+
+
+def read_snapshot(run: Path) -> str | None:
+    """Which snapshot of the data set the run's clips are of; None where that is not known."""
+    note = run / NOTE
+    found: str | None = json.loads(note.read_text()).get(SNAPSHOT) if note.is_file() else None
+    return found
 
 
 def list_clips(source: str, where: str) -> list[Any]:

@@ -1,5 +1,6 @@
 """`vexpress train` from a data set to weights: gates, resuming, reports, refusals."""
 
+import importlib.metadata
 import json
 import re
 import shutil
@@ -108,6 +109,25 @@ def test_metrics_and_gates_can_be_queried_from_the_data_set(finished: Trainer) -
     ]  # fmt: skip
 
 
+def test_the_run_is_a_row_of_the_data_set_with_its_snapshot(finished: Trainer) -> None:
+    query = (
+        "SELECT engine, config, versions, weights, clips_kept, units_run, units_reused, "
+        "step_seconds, snapshot FROM runs WHERE kind = 'train'"
+    )
+    ((engine, config, versions, weights, clips, steps, reused, seconds, snapshot),) = rows(
+        finished.dataset, query
+    )
+    assert (engine, clips, steps, reused) == ("local", 3, 9, 0)
+    assert json.loads(config)["stage_2"]["frames"] == 3 and "snapshot" in json.loads(config)
+    assert json.loads(versions)["torch"] == importlib.metadata.version("torch")
+    assert set(json.loads(seconds)) == {"stage_1", "stage_2", "stage_3"}
+    start, trained = json.loads(weights)
+    assert (start["name"], trained["name"]) == ("start", "stage_3")
+    assert len(trained["sha256"]) == 32 and trained["sha256"] != start["sha256"]
+    listed = json.loads((Path(finished.dataset.root) / snapshot).read_text())["files"]
+    assert any("training" in part["file"] and part["rows"] > 9 for part in listed)
+
+
 def test_the_report_shows_curves_gates_and_pictures_and_needs_nothing_else(
     finished: Trainer,
 ) -> None:
@@ -122,6 +142,7 @@ def test_a_finished_run_does_nothing_again(finished: Trainer) -> None:
     result = finished()
     assert result.exit_code == 0 and "stage 2 finished before" in result.output
     assert before == {p: p.stat().st_mtime_ns for p in before}
+    assert rows(finished.dataset, "SELECT count(*) FROM runs") == [(1,)], "nothing done, no row"
 
 
 def test_other_settings_on_resume_are_refused_with_the_difference(finished: Trainer) -> None:

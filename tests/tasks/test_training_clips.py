@@ -9,10 +9,12 @@ import torch
 
 from schemas.dataset import Dataset
 from schemas.errors import QueryError
+from schemas.manifest import write_part
+from schemas.person import ClipPerson
 from tasks.export_list import export_list
 from tasks.training_clips import gather_clips
 from tests.training_dataset import FRAMES, write_dataset
-from vexpress.training.clips import ClipError
+from vexpress.training.clips import ClipError, split_clips
 from vexpress.training.published_list import read_list
 from vexpress.training.sound_vectors import read_vectors
 
@@ -31,6 +33,18 @@ def test_kept_clips_come_with_points_sound_and_lips(dataset: Dataset) -> None:
     assert first.files.lips == "68 landmarks"
     width = np.diff(first.lip_boxes[:, ::2], axis=1)
     assert width == pytest.approx(28, abs=1e-3), "twice the 14 px between the mouth corners"
+
+
+def test_clips_of_one_person_are_held_out_together(dataset: Dataset) -> None:
+    """clip0 and clip2 are of two sources and one person; of clip1 nobody knows who it is."""
+    who = {"person_id": "p", "distance": 0.0, "backend": "made up"}
+    seen = [ClipPerson(clip_id=f"clip{n}", **who) for n in (0, 2)]
+    write_part(dataset, "manifests/persons/1.parquet", ClipPerson, seen)
+    clips = gather_clips(dataset)
+    assert [clip.files.group for clip in clips] == ["p", "video1", "p"]
+    for seed in range(5):
+        train, held = split_clips([clip.files for clip in clips], 0.5, seed)
+        assert {0, 2} in (set(train), set(held)), "the person is on one side"
 
 
 def test_a_condition_chooses_clips(dataset: Dataset) -> None:
