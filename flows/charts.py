@@ -9,6 +9,8 @@ from typing import Any
 
 import duckdb
 
+from tasks.judge import RULES, Rule
+
 BINS = 24
 FEWEST_BINS = 8
 """Bins of whole numbers, where fewer than that differ."""
@@ -22,11 +24,7 @@ class Score:
 
     column: str
     title: str
-    unit: str
-    rule: str | None
-    """Setting under `keep` that is its threshold."""
-    least: bool = True
-    """Whether the threshold is the least value allowed, not the most."""
+    unit: str = ""
     low: float | None = None
     """Where the axis starts (null: at the least value); the first bin takes what is lower."""
     high: float | None = None
@@ -34,17 +32,54 @@ class Score:
     whole: bool = False
     """Whether values are whole numbers."""
 
+    @property
+    def rule(self) -> Rule | None:
+        """The rule with a threshold on this column."""
+        return next((rule for rule in RULES if rule.column == self.column), None)
 
-SCORES = (
-    Score("faces", "Faces at once", "one is asked for", None, low=0, whole=True),
-    Score("frames", "Length", "frames", "min_frames", low=0, whole=True),
-    Score("face_side_px", "Face side", "px", "min_face_side_px", low=0),
-    Score("det_score_mean", "Detector score, mean", "", "min_det_score_mean", low=0.4, high=1),
-    Score("det_score_min", "Detector score, least", "", "min_det_score", low=0.4, high=1),
-    Score("gap_frames", "Frames without a detection", "", "max_gap_frames", False, 0, whole=True),
-    Score("speech_share", "Speech share", "", "min_speech_share", low=0, high=1),
-    Score("audio_rms_db", "Level", "dB", None, low=-80, high=0),
-)
+    @property
+    def least(self) -> bool:
+        """Whether the threshold is the least value allowed, not the most."""
+        return self.rule is None or self.rule.least
+
+
+GROUPS: dict[str, tuple[Score, ...]] = {
+    "The stretch and its face": (
+        Score("faces", "Faces at once", "one is asked for", low=0, whole=True),
+        Score("frames", "Length", "frames", low=0, whole=True),
+        Score("face_side_px", "Face side", "px", low=0),
+        Score("face_share", "Face side over crop", low=0, high=1),
+        Score("det_score_mean", "Detector score, mean", low=0.4, high=1),
+        Score("det_score_min", "Detector score, least", low=0.4, high=1),
+        Score("gap_frames", "Frames without a detection", low=0, whole=True),
+        Score("points_jitter", "Trembling of points", "face sides", low=0),
+    ),
+    "How the head moves": (
+        Score("yaw_p90_deg", "Yaw in 90 % of frames", "°", low=0, high=90),
+        Score("yaw_max_deg", "Yaw, most", "°", low=0, high=90),
+        Score("pitch_p90_deg", "Pitch in 90 % of frames", "°", low=0, high=90),
+        Score("roll_p90_deg", "Roll in 90 % of frames", "°", low=0, high=90),
+        Score("head_motion", "Speed of the head", "face sides a second", low=0),
+        Score("camera_motion", "Speed of the background", "clip sides a second", low=0),
+    ),
+    "The picture": (
+        Score("sharpness", "Sharpness of the face", low=0, high=1),
+        Score("noise", "Noise", "levels of 255", low=0),
+        Score("blockiness", "Blocks of compression", low=0),
+        Score("face_luma", "Brightness of the face", low=0, high=1),
+        Score("dark_share", "Black in the face", low=0, high=1),
+        Score("light_share", "White in the face", low=0, high=1),
+        Score("repeat_share", "Repeated frames", low=0, high=1),
+        Score("freeze_s", "Longest freeze", "s", low=0),
+        Score("border_share", "Border", low=0, high=1),
+        Score("overlay_share", "Titles over face and chest", low=0),
+    ),
+    "The sound": (
+        Score("speech_share", "Speech share", low=0, high=1),
+        Score("audio_rms_db", "Level", "dB", low=-80, high=0),
+    ),
+}
+"""Scores to look at, by heading."""
 
 
 @dataclass(frozen=True)
@@ -74,13 +109,23 @@ class Chart:
     """Where the line stands; null where there is no threshold or it lies outside."""
 
 
-def read_charts(connection: duckdb.DuckDBPyConnection, keep: dict[str, Any] | None) -> list[Chart]:
-    """Return a chart a score; `keep` holds the thresholds, null where none are known."""
-    return [_chart(connection, score, keep or {}) for score in SCORES]
+def read_charts(
+    connection: duckdb.DuckDBPyConnection, keep: dict[str, Any] | None
+) -> dict[str, list[Chart]]:
+    """Return the charts by heading; `keep` holds the thresholds, null where none are known.
+
+    A score that this data set does not have yet has no chart.
+    """
+    known = {row[0] for row in connection.execute("DESCRIBE clips").fetchall()}
+    charts = {
+        heading: [_chart(connection, s, keep or {}) for s in scores if s.column in known]
+        for heading, scores in GROUPS.items()
+    }
+    return {heading: found for heading, found in charts.items() if found}
 
 
 def _chart(connection: duckdb.DuckDBPyConnection, score: Score, keep: dict[str, Any]) -> Chart:
-    threshold = keep.get(score.rule or "")
+    threshold = keep.get(score.rule.setting) if score.rule else None
     name = score.column
     found = f"SELECT count({name}), min({name}), max({name}) FROM clips"
     count, least, most = connection.execute(found).fetchall()[0]

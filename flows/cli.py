@@ -15,7 +15,9 @@ from flows.commands.curate import curate, retry
 from flows.commands.doctor import doctor
 from flows.commands.export import export
 from flows.commands.extract_kps import extract_kps
+from flows.commands.funnel import funnel
 from flows.commands.generate import generate
+from flows.commands.pick import pick
 from flows.commands.query import query
 from flows.commands.report import report
 from flows.commands.train import train
@@ -30,7 +32,9 @@ app = typer.Typer(
 )
 app.command()(doctor)
 app.command()(curate)
+app.command()(funnel)
 app.command()(query)
+app.command()(pick)
 app.command()(report)
 app.command()(retry)
 app.command("extract-kps")(extract_kps)

@@ -2,7 +2,7 @@
 
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import yaml
 from pydantic import ValidationError
@@ -10,7 +10,9 @@ from pydantic import ValidationError
 from schemas.errors import ConfigError
 from tasks.curate_config import CurateConfig
 
-Preset = Literal["default", "strict", "permissive"]
+Preset = Literal["permissive", "default", "strict"]
+PRESETS: tuple[Preset, ...] = get_args(Preset)
+"""From loose to tight."""
 
 
 def load_config(

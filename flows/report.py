@@ -13,8 +13,11 @@ import duckdb
 from jinja2 import Environment, StrictUndefined
 
 from flows.charts import HEIGHT, WIDTH, read_charts
+from flows.config import PRESETS, load_config
 from flows.funnel import Funnel, read_funnel, read_sources
+from flows.reasons import explain
 from flows.sheets import draw_sheet, encode_jpeg, read_sheets
+from flows.what_if import compare
 from schemas.dataset import Dataset
 from schemas.query import connect
 from schemas.row import Model
@@ -54,10 +57,12 @@ def write_report(dataset: Dataset) -> ReportPaths:
         funnel=funnel,
         charts=read_charts(connection, thresholds(runs)),
         plot=(WIDTH, HEIGHT),
+        what_if=compare(dataset, {name: load_config(name).keep for name in PRESETS}),
         sources=read_sources(connection),
         sheets=sheets,
         runs=runs,
         step_seconds=step_seconds(runs),
+        total_seconds=sum(seconds for _, seconds in step_seconds(runs)),
         committed=last_commit(connection),
     )
     dataset.write(PAGE, page.encode())
@@ -67,7 +72,12 @@ def write_report(dataset: Dataset) -> ReportPaths:
 def render(**values: Any) -> str:
     """Return the page; every value is escaped, since file names are other people's."""
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
-    environment.filters |= {"span": span, "jpeg": jpeg_uri, "count": "{:,}".format}
+    environment.filters |= {
+        "span": span,
+        "jpeg": jpeg_uri,
+        "count": "{:,}".format,
+        "explain": explain,
+    }
     source = files("flows").joinpath("report.html.jinja").read_text(encoding="utf-8")
     text = environment.from_string(source).render(shown_runs=RUNS_SHOWN, **values)
     # A name may hold lone surrogates, which no encoding can write.

@@ -62,8 +62,49 @@ class Clip(Row):
     """Least detector score over detected frames, 0..1."""
     gap_frames: int | None = None
     """Source frames without a detection, bridged by interpolation."""
+    face_share: float | None = None
+    """Median longer side of the face box over the crop's side, 0..1."""
+    yaw_deg: float | None = None
+    """Median yaw, degrees, positive to the right of the picture; see `tasks/head_pose.py`."""
+    pitch_deg: float | None = None
+    """Median pitch, degrees, positive downwards."""
+    roll_deg: float | None = None
+    """Median roll, degrees, positive clockwise."""
+    yaw_p90_deg: float | None = None
+    """Yaw, left or right, that 90 % of the source frames stay below, degrees."""
+    pitch_p90_deg: float | None = None
+    """Pitch, up or down, that 90 % of the source frames stay below, degrees."""
+    roll_p90_deg: float | None = None
+    """Roll, either way, that 90 % of the source frames stay below, degrees."""
+    yaw_max_deg: float | None = None
+    """Largest yaw of any source frame, left or right, degrees."""
+    head_motion: float | None = None
+    """Median speed of the face, face sides a second."""
+    points_jitter: float | None = None
+    """How much the face's points tremble between frames, face sides: little where they are sure."""
+    camera_motion: float | None = None
+    """Median speed of the background, clip sides a second; null where it has no texture."""
     sharpness: float | None = None
-    """Median over frames of the face's sharpness; see `tasks/quality.py`."""
+    """Sharpness of the face, 0..1 (Crété et al. 2007), median over frames; 0.2 is a blur."""
+    noise: float | None = None
+    """Noise in calm parts, standard deviation in levels of 255, median over frames."""
+    blockiness: float | None = None
+    """How far block edges of the source's compression stand out, shares of the usual step between
+    neighbouring pixels; null where the crop shrank the source too much to tell."""
+    face_luma: float | None = None
+    """Mean luma of the face, 0..1, median over frames."""
+    dark_share: float | None = None
+    """Share of the face's pixels that are black, 0..1, median over frames."""
+    light_share: float | None = None
+    """Share of the face's pixels that are white, 0..1, median over frames."""
+    repeat_share: float | None = None
+    """Share of frames that repeat the one before, 0..1."""
+    freeze_s: float | None = None
+    """Longest run of repeated frames, seconds."""
+    border_share: float | None = None
+    """Share of the clip that is a burnt-in border (letterbox) or lies outside the source, 0..1."""
+    overlay_share: float | None = None
+    """Share of face and chest covered by edges that stand still, as of titles and logos, 0..1."""
     speech_share: float | None = None
     """Share of the clip that is speech by Silero VAD, 0..1."""
     audio_rms_db: float | None = None

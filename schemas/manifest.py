@@ -26,6 +26,7 @@ from schemas.generation import Generation
 from schemas.keypoints import ClipKps
 from schemas.metric import TrainingMetric
 from schemas.person import ClipPerson
+from schemas.pick import Pick
 from schemas.print import ClipPrint
 from schemas.row import Row
 from schemas.run import Run
@@ -49,6 +50,7 @@ WHOLE_TABLES: tuple[type[Row], ...] = (Duplicate, ClipPerson)
 TABLES: tuple[type[Row], ...] = (
     *WAVE_TABLES,
     *WHOLE_TABLES,
+    Pick,
     Run,
     TrainingMetric,
     Generation,

@@ -68,5 +68,6 @@ def run_query(dataset: Dataset, sql: str) -> duckdb.DuckDBPyRelation:
         return connection.sql(sql)
     except duckdb.Error as error:
         views = "videos scenes tracks clips kps persons duplicates runs kept rejected funnel hours"
+        views += " picks picked"
         views += " generations evaluations evaluation_summary evaluation_pairs"
         raise QueryError(f"{error}\nViews: {views}. Columns: DESCRIBE clips") from error

@@ -63,6 +63,13 @@ CREATE OR REPLACE VIEW kps AS
 SELECT * FROM read_parquet('manifests/kps/*.parquet', union_by_name = true)
 SEMI JOIN current_waves USING (video_id, wave_id);
 
+-- Named selections, and their clips one a row.
+CREATE OR REPLACE VIEW picks AS
+SELECT * FROM read_parquet('manifests/picks/*.parquet', union_by_name = true);
+
+CREATE OR REPLACE VIEW picked AS
+SELECT name, unnest(clip_ids) AS clip_id FROM picks;
+
 CREATE OR REPLACE VIEW runs AS
 SELECT * FROM read_parquet('manifests/runs/*.parquet', union_by_name = true)
 ORDER BY started_at;

@@ -53,6 +53,30 @@ class KeepRules(Model):
     """Least mean detector score: a drawn or painted face scores lower than a real one."""
     max_gap_frames: int | None = Field(None, ge=0)
     """Most bridged frames in a clip; null: any number, each gap as short as `follow` allows."""
+    min_face_share: float | None = Field(None, ge=0, le=1)
+    """Least side of the face over the crop's side (hallo: 0.5); null: any."""
+    max_yaw_p90_deg: float | None = Field(30, ge=0, le=90)
+    """Most yaw in 90 % of the frames, degrees (hallo: heads turned by less than 30°); null: any."""
+    max_yaw_deg: float | None = Field(None, ge=0, le=90)
+    """Most yaw in any frame, degrees; null: any."""
+    min_sharpness: float | None = Field(None, ge=0, le=1)
+    """Least sharpness of the face; null: any."""
+    max_blockiness: float | None = Field(None, ge=0)
+    """Most visible block edges of compression; null: any."""
+    min_face_luma: float | None = Field(None, ge=0, le=1)
+    """Least mean luma of the face; null: any."""
+    max_light_share: float | None = Field(None, ge=0, le=1)
+    """Most white pixels of the face; null: any."""
+    max_repeat_share: float | None = Field(None, ge=0, le=1)
+    """Most frames that repeat the one before; null: any number."""
+    max_freeze_s: float | None = Field(1.0, ge=0)
+    """Longest freeze, seconds; null: any."""
+    max_camera_motion: float | None = Field(None, ge=0)
+    """Fastest background, clip sides a second; null: any."""
+    max_border_share: float | None = Field(0.05, ge=0, le=1)
+    """Most of the clip that is border or lies outside the picture; null: any."""
+    max_overlay_share: float | None = Field(None, ge=0, le=1)
+    """Most of face and chest under titles and logos; null: any."""
     min_speech_share: float = Field(0.2, ge=0, le=1)
     """Least share of the clip that is speech."""
 
@@ -95,7 +119,19 @@ RULES = (
     Rule("small_face", "face_side_px", "min_face_side_px", "a face of ≥ {} px"),
     Rule("low_score", "det_score_min", "min_det_score", "a detector score ≥ {} in every frame"),
     Rule("low_score", "det_score_mean", "min_det_score_mean", "a mean detector score ≥ {}"),
-    Rule("gaps", "gap_frames", "max_gap_frames", "≤ {} frames without a detection", least=False),
+    Rule("gaps", "gap_frames", "max_gap_frames", "≤ {} frames without a detection", False),
+    Rule("small_in_crop", "face_share", "min_face_share", "a face of ≥ {} of the crop"),
+    Rule("turned_away", "yaw_p90_deg", "max_yaw_p90_deg", "yaw ≤ {}° in 90 % of frames", False),
+    Rule("turned_away", "yaw_max_deg", "max_yaw_deg", "yaw ≤ {}° in every frame", False),
+    Rule("blurred", "sharpness", "min_sharpness", "a sharpness ≥ {}"),
+    Rule("blocky", "blockiness", "max_blockiness", "block edges ≤ {}", False),
+    Rule("dark", "face_luma", "min_face_luma", "a face of luma ≥ {}"),
+    Rule("overexposed", "light_share", "max_light_share", "≤ {} of the face white", False),
+    Rule("frozen", "repeat_share", "max_repeat_share", "≤ {} of frames repeated", False),
+    Rule("frozen", "freeze_s", "max_freeze_s", "no freeze longer than {} s", False),
+    Rule("shaking", "camera_motion", "max_camera_motion", "≤ {} sides a second", False),
+    Rule("border", "border_share", "max_border_share", "≤ {} of the clip border", False),
+    Rule("overlay", "overlay_share", "max_overlay_share", "≤ {} of face and chest covered", False),
     Rule("little_speech", "speech_share", "min_speech_share", "a speech share ≥ {}"),
 )
 """In the order in which they are asked: the first that says no gives the reason."""

@@ -20,6 +20,7 @@ from schemas.track import FaceTrack
 from tasks.crop import VERSION as CROP_VERSION
 from tasks.crop import CropConfig
 from tasks.follow import median_side
+from tasks.head_pose import motion_scores, pose_scores
 from tasks.step import Step
 from tasks.units import Candidate, Followed, Heard
 
@@ -76,6 +77,11 @@ class PlanClips(Step[Followed]):
                 "track_id": track.track_id,
                 **dict(zip(("crop_x1", "crop_y1", "crop_x2", "crop_y2"), square, strict=True)),
                 "face_side_px": median_side(track.boxes[span]),
+                "face_share": longer_side(track.boxes[span]) / (square[2] - square[0]),
+                **pose_scores(track.points[span]),
+                **motion_scores(
+                    track.points[span], row.times[first:last], median_side(track.boxes[span])
+                ),
                 "det_score_mean": float(scores.mean()) if len(scores) else 0.0,
                 "det_score_min": float(scores.min()) if len(scores) else 0.0,
                 "gap_frames": int((~detected).sum()),
@@ -221,6 +227,11 @@ def place(centre: float, side: int, length: int) -> int:
     if side <= length:
         return 2 * int(min(max(start, 0), length - side) / 2)
     return even((length - side) / 2)
+
+
+def longer_side(boxes: np.ndarray) -> float:
+    """Return the median over boxes (N, 4) of the longer side, pixels."""
+    return float(np.median((boxes[:, 2:] - boxes[:, :2]).max(axis=1)))
 
 
 def even(value: float) -> int:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from flows.commands.options import plain_errors
+from flows.commands.options import PickOption, plain_errors, within
 
 
 class Form(StrEnum):
@@ -26,6 +26,7 @@ def export(
         typer.Option(help="The training list of published V-Express, or its five weight files."),
     ],
     where: Annotated[str, typer.Option(help="SQL condition on clips (vexpress-json).")] = "",
+    pick: PickOption = None,
     stage: Annotated[
         int | None,
         typer.Option(min=1, max=3, help="Stage (vexpress-weights); else the last finished."),
@@ -48,7 +49,7 @@ def export(
             from schemas.dataset import Dataset
             from tasks.export_list import export_list
 
-            typer.echo(export_list(Dataset(source), folder, where))
+            typer.echo(export_list(Dataset(source), folder, within(source, pick, where)))
         else:
             from tasks.export_weights import export_weights
 

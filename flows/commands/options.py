@@ -13,9 +13,9 @@ import typer
 class Preset(StrEnum):
     """Thresholds: `flows/presets/<name>.yaml`."""
 
+    permissive = "permissive"
     default = "default"
     strict = "strict"
-    permissive = "permissive"
 
 
 class EngineKind(StrEnum):
@@ -37,6 +37,21 @@ WeightsOption = Annotated[
 DatasetArgument = Annotated[
     str, typer.Argument(metavar="DATASET", help="Folder or s3:// prefix of the data set.")
 ]
+
+PickOption = Annotated[
+    str | None,
+    typer.Option("--pick", help="Only the clips of a `vexpress pick`.", show_default=False),
+]
+
+
+def within(dataset: str, pick: str | None, where: str) -> str:
+    """Return the condition on clips for `where` within a pick, where one is named."""
+    if pick is None:
+        return where
+    from schemas.dataset import Dataset
+    from tasks.picks import within_pick
+
+    return within_pick(Dataset(dataset), pick, where)
 
 
 @contextmanager

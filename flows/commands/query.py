@@ -26,7 +26,8 @@ def query(
 ) -> None:
     """Ask a data set in SQL (DuckDB). Nothing is written, and only the data set is read.
 
-    Views: `videos` `scenes` `tracks` `clips` `kps` `runs` `kept` `rejected` `funnel` `hours`.
+    Views: `videos` `scenes` `tracks` `clips` `kps` `runs` `kept` `rejected` `funnel` `hours`
+    `picks` `picked`.
 
     Examples:
 

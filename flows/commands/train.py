@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from flows.commands.options import plain_errors
+from flows.commands.options import PickOption, plain_errors, within
 
 
 class TrainPreset(StrEnum):
@@ -26,6 +26,7 @@ def train(
     where: Annotated[
         str, typer.Option(help='SQL condition on clips, such as "speech_share > 0.5".')
     ] = "",
+    pick: PickOption = None,
     config: Annotated[
         Path | None, typer.Option(help="YAML file laid over the preset.", show_default=False)
     ] = None,
@@ -65,7 +66,7 @@ def train(
         from flows.train import train as train_flow
         from flows.train_settings import load_settings, parse_stages
 
-        given = {"where": where, "start": start, "vae": vae}
+        given = {"where": within(dataset, pick, where), "start": start, "vae": vae}
         loaded = load_settings(preset.value, config, settings or [], given, workers)
         say(train_flow(dataset, str(out), loaded, parse_stages(stages)))
 

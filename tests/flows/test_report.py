@@ -246,7 +246,7 @@ def test_every_reason_that_a_step_gives_has_its_words() -> None:
 
 def test_sources_are_listed_with_what_they_lose_the_most_first(dataset: Dataset) -> None:
     page = read_page(dataset)
-    table = [cells for cells in page.rows if len(cells) == 6 and cells[0].strip() != "source"]
+    table = [cells for cells in page.rows if len(cells) == 6 and ".mp4" in cells[0]]
     names = [cells[0].strip().split(" 640")[0] for cells in table]
     assert set(names[:3]) == {"copy.mp4", "gone.mp4", EVIL.rpartition("/")[2]}
     assert names[3] == "good.mp4"
@@ -264,6 +264,14 @@ def test_thresholds_stand_in_the_charts(dataset: Dataset) -> None:
     titles = [text for text in page.texts if "kept," in text and "px" in text]
     assert sum(int(n) for text in titles for n in re.findall(r"(\d+) kept", text)) == 1
     assert sum(int(n) for text in titles for n in re.findall(r"(\d+) rejected", text)) == 1
+
+
+def test_what_other_presets_would_keep_stands_beside_what_is_kept(dataset: Dataset) -> None:
+    page = read_page(dataset)
+    assert page.row("kept")[:2] == ["kept", "1 2.0 s"]
+    assert page.row("not_measured")[1:5] == ["–", "1 2.0 s", "–", "–"], "permissive alone"
+    short = page.row("too_short")
+    assert short[1:5] == ["–", "–", "2 4.0 s", "2 4.0 s"] and REASONS["too_short"] in short[5]
 
 
 def test_a_kept_clip_shows_three_frames_with_its_points(dataset: Dataset) -> None:

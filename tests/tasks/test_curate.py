@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load
 
+from flows.what_if import compare
 from schemas.dataset import Dataset
 from schemas.errors import FullDisk
 from schemas.manifest import prepare_manifests
@@ -207,6 +208,29 @@ def test_a_changed_setting_redoes_its_step_and_what_depends_on_it(
     kept = [clip for clip in rows(tmp_path / "set", "clips") if clip["status"] == "kept"]
     assert len(kept) == (0 if "reject" in name else 2)
     assert len(rows(tmp_path / "set", "kps")) == 2, "of the newest wave alone"
+
+
+def test_other_thresholds_are_tried_without_a_step_and_then_made_so_without_one(
+    curated: Path, videos: Path, config: CurateConfig, tmp_path: Path
+) -> None:
+    """What `vexpress funnel` says of a threshold is what `curate` makes of it; neither works."""
+    subprocess.run(["cp", "-r", str(curated), str(tmp_path / "set")], check=True)
+    dataset = Dataset(tmp_path / "set")
+    ledger = (tmp_path / "set/ledger.sqlite").read_bytes()
+    (dull, sharp) = sorted(
+        row[0] for row in run_query(dataset, "SELECT sharpness FROM kept").fetchall()
+    )
+    keep = config.keep.model_copy(update={"min_sharpness": (sharp + dull) / 2})
+    tried = compare(dataset, {"tried": keep}).sums
+    assert (tried["now"]["kept"].clips, tried["now"]["no_face"].clips) == (2, 1)
+    assert (tried["tried"]["kept"].clips, tried["tried"]["blurred"].clips) == (1, 1)
+    assert (tmp_path / "set/ledger.sqlite").read_bytes() == ledger, "no step was asked"
+    tallies = run(videos, tmp_path / "set", config.model_copy(update={"keep": keep}))
+    assert sum(tally.run for tally in tallies.values()) == 0
+    assert compare(dataset, {"tried": keep}).sums["now"] == tried["tried"]
+    lost = run_query(dataset, "SELECT detail, sharpness FROM rejected WHERE reason = 'blurred'")
+    ((detail, sharpness),) = lost.fetchall()
+    assert sharpness == dull and detail.startswith("expected a sharpness ≥ ")
 
 
 def test_other_weights_are_another_fingerprint(config: CurateConfig) -> None:
