@@ -115,6 +115,18 @@ class Clip(Row):
     """Share of 20 ms windows below -50 dB, 0..1."""
     audio_duration_s: float | None = None
     """Length of the sound, seconds."""
+    audio_hash: str | None = None
+    """Hash of the WAV: words and features are those of this sound."""
+    language: str | None = None
+    """Language that is spoken, ISO 639-1 as Whisper names it; null where nothing was heard."""
+    language_score: float | None = None
+    """Probability of that language, 0..1; null where it was given, or the model knows but one."""
+    transcript: str | None = None
+    """What is said; null where nothing was transcribed."""
+    words: int | None = None
+    """Words of the clip in the table `words`."""
+    speech_note: str | None = None
+    """What transcribed (back end, model, digest), or why nothing did."""
     media_path: str | None = None
     """H.264 clip with sound, relative to the data set."""
     audio_path: str | None = None

@@ -33,6 +33,7 @@ from schemas.run import Run
 from schemas.scene import Scene
 from schemas.track import FaceTrack
 from schemas.video import Video
+from schemas.word import Word
 
 WAVE_TABLES: tuple[type[Row], ...] = (
     Scene,
@@ -41,6 +42,7 @@ WAVE_TABLES: tuple[type[Row], ...] = (
     ClipKps,
     ClipPrint,
     ClipFace,
+    Word,
     Video,
 )
 """Tables that a wave writes, in the order of writing: the last one is the commit."""

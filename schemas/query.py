@@ -67,7 +67,7 @@ def run_query(dataset: Dataset, sql: str) -> duckdb.DuckDBPyRelation:
             raise QueryError(f"expected one statement that reads (SELECT …), found: {found}")
         return connection.sql(sql)
     except duckdb.Error as error:
-        views = "videos scenes tracks clips kps persons duplicates runs kept rejected funnel hours"
-        views += " picks picked"
+        views = "videos scenes tracks clips kps words persons duplicates runs kept rejected"
+        views += " funnel hours picks picked"
         views += " generations evaluations evaluation_summary evaluation_pairs"
         raise QueryError(f"{error}\nViews: {views}. Columns: DESCRIBE clips") from error

@@ -70,6 +70,12 @@ SELECT * FROM read_parquet('manifests/picks/*.parquet', union_by_name = true);
 CREATE OR REPLACE VIEW picked AS
 SELECT name, unnest(clip_ids) AS clip_id FROM picks;
 
+-- One row a word, in the clip's own time.
+CREATE OR REPLACE VIEW words AS
+SELECT * FROM read_parquet('manifests/words/*.parquet', union_by_name = true)
+SEMI JOIN current_waves USING (video_id, wave_id)
+ORDER BY clip_id, index;
+
 CREATE OR REPLACE VIEW runs AS
 SELECT * FROM read_parquet('manifests/runs/*.parquet', union_by_name = true)
 ORDER BY started_at;

@@ -30,6 +30,8 @@ from tasks.plan import PlanClips, PlanConfig
 from tasks.probe import ProbeVideo
 from tasks.scenes import transnet_file
 from tasks.sound import TakeSound
+from tasks.speech import PLACES, TranscribeClip, resolve_speech
+from tasks.speech import weight_files as speech_files
 from tasks.step import Step, file_digest, is_error
 from tasks.units import Candidate, Source
 from tasks.watch import WatchConfig, WatchVideo
@@ -67,8 +69,10 @@ def resolve(config: CurateConfig, weights: Path | None) -> tuple[CurateConfig, l
     faces, about_faces = resolve_backend(config.faces, weights)
     features, about_features = resolve_features(config.features, weights)
     identity, about_identity = resolve_identity(config.identity, weights)
-    changes = {"faces": faces, "identity": identity, "features": features}
-    return config.model_copy(update=changes), [about_faces, about_identity, about_features]
+    speech, about_speech = resolve_speech(config.speech, weights)
+    changes = {"faces": faces, "identity": identity, "speech": speech, "features": features}
+    told = [about_faces, about_identity, about_speech, about_features]
+    return config.model_copy(update=changes), told
 
 
 def used_weights(config: CurateConfig) -> list[Weights]:
@@ -77,6 +81,9 @@ def used_weights(config: CurateConfig) -> list[Weights]:
     if config.identity.backend != "none":
         name, files = f"identity {config.identity.backend}", identity_files(config.identity)
         found.append((name, files, EMBEDDING_LICENCES[config.identity.backend]))
+    if config.speech.model:
+        note = "see the model's card (Whisper: MIT)"
+        found.append((f"speech {config.speech.backend}", speech_files(config.speech), note))
     if config.features.model:
         note = "see the model's card (wav2vec2-base-960h: Apache-2.0)"
         found.append(("features wav2vec2", feature_files(config.features.model), note))
@@ -115,6 +122,7 @@ def stages(config: CurateConfig) -> list[Stage]:
         ),
         Stage(
             (
+                (TranscribeClip, config.speech),
                 (ExtractFeatures, config.features),
                 (JudgeClip, config.keep),
             )
@@ -131,7 +139,7 @@ def fingerprint(config: CurateConfig, weights: list[Weights]) -> str:
     versions = [version for step in steps for version in step.versions()]
     digests = [w.sha256 for w in weights]
     elsewhere = {"engine": True, "duplicates": True, "persons": True}
-    places = {"faces": {"model"}, "identity": {"model"}}
+    places = {"faces": {"model"}, "identity": {"model"}, "speech": set(PLACES)}
     settings = config.model_dump_json(exclude={**elsewhere, **places})
     return content_id(CHAIN_VERSION, settings, versions, digests)
 

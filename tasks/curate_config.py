@@ -16,6 +16,7 @@ from tasks.probe import ProbeConfig
 from tasks.quality import QualityConfig
 from tasks.scenes import SceneConfig
 from tasks.sound import SoundConfig
+from tasks.speech import SpeechConfig
 
 
 class CurateConfig(Model):
@@ -41,6 +42,8 @@ class CurateConfig(Model):
     """What makes a vector of a face."""
     sound: SoundConfig = SoundConfig()
     """What counts as speech."""
+    speech: SpeechConfig = SpeechConfig()
+    """What transcribes."""
     features: FeatureConfig = FeatureConfig()
     """What makes audio features."""
     floor: FloorRules = FloorRules()

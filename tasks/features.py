@@ -45,6 +45,10 @@ class ExtractFeatures(ClipStep):
             return [row.update(features_note="skipped: no sound")]
         return super().run(row, ledger)
 
+    def identity(self, row: Candidate) -> str:
+        """The clip and its sound, which a repaired offset changes."""
+        return f"{row.clip.clip_id} {row.clip.audio_hash}"
+
     def key(self, row: Candidate) -> str:
         """Where the model lies is no setting: the digest of its files stands for it."""
         placeless = type(self)(self.config.model_copy(update={"model": ""}), self.context)

@@ -14,7 +14,7 @@ from pydantic import Field
 from schemas.row import Model
 from tasks.crop import temporary_file
 from tasks.resample import read_sound
-from tasks.step import ClipStep
+from tasks.step import ClipStep, file_digest
 from tasks.units import Candidate
 
 RATE = 16000
@@ -34,6 +34,7 @@ class TakeSound(ClipStep):
     """Write the sound and measure it."""
 
     NAME: ClassVar[str] = "sound"
+    VERSION: ClassVar[int] = 2
 
     def __call__(self, row: Candidate) -> Iterator[Candidate]:
         """Yield the candidate with its sound; unchanged where the source has none."""
@@ -46,10 +47,12 @@ class TakeSound(ClipStep):
         name = f"media/{row.clip.clip_id}.wav"
         with temporary_file(self.context.dataset.scratch, ".wav") as path:
             write_wav(str(path), sound)
+            audio_hash = file_digest([path])[:16]
             self.context.dataset.publish(path, name)
         yield row.update(
             audio_path=name,
             audio_duration_s=samples / RATE,
+            audio_hash=audio_hash,
             speech_share=speech_share(sound, self.config.vad_threshold),
             **levels(sound),
         )

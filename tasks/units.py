@@ -16,6 +16,7 @@ from schemas.row import Array, Bools, Boxes, Doubles, FivePoints, Floats, Model
 from schemas.scene import Scene
 from schemas.track import FaceTrack
 from schemas.video import Video
+from schemas.word import Word
 
 FrameNumbers = Annotated[np.ndarray, Array(dtype="int32")]
 Levels = Annotated[np.ndarray, Array(dtype="int8")]
@@ -143,7 +144,7 @@ KINDS: dict[str, type[Model]] = {
     kind.__name__: kind
     for kind in (
         *(Source, Video, Cuts, Detections, Heard, Watched, Followed, Candidate, Update),
-        *(Scene, FaceTrack, Clip, ClipKps, ClipPrint, ClipFace),
+        *(Scene, FaceTrack, Clip, ClipKps, ClipPrint, ClipFace, Word),
     )
 }
 

@@ -1,6 +1,7 @@
 """What a rendered video shows and sounds like: the renderer's input."""
 
 from fractions import Fraction
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -47,6 +48,8 @@ class Speech(Script):
     """When it starts, seconds after the shot's start. It is cut off where the shot ends."""
     speaker: int | None = 0
     """Whose lips move: index into the shot's faces; None is a voice off the screen."""
+    recording: Path | None = None
+    """A sound file that is heard instead of the voice; `text` then only tells what it says."""
     voice: str = "en-us+f4"
     """Name of an eSpeak NG voice. Those with breath (f2, f3, f5) differ a little in every run."""
 

@@ -8,7 +8,7 @@ from scipy.signal import resample_poly
 
 from tests.talking_heads.portrait import Floats
 from tests.talking_heads.script import Shot
-from tests.talking_heads.voice import speak
+from tests.talking_heads.voice import read, speak
 
 LEVEL = 0.09
 """Root mean square to which every sentence is brought, about -21 dB of full scale."""
@@ -36,7 +36,10 @@ def utterances(shots: list[Shot], starts_s: list[float], rate: int) -> list[Utte
     placed = []
     for segment, (shot, shot_start_s) in enumerate(zip(shots, starts_s, strict=True)):
         for speech in shot.speech:
-            voice, voice_rate = speak(speech.text, speech.voice)
+            if speech.recording:
+                voice, voice_rate = read(speech.recording)
+            else:
+                voice, voice_rate = speak(speech.text, speech.voice)
             common = gcd(rate, voice_rate)
             voice = resample_poly(voice, rate // common, voice_rate // common)
             voice = voice * (LEVEL / np.sqrt(np.mean(voice**2)))

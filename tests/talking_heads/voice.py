@@ -1,4 +1,4 @@
-"""Speech from eSpeak NG, whose library and voices the package espeakng-loader carries."""
+"""Speech from eSpeak NG (library and voices from the package espeakng-loader), or from a file."""
 
 import ctypes
 import shutil
@@ -6,6 +6,7 @@ import tempfile
 from functools import cache
 from pathlib import Path
 
+import av
 import espeakng_loader  # type: ignore[import-untyped]
 import numpy as np
 from numpy.typing import NDArray
@@ -39,6 +40,16 @@ def speak(text: str, voice: str) -> tuple[NDArray[np.float32], int]:
     if not len(loud):
         raise ValueError(f"eSpeak NG said nothing for {text!r}; give words to speak")
     return samples[loud[0] : loud[-1] + 1], rate
+
+
+def read(recording: Path) -> tuple[NDArray[np.float32], int]:
+    """Samples of a sound file, float32 mono in -1..1, and their rate in Hz."""
+    with av.open(str(recording)) as container:
+        rate = container.streams.audio[0].rate
+        resampler = av.AudioResampler(format="flt", layout="mono", rate=rate)
+        frames = [*container.decode(audio=0), None]
+        chunks = [made.to_ndarray()[0] for frame in frames for made in resampler.resample(frame)]
+    return np.concatenate(chunks), rate
 
 
 def _synthesize(

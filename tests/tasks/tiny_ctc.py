@@ -1,0 +1,81 @@
+"""An alignment model made on the spot: random wav2vec2 features, their letters fitted.
+
+It knows one recording and nothing else; with it, the times of whisperx's `align` mean something.
+"""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import torch
+from transformers import Wav2Vec2Config, Wav2Vec2FeatureExtractor, Wav2Vec2ForCTC
+
+LETTERS = ["<pad>", "|", *"abcdefghijklmnopqrstuvwxyz'"]
+RATE = 16000
+STRIDE = 320
+"""Samples from one vector to the next."""
+STEPS = 160
+BLANK_WEIGHT = 0.3
+"""Most vectors are blank; without it nothing else would be learnt at first."""
+
+Words = list[tuple[str, float, float]]
+"""Word, start and end, seconds."""
+
+
+def save_aligner(folder: Path, sound: np.ndarray, words: Words) -> Path:
+    """Save, and return, a CTC model that finds `words` in 16 kHz `sound`, float32 (samples,)."""
+    torch.manual_seed(0)
+    config = Wav2Vec2Config(
+        vocab_size=len(LETTERS),
+        hidden_size=128,
+        num_hidden_layers=0,  # each vector depends on what is near it alone
+        conv_dim=(16, 32, 48, 48, 48, 48, 48),
+        feat_extract_norm="layer",
+        do_stable_layer_norm=True,
+        num_conv_pos_embeddings=16,
+        num_conv_pos_embedding_groups=8,
+        pad_token_id=0,
+        **dict.fromkeys(("hidden_dropout", "feat_proj_dropout", "final_dropout"), 0.0),
+        mask_time_prob=0.0,
+    )
+    model = Wav2Vec2ForCTC(config)
+    fit(model, sound, words)
+    model.save_pretrained(folder)
+    Wav2Vec2FeatureExtractor(do_normalize=True).save_pretrained(folder)
+    codes = {letter: code for code, letter in enumerate(LETTERS)}
+    (folder / "vocab.json").write_text(json.dumps(codes))
+    special = {"pad_token": "<pad>", "unk_token": "<pad>", "word_delimiter_token": "|"}
+    (folder / "tokenizer_config.json").write_text(json.dumps(special))
+    return folder
+
+
+def fit(model: Wav2Vec2ForCTC, sound: np.ndarray, words: Words) -> None:
+    """Teach the model which letter begins where, from beginnings a part of a stride apart."""
+    optimiser = torch.optim.AdamW(model.parameters(), lr=3e-3)
+    weights = torch.full((len(LETTERS),), 1.0)
+    weights[0] = BLANK_WEIGHT
+    for step in range(STEPS):
+        begin = step * 37 % STRIDE
+        logits = model(torch.from_numpy(sound[begin:])[None]).logits[0]
+        times = (begin + STRIDE * (np.arange(len(logits)) + 0.5)) / RATE
+        letters = torch.from_numpy(letters_at(times, words))
+        loss = torch.nn.functional.cross_entropy(logits, letters, weights)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        if step % 20 == 19:
+            print(step, loss.item(), float((logits.argmax(1) == letters).float().mean()))
+    model.eval()
+
+
+def letters_at(times: np.ndarray, words: Words) -> np.ndarray:
+    """Return the index into `LETTERS` that begins nearest each time, else blank, as CTC has it.
+
+    The letters of a word share its time evenly.
+    """
+    codes = np.zeros(len(times), np.int64)
+    for word, start_s, end_s in words:
+        spelt = [LETTERS.index(c) for c in word.lower() if c in LETTERS]
+        begins = np.linspace(start_s, end_s, len(spelt), endpoint=False)
+        codes[np.abs(times[:, None] - begins).argmin(axis=0)] = spelt
+    return codes
