@@ -1,33 +1,77 @@
 """What a run leaves in the Prefect UI."""
 
-from prefect.artifacts import create_markdown_artifact, create_table_artifact
+import base64
+from pathlib import Path
+from typing import Any
 
+import cv2
+import numpy as np
+from prefect.artifacts import (
+    create_image_artifact,
+    create_markdown_artifact,
+    create_table_artifact,
+)
+
+from flows.funnel import Funnel, headline, read_funnel, span
 from schemas.dataset import Dataset
-from schemas.query import run_query
+from schemas.query import connect
+
+SHEET_WIDTH = 1200
+"""Most pixels a contact sheet is wide in the UI."""
 
 
 def publish_funnel(dataset: Dataset, report: str, notes: list[str]) -> None:
     """Leave the funnel as a table, and a page with hours, notes and where to look."""
-    funnel = run_query(dataset, "SELECT * FROM funnel")
-    rows = [dict(zip(funnel.columns, row, strict=True)) for row in funnel.fetchall()]
-    table = [
-        {**row, "hours": round(row["hours"], 4), "reason": row["reason"] or ""} for row in rows
+    funnel = read_funnel(connect(dataset))
+    create_table_artifact(funnel_rows(funnel), key="funnel", description="From sources to clips")
+    text = summary(dataset, headline(funnel), report, notes)
+    create_markdown_artifact(text, key="summary", description="What was made and where to look")
+
+
+def funnel_rows(funnel: Funnel) -> list[dict[str, Any]]:
+    """Return the funnel as a person reads it, each loss below the stage it happens in."""
+    rows = []
+    for bar in funnel.stages:
+        kept = f"{100 * funnel.kept_share:.0f} % of the sources' time" if bar.kind == "kept" else ""
+        rows.append((bar.name, bar, kept or bar.note))
+        lost = {"Sources": funnel.lost_sources, "Candidates": funnel.lost_clips}
+        rows += [(f"− {loss.name}", loss, loss.note) for loss in lost.get(bar.name, [])]
+    return [
+        {"stage": name, "count": bar.units, "time": span(bar.seconds), "meaning": note}
+        for name, bar, note in rows
     ]
-    create_table_artifact(table, key="funnel", description="From sources to kept clips")
-    create_markdown_artifact(summary(dataset, report, notes), key="summary")
 
 
-def summary(dataset: Dataset, report: str, notes: list[str]) -> str:
+def summary(dataset: Dataset, said: str, report: str, notes: list[str]) -> str:
     """Return what was made and where to look, as Markdown."""
-    query = "SELECT source_hours, kept_hours, (SELECT count(*) FROM kept) FROM hours"
-    source_h, kept_h, clips = run_query(dataset, query).fetchall()[0]
     lines = [
-        f"# {kept_h * 60:.1f} of {source_h * 60:.1f} minutes kept, in {clips} clips",
-        f"Data set: `{dataset.root}`  ",
-        f"Report: `{report}`",
+        f"## {said}",
         "",
+        f"- data set `{dataset.root}`",
+        f"- report `{report}`: open it from disk, it needs nothing else",
         *(f"- {note}" for note in notes),
         "",
-        f'Ask it: `vexpress query {dataset.root} "SELECT * FROM funnel"`',
+        "Ask it:",
+        "```",
+        f'vexpress query {dataset.root} "SELECT reason, count(*) FROM rejected GROUP BY reason"',
+        "```",
     ]
     return "\n".join(lines)
+
+
+def publish_sheets(dataset: Dataset, sheets: list[str]) -> None:
+    """Leave contact sheets as pictures that need no file of the data set to be seen."""
+    for name in sheets:
+        key = "sheet-" + Path(name).stem.replace("_", "-").lower()
+        text = f"Contact sheet {Path(name).stem.replace('_', ' ')}: {dataset.uri(name)}"
+        create_image_artifact(_small(dataset.read(name)), key=key, description=text)
+
+
+def _small(jpeg: bytes) -> str:
+    """Return a picture as a data URI, no wider than a page shows it."""
+    picture: Any = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
+    scale = min(1.0, SHEET_WIDTH / picture.shape[1])
+    small = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    done, data = cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, 80])
+    assert done
+    return f"data:image/jpeg;base64,{base64.b64encode(data.tobytes()).decode()}"

@@ -13,6 +13,7 @@ import typer
 
 from flows.commands.curate import curate, retry
 from flows.commands.doctor import doctor
+from flows.commands.down import down
 from flows.commands.export import export
 from flows.commands.extract_kps import extract_kps
 from flows.commands.funnel import funnel
@@ -21,6 +22,7 @@ from flows.commands.pick import pick
 from flows.commands.query import query
 from flows.commands.report import report
 from flows.commands.train import train
+from flows.commands.up import up
 
 app = typer.Typer(
     name="vexpress",
@@ -40,6 +42,8 @@ app.command()(retry)
 app.command("extract-kps")(extract_kps)
 app.command()(train)
 app.command()(export)
+app.command()(up)
+app.command()(down)
 # The published command spells its parameters with underscores.
 app.command(context_settings={"token_normalize_func": lambda word: word.replace("_", "-")})(
     generate

@@ -11,6 +11,8 @@ import duckdb
 from flows.reasons import explain
 
 MAX_SOURCES = 200
+THIN = "\N{NARROW NO-BREAK SPACE}"
+"""Keeps a number and its unit on one line."""
 STAGES = {
     ("source", "found"): ("Sources", "files found"),
     ("scene", "found"): ("Scenes", "shots between cuts, of readable sources"),
@@ -134,3 +136,27 @@ def read_sources(connection: duckdb.DuckDBPyConnection) -> SourceTable:
     rows = [dict(zip(columns, row, strict=True)) for row in answer.fetchall()]
     (count,) = connection.execute("SELECT count(*) FROM videos").fetchall()[0]
     return SourceTable(rows, count - len(rows))
+
+
+def headline(funnel: Funnel) -> str:
+    """Return the one sentence that says it all."""
+    if not funnel.sources:
+        return "Nothing is in this data set yet."
+    videos = "1 source" if funnel.sources == 1 else f"{funnel.sources:,} sources"
+    clips = "1 clip" if funnel.clips == 1 else f"{funnel.clips:,} clips"
+    return (
+        f"Of {span(funnel.source_s)} in {videos}, {span(funnel.kept_s)} were kept "
+        f"in {clips}: {100 * funnel.kept_share:.0f}{THIN}%."
+    )
+
+
+def span(seconds: float | None) -> str:
+    """Return a length of time as a person says it: 8.4 s, 1 min 37 s, 12.40 h."""
+    if not seconds:
+        return f"0{THIN}s"
+    if seconds < 60:
+        return f"{seconds:.1f}{THIN}s"
+    if seconds < 3600:
+        minutes, rest = divmod(round(seconds), 60)
+        return f"{minutes}{THIN}min{THIN}{rest:02}{THIN}s"
+    return f"{seconds / 3600:,.2f}{THIN}h"

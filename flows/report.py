@@ -11,10 +11,12 @@ from typing import Any
 
 import duckdb
 from jinja2 import Environment, StrictUndefined
+from prefect import flow
 
+from flows.artifacts import publish_funnel, publish_sheets
 from flows.charts import HEIGHT, WIDTH, read_charts
 from flows.config import PRESETS, load_config
-from flows.funnel import Funnel, read_funnel, read_sources
+from flows.funnel import headline, read_funnel, read_sources, span
 from flows.reasons import explain
 from flows.sheets import draw_sheet, encode_jpeg, read_sheets
 from flows.what_if import compare
@@ -24,8 +26,6 @@ from schemas.row import Model
 
 PAGE = "report.html"
 RUNS_SHOWN = 20
-THIN = "\N{NARROW NO-BREAK SPACE}"
-"""Keeps a number and its unit on one line."""
 
 
 class ReportPaths(Model):
@@ -35,6 +35,20 @@ class ReportPaths(Model):
     """The page."""
     sheets: list[str]
     """Contact sheets: kept clips first, then one a reason."""
+
+
+@flow(name="report")
+def report(dataset: str) -> ReportPaths:
+    """Write the page of a data set again, and show its funnel and contact sheets here.
+
+    Args:
+        dataset: Folder or s3:// prefix of the data set.
+    """
+    data = Dataset(dataset)
+    written = write_report(data)
+    publish_funnel(data, data.uri(written.page), [])
+    publish_sheets(data, written.sheets)
+    return written
 
 
 def write_report(dataset: Dataset) -> ReportPaths:
@@ -84,18 +98,6 @@ def render(**values: Any) -> str:
     return text.encode("utf-8", "replace").decode("utf-8")
 
 
-def headline(funnel: Funnel) -> str:
-    """Return the one sentence that says it all."""
-    if not funnel.sources:
-        return "Nothing is in this data set yet."
-    videos = "1 source" if funnel.sources == 1 else f"{funnel.sources:,} sources"
-    clips = "1 clip" if funnel.clips == 1 else f"{funnel.clips:,} clips"
-    return (
-        f"Of {span(funnel.source_s)} in {videos}, {span(funnel.kept_s)} were kept "
-        f"in {clips}: {100 * funnel.kept_share:.0f}{THIN}%."
-    )
-
-
 def read_runs(connection: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
     """Return the rows of `runs`, newest first, with their JSON columns read."""
     answer = connection.sql("SELECT * FROM runs ORDER BY started_at DESC, run_id")
@@ -127,18 +129,6 @@ def last_commit(connection: duckdb.DuckDBPyConnection) -> str:
     """Return when the newest wave was committed, to the second, or nothing."""
     (stamp,) = connection.sql("SELECT max(committed_at) FROM videos").fetchall()[0]
     return f"{stamp[:19].replace('T', ' ')} UTC" if stamp else ""
-
-
-def span(seconds: float | None) -> str:
-    """Return a length of time as a person says it: 8.4 s, 1 min 37 s, 12.40 h."""
-    if not seconds:
-        return f"0{THIN}s"
-    if seconds < 60:
-        return f"{seconds:.1f}{THIN}s"
-    if seconds < 3600:
-        minutes, rest = divmod(round(seconds), 60)
-        return f"{minutes}{THIN}min{THIN}{rest:02}{THIN}s"
-    return f"{seconds / 3600:,.2f}{THIN}h"
 
 
 def jpeg_uri(picture: Any) -> str:

@@ -1,0 +1,57 @@
+"""`vexpress up`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from flows.commands.options import plain_errors
+
+StateOption = Annotated[
+    Path,
+    typer.Option(
+        "--state",
+        envvar="VEXPRESS_STATE",
+        help="Folder for the server's database, logs, and what was started.",
+    ),
+]
+STATE = Path("~/.vexpress")
+
+
+def up(
+    data: Annotated[
+        Path, typer.Argument(help="Folder that paths in the forms are relative to.")
+    ] = Path(),
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; others than this machine's need a password.")
+    ] = "127.0.0.1",
+    port: Annotated[
+        int | None, typer.Option(help="Port; else 4200, or a free one.", show_default=False)
+    ] = None,
+    ray: Annotated[
+        bool,
+        typer.Option("--ray", help="Also a Ray head, for runs that share it or other machines."),
+    ] = False,
+    state: StateOption = STATE,
+) -> None:
+    """Start a Prefect server with a worker here, and apply the deployments of `prefect.yaml`.
+
+    Runs are started, scheduled, watched and cancelled in a browser. Give the command again
+    as often as you like: what runs is left alone, what has died is started again. It works
+    without `--ray` on one machine: a run with `engine.kind: ray` then starts its own Ray.
+
+    Example:
+
+        vexpress up data/ && open http://127.0.0.1:4200
+    """
+    from flows.embedded import prepare
+
+    prepare(quiet=False)
+    with plain_errors():
+        from flows.stack import up as start
+
+        stack = start(state.expanduser(), data.expanduser(), host, port, ray, typer.echo)
+    typer.echo(f"\nopen      {stack.url}/deployments")
+    typer.echo(f"data      {stack.data}: put videos into {Path(stack.data) / 'videos'}")
+    typer.echo(f"commands  export PREFECT_API_URL={stack.url}/api   shows their runs there too")
+    typer.echo("stop      vexpress down")
