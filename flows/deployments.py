@@ -88,7 +88,7 @@ def _apply_pool(client: SyncPrefectClient, name: str, wanted: dict[str, Any]) ->
             WorkPoolCreate(
                 name=name,
                 type=wanted["type"],
-                base_job_template=_template(client, wanted["type"]),
+                base_job_template=_template(client, wanted),
                 concurrency_limit=wanted["concurrency_limit"],
             )
         )
@@ -99,13 +99,15 @@ def _apply_pool(client: SyncPrefectClient, name: str, wanted: dict[str, Any]) ->
             client.create_work_queue(queue, concurrency_limit=limit, work_pool_name=name)
 
 
-def _template(client: SyncPrefectClient, kind: str) -> dict[str, Any]:
-    """Return what a pool of a kind can be told, as the server knows it."""
+def _template(client: SyncPrefectClient, wanted: dict[str, Any]) -> dict[str, Any]:
+    """Return what runs of a pool can be told: our file, else what the server knows of the type."""
+    if "template" in wanted:
+        return read(HOME / wanted["template"])
     for collection in client.read_worker_metadata().values():
-        if kind in collection:
-            template: dict[str, Any] = collection[kind]["default_base_job_configuration"]
+        if wanted["type"] in collection:
+            template: dict[str, Any] = collection[wanted["type"]]["default_base_job_configuration"]
             return template
-    raise ConfigError(f"{FILE}: expected a kind of pool that the server knows, found {kind}")
+    raise ConfigError(f"{FILE}: expected a type the server knows, found {wanted['type']}")
 
 
 def _find_block(client: SyncPrefectClient, action: dict[str, Any]) -> bool:

@@ -7,7 +7,10 @@ on the driver's machine, serves all of them.
 """
 
 import os
+import signal
+import threading
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -226,15 +229,27 @@ def start_ray() -> bool:
 
     if ray.is_initialized():
         return False
-    ray.init(
-        address=os.environ.get("RAY_ADDRESS"),
-        include_dashboard=False,
-        log_to_driver=False,
-        logging_level="ERROR",
-    )
+    with _kept_handler():
+        ray.init(
+            address=os.environ.get("RAY_ADDRESS"),
+            include_dashboard=False,
+            log_to_driver=False,
+            logging_level="ERROR",
+        )
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
     return True
+
+
+@contextmanager
+def _kept_handler() -> Iterator[None]:
+    """Give the caller's answer to SIGTERM back: Ray puts its own, which exits, in its place."""
+    handler = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, handler)
 
 
 def fit_resources(wanted: list[Resources], config: EngineConfig) -> list[Resources]:
