@@ -25,6 +25,8 @@ INTERNAL = ("status", "reason", "detail", "is_error")
 """Columns of `clips` that mean nothing outside the data set."""
 SPLITS = ("train", "validation")
 NOT_STATED = "not stated"
+LICENCES = "licences.json"
+"""In every export: licences of sources and of the weights that were used."""
 SEED = 0
 SHOWN = 5
 

@@ -26,6 +26,8 @@ class ExportFolder:
         """Raises DatasetError when the folder holds something else than such an export."""
         self.path = folder.expanduser()
         self.kind = kind
+        if self.path.exists() and not self.path.is_dir():
+            raise DatasetError(f"{self.path}: expected a folder, found a file. Name a new folder.")
         self._planned = self._read_plan()
         self._there = set(_files_below(self.path)) - {PLAN}
         foreign = sorted(self._there - set(self._planned))
@@ -83,8 +85,6 @@ class ExportFolder:
 
 def _files_below(folder: Path) -> Iterator[str]:
     """Names of the files that are there, without our own unfinished ones."""
-    if folder.exists() and not folder.is_dir():
-        raise DatasetError(f"{folder}: expected a folder, found a file. Name a new folder.")
     for root, _, names in os.walk(folder):
         for name in names:
             if not name.endswith(PARTIAL):

@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from schemas.dataset import Dataset
 from tasks.export_card import data_card
 from tasks.export_clips import (
+    LICENCES,
     SPLITS,
     Selection,
     clip_points,
@@ -27,7 +28,6 @@ from tasks.export_clips import (
 from tasks.export_folder import ExportFolder, digest_of
 
 KIND = "hf"
-LICENCES = "licences.json"
 README = "README.md"
 
 

@@ -1,32 +1,115 @@
-"""Write a data set as the training list of published V-Express, for use elsewhere."""
+"""Write a data set as the training list of published V-Express, for use elsewhere.
+
+    list.json  face_info/ID.pt  audio_embeds/ID.pt  licences.json
+
+Videos stay where they are and are named by their full paths.
+"""
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from schemas.dataset import Dataset
-from tasks.training_clips import clip_rows, gather_clips, landmarks_of, points_of
-from vexpress.training.published_list import Listed, write_list
+from schemas.query import connect
+from tasks.export_clips import LICENCES, ClipPoints, clip_points, select_clips
+from tasks.export_folder import ExportFolder, digest_of
+from tasks.training_clips import gather_clips, read_value
+from vexpress.training.clips import ClipFiles
+from vexpress.training.published_list import Listed, write_face_info, write_vectors
 from vexpress.training.sound_vectors import read_vectors
+
+KIND = "vexpress-json"
+LIST = "list.json"
 
 
 def export_list(dataset: Dataset, folder: Path, where: str = "") -> Path:
     """Write `folder/list.json` of the kept clips that satisfy `where`; returns its path.
 
-    Videos stay where they are and are named by their full paths. Raises ClipError for clips
-    without media or audio features, as training does.
+    Goes on where it was stopped. Beside what published V-Express reads, an entry says
+    `clip_id`, `source` and `licence`. Raises ClipError for clips without media or audio
+    features, as training does; DatasetError where the folder holds something else.
     """
+    target = ExportFolder(folder, KIND)
     files = {clip.files.clip_id: clip.files for clip in gather_clips(dataset, where)}
+    selection = select_clips(dataset, where, 0)
+    entries = {row["clip_id"]: _entry(row, files[row["clip_id"]]) for row in selection.rows()}
+    stamps = {row["clip_id"]: digest_of(selection.stamp(row)) for row in selection.rows()}
+    plan = {entries[i][kind]: stamps[i] for kind in ("face_info", "audio_embeds") for i in entries}
+    whole = digest_of(list(entries.values()), stamps)
+    pending = set(target.plan({**plan, LICENCES: whole, LIST: whole}))
+    wanted = (r for r in selection.rows() if pending.intersection(entries[r["clip_id"]].values()))
+    boxes = _Boxes(dataset)
+    for row, points in clip_points(dataset, wanted):
+        entry, paths = entries[row["clip_id"]], files[row["clip_id"]]
+        if entry["face_info"] in pending:
+            listed = _listed(row, points, boxes, paths)
+            target.write(entry["face_info"], partial(write_face_info, listed))
+        if entry["audio_embeds"] in pending:
+            vectors = read_vectors(Path(paths.sound))[:, None]
+            target.write(entry["audio_embeds"], partial(write_vectors, vectors))
+    target.write_json(LICENCES, selection.licences)
+    target.write_json(LIST, list(entries.values()))
+    return target.path / LIST
 
-    def listed() -> Iterator[Listed]:
-        for row in clip_rows(dataset, where):
-            clip = files[row["clip_id"]]
-            yield Listed(
-                name=clip.clip_id,
-                video=Path(clip.video),
-                points=points_of(row),
-                landmarks=landmarks_of(row),
-                score=row["det_score_mean"] or 0.0,
-                vectors=read_vectors(Path(clip.sound))[:, None],
-            )
 
-    return write_list(folder, list(listed()))
+def _entry(row: dict[str, Any], files: ClipFiles) -> dict[str, Any]:
+    return {
+        "video": files.video,
+        "face_info": f"face_info/{row['clip_id']}.pt",
+        "audio_embeds": f"audio_embeds/{row['clip_id']}.pt",
+        "clip_id": row["clip_id"],
+        "source": row["source"],
+        "licence": row["licence"],
+    }
+
+
+def _listed(row: dict[str, Any], points: ClipPoints, boxes: "_Boxes", files: ClipFiles) -> Listed:
+    seen = boxes.of(row, files.width)
+    return Listed(
+        points=points.points,
+        landmarks=points.landmarks,
+        boxes=None if seen is None else seen[0],
+        scores=np.full(len(points.points), row["det_score_mean"] or 0.0)
+        if seen is None
+        else seen[1],
+    )
+
+
+class _Boxes:
+    """Boxes and scores of the detector, from the tracks of one wave at a time."""
+
+    def __init__(self, dataset: Dataset) -> None:
+        self._connection = connect(dataset)
+        self._wave = ""
+        self._tracks: dict[str, tuple[int, np.ndarray, np.ndarray]] = {}
+
+    def of(self, row: dict[str, Any], size: int) -> tuple[np.ndarray, np.ndarray] | None:
+        """Boxes (F, 4) in pixels of the clip of `size`, and scores (F,); None without a track.
+
+        Frame times are not in the manifests: within a clip they are taken to be even.
+        """
+        if row["wave_id"] != self._wave:
+            self._wave = row["wave_id"]
+            self._tracks = dict(self._read())
+        if row["track_id"] not in self._tracks:
+            return None
+        first, boxes, scores = self._tracks[row["track_id"]]
+        count = row["end_frame"] - row["start_frame"]
+        shown = (np.arange(row["frames"]) + 0.5) / row["frames"] * count
+        frames = np.clip(shown.astype(int) + row["start_frame"] - first, 0, len(boxes) - 1)
+        corner = np.array([row["crop_x1"], row["crop_y1"]] * 2, np.float32)
+        scale = size / (row["crop_x2"] - row["crop_x1"])
+        return (boxes[frames] - corner) * scale, scores[frames]
+
+    def _read(self) -> Iterator[tuple[str, tuple[int, np.ndarray, np.ndarray]]]:
+        table = self._connection.sql(
+            "SELECT track_id, start_frame, boxes, scores FROM tracks WHERE wave_id = $wave",
+            params={"wave": self._wave},
+        ).to_arrow_table()
+        for number in range(table.num_rows):
+            row = {name: read_value(table[name][number]) for name in table.column_names}
+            boxes = np.asarray(row["boxes"], np.float32).reshape(-1, 4)
+            yield row["track_id"], (row["start_frame"], boxes, np.asarray(row["scores"]))

@@ -16,6 +16,7 @@ from typing import Any
 
 from schemas.dataset import Dataset
 from tasks.export_clips import (
+    LICENCES,
     SPLITS,
     ClipPoints,
     Selection,
@@ -28,11 +29,10 @@ from tasks.export_clips import (
 from tasks.export_folder import ExportFolder, digest_of
 
 KIND = "webdataset"
-LICENCES = "licences.json"
 OVERHEAD = 4096
 """About what a clip takes beside its files: heads and padding of the tar, its JSON, bytes."""
-POINT_BYTES = 100
-"""The same of each frame's points."""
+POINT_BYTES = 915
+"""The most that each frame's points take, with 106 landmarks, bytes."""
 
 
 def export_webdataset(

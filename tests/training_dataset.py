@@ -15,7 +15,7 @@ from tests.small_clips import points_at, write_clip
 FRAMES = 40
 
 
-def write_dataset(root: Path, count: int = 3) -> Dataset:
+def write_dataset(root: Path, count: int = 3, licence: str | None = None) -> Dataset:
     """`count` kept clips of as many sources, and one that was rejected."""
     dataset = Dataset(root)
     dataset.create()
@@ -27,15 +27,16 @@ def write_dataset(root: Path, count: int = 3) -> Dataset:
         for kind, suffix in (("media", "mp4"), ("features", "safetensors")):
             (root / kind).mkdir(exist_ok=True)
             shutil.move(root / f"made/{name}.{suffix}", root / f"{kind}/{name}.{suffix}")
-        rows += [_video(number), _clip(number, "kept"), _kps(number)]
+        rows += [_video(number, licence), _clip(number, "kept"), _kps(number)]
     shutil.rmtree(root / "made")
-    rows += [_video(count), _clip(count, "rejected")]
+    rows += [_video(count, licence), _clip(count, "rejected")]
     commit_wave(dataset, "wave", rows)
     return dataset
 
 
-def _video(number: int) -> Video:
-    return Video(video_id=f"video{number}", wave_id="wave", source=f"/v/{number}.mp4", status="ok")
+def _video(number: int, licence: str | None) -> Video:
+    names = {"video_id": f"video{number}", "source": f"/v/{number}.mp4", "licence": licence}
+    return Video(**names, wave_id="wave", status="ok")
 
 
 def _clip(number: int, status: str) -> Clip:

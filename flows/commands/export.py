@@ -12,21 +12,33 @@ from flows.commands.options import PickOption, plain_errors, within
 class Form(StrEnum):
     """What can be written."""
 
+    webdataset = "webdataset"
+    hf = "hf"
     vexpress_json = "vexpress-json"
     vexpress_weights = "vexpress-weights"
 
 
 def export(
-    source: Annotated[
-        str, typer.Argument(help="Data set (vexpress-json) or training run (vexpress-weights).")
-    ],
+    source: Annotated[str, typer.Argument(help="Data set; or training run (vexpress-weights).")],
     folder: Annotated[Path, typer.Argument(help="Where to write; made if absent.")],
     to: Annotated[
         Form,
-        typer.Option(help="The training list of published V-Express, or its five weight files."),
+        typer.Option(
+            help="Tar shards of WebDataset; a folder for Hugging Face's `datasets`; "
+            "the training list of published V-Express; or its five weight files."
+        ),
     ],
-    where: Annotated[str, typer.Option(help="SQL condition on clips (vexpress-json).")] = "",
+    where: Annotated[str, typer.Option(help="SQL condition on clips.")] = "",
     pick: PickOption = None,
+    validation: Annotated[
+        float,
+        typer.Option(
+            min=0, max=0.9, help="Share of clips held out, whole persons (webdataset, hf)."
+        ),
+    ] = 0.1,
+    shard_mb: Annotated[
+        int, typer.Option(min=1, help="Size of a shard, megabytes (webdataset).")
+    ] = 1000,
     stage: Annotated[
         int | None,
         typer.Option(min=1, max=3, help="Stage (vexpress-weights); else the last finished."),
@@ -36,21 +48,44 @@ def export(
         typer.Option(help="Weights folder to copy autoencoder and audio encoder from."),
     ] = None,
 ) -> None:
-    """Write a data set or a training run in the form that published V-Express reads.
+    """Write a data set or a training run for use elsewhere.
+
+    An export that was stopped goes on where it was; files that are not its own are never
+    touched. Every export of a data set says each clip's source and licence, and has
+    `licences.json`.
 
     Examples:
+
+        vexpress export dataset/ shards/ --to webdataset --shard-mb 500
+
+        vexpress export dataset/ folder/ --to hf --pick hdtf-like --validation 0.05
 
         vexpress export dataset/ list/ --to vexpress-json --where "speech_share > 0.5"
 
         vexpress export run/ weights/ --to vexpress-weights --stage 2
     """
     with plain_errors():
-        if to is Form.vexpress_json:
-            from schemas.dataset import Dataset
-            from tasks.export_list import export_list
-
-            typer.echo(export_list(Dataset(source), folder, within(source, pick, where)))
-        else:
+        if to is Form.vexpress_weights:
             from tasks.export_weights import export_weights
 
             typer.echo(export_weights(Path(source), folder, stage, beside))
+            return
+        from schemas.dataset import Dataset
+
+        dataset, chosen = Dataset(source), within(source, pick, where)
+        if to is Form.webdataset:
+            from tasks.export_webdataset import export_webdataset
+
+            typer.echo(
+                export_webdataset(
+                    dataset, folder, chosen, validation_share=validation, shard_mb=shard_mb
+                )
+            )
+        elif to is Form.hf:
+            from tasks.export_huggingface import export_huggingface
+
+            typer.echo(export_huggingface(dataset, folder, chosen, validation_share=validation))
+        else:
+            from tasks.export_list import export_list
+
+            typer.echo(export_list(dataset, folder, chosen))

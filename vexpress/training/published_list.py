@@ -7,7 +7,6 @@ dict of insightface's; `audio_embeds` holds `global_embeds` (N, 1, E).
 """
 
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,18 +28,16 @@ UNCOUNTED = 1
 
 @dataclass(frozen=True)
 class Listed:
-    """One clip as it is written to a list. Points and landmarks in pixels of the picture."""
+    """The face of one clip as it is written to a list, in pixels of the picture."""
 
-    name: str
-    video: Path
     points: np.ndarray
     """float32 (F, 5, 2)."""
     landmarks: np.ndarray | None
     """float32 (F, 106, 2) or (F, 68, 2) or None."""
-    score: float
-    """Detector score, 0..1."""
-    vectors: torch.Tensor
-    """float32 (N, 1, E)."""
+    boxes: np.ndarray | None
+    """float32 (F, 4), x1 y1 x2 y2; None: the box of the landmarks, or of the points."""
+    scores: np.ndarray
+    """float (F,): detector score, 0..1."""
 
 
 def read_list(path: Path) -> list[TrainingClip]:
@@ -57,31 +54,18 @@ def read_list(path: Path) -> list[TrainingClip]:
     return [_read_clip(path.parent, entry) for entry in entries]
 
 
-def write_list(folder: Path, clips: Sequence[Listed]) -> Path:
-    """Write `folder/list.json` and the files it names; returns its path.
+def write_face_info(clip: Listed, path: Path) -> None:
+    """Write the faces of a clip.
 
     What the data does not hold is None there: pose, gender, age, embedding. 68 landmarks
     are written as `landmark_3d_68` with depth zero.
     """
-    entries = []
-    for kind in ("face_info", "audio_embeds"):
-        (folder / kind).mkdir(parents=True, exist_ok=True)
-    for clip in clips:
-        info = [_face(clip, frame) for frame in range(len(clip.points))]
-        _save([[face] for face in info], folder / f"face_info/{clip.name}.pt")
-        _save({KEY: clip.vectors}, folder / f"audio_embeds/{clip.name}.pt")
-        entries.append(
-            {
-                "video": str(clip.video),
-                "face_info": f"face_info/{clip.name}.pt",
-                "audio_embeds": f"audio_embeds/{clip.name}.pt",
-            }
-        )
-    path = folder / "list.json"
-    partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(entries, indent=1))
-    partial.replace(path)
-    return path
+    torch.save([[_face(clip, frame)] for frame in range(len(clip.points))], path)
+
+
+def write_vectors(vectors: torch.Tensor, path: Path) -> None:
+    """Write audio embeddings, float32 (N, 1, E)."""
+    torch.save({KEY: vectors}, path)
 
 
 def _is_entry(entry: Any) -> bool:
@@ -148,11 +132,12 @@ def _face(clip: Listed, frame: int) -> dict[str, Any]:
     points = clip.points[frame]
     marks = None if clip.landmarks is None else clip.landmarks[frame]
     around = points if marks is None else marks
+    corners = np.concatenate([around.min(axis=0), around.max(axis=0)])
     deep = None if marks is None or len(marks) != 68 else np.pad(marks, ((0, 0), (0, 1)))
     return {
-        "bbox": np.concatenate([around.min(axis=0), around.max(axis=0)]).astype(np.float32),
+        "bbox": (corners if clip.boxes is None else clip.boxes[frame]).astype(np.float32),
         "kps": points.astype(np.float32),
-        "det_score": np.float32(clip.score),
+        "det_score": np.float32(clip.scores[frame]),
         "landmark_3d_68": deep,
         "pose": None,
         "landmark_2d_106": marks if marks is not None and len(marks) == 106 else None,
@@ -160,12 +145,3 @@ def _face(clip: Listed, frame: int) -> dict[str, Any]:
         "age": None,
         "embedding": None,
     }
-
-
-def _save(value: Any, path: Path) -> None:
-    partial = path.with_suffix(".partial")
-    try:
-        torch.save(value, partial)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
