@@ -14,6 +14,7 @@ import typer
 from flows.commands.curate import curate, retry
 from flows.commands.doctor import doctor
 from flows.commands.down import down
+from flows.commands.evaluate import evaluate
 from flows.commands.export import export
 from flows.commands.extract_kps import extract_kps
 from flows.commands.funnel import funnel
@@ -44,6 +45,7 @@ app.command()(train)
 app.command()(export)
 app.command()(up)
 app.command()(down)
+app.command()(evaluate)
 # The published command spells its parameters with underscores.
 app.command(context_settings={"token_normalize_func": lambda word: word.replace("_", "-")})(
     generate

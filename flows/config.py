@@ -42,21 +42,21 @@ def overlay(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def explain(error: ValidationError) -> str:
-    """Return one line a problem: where, what was expected, what was found."""
+def explain(error: ValidationError, kind: Any = CurateConfig) -> str:
+    """Return one line a problem of a `kind` of settings: where, what was expected and found."""
     lines = []
     for problem in error.errors():
         place = ".".join(map(str, problem["loc"]))
         if problem["type"] == "extra_forbidden":
-            known = ", ".join(_siblings(problem["loc"]))
+            known = ", ".join(_siblings(problem["loc"], kind))
             lines.append(f"{place}: no such setting. Known here: {known}")
         else:
             lines.append(f"{place}: {problem['msg']}, found {problem['input']!r}")
     return "\n".join(lines)
 
 
-def _siblings(place: tuple[int | str, ...]) -> list[str]:
-    model: Any = CurateConfig
+def _siblings(place: tuple[int | str, ...], kind: Any) -> list[str]:
+    model = kind
     for key in place[:-1]:
         model = model.model_fields[key].annotation
     return sorted(model.model_fields)

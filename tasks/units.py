@@ -9,7 +9,9 @@ import numpy as np
 from pydantic import Field
 
 from schemas.clip import Clip
+from schemas.evaluation import Evaluation
 from schemas.face import ClipFace
+from schemas.generation import Generation
 from schemas.keypoints import ClipKps
 from schemas.print import ClipPrint
 from schemas.row import Array, Bools, Boxes, Doubles, FivePoints, Floats, Model
@@ -145,6 +147,7 @@ KINDS: dict[str, type[Model]] = {
     for kind in (
         *(Source, Video, Cuts, Detections, Heard, Watched, Followed, Candidate, Update),
         *(Scene, FaceTrack, Clip, ClipKps, ClipPrint, ClipFace, Word),
+        *(Generation, Evaluation),
     )
 }
 

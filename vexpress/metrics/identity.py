@@ -14,11 +14,12 @@ from vexpress.metrics.table import Measured, measured, unmeasured
 
 LOW_SHARE = 0.1
 """Share of the frames, those least alike, whose mean is `face_similarity_low`."""
-NAMES = ("face_similarity", "face_similarity_low")
 
 
 class IdentityWatcher:
     """Compares every `every`-th frame's face with the reference's vector."""
+
+    NAMES = ("face_similarity", "face_similarity_low")
 
     def __init__(self, embedder: FaceEmbedder, reference: np.ndarray, every: int) -> None:
         """`reference`: the vector of the portrait's face."""
@@ -38,7 +39,7 @@ class IdentityWatcher:
     def results(self) -> list[Measured]:
         """Return `face_similarity` and `face_similarity_low`."""
         if not self._found:
-            return unmeasured(NAMES, "no_face", "no face was found in the frames looked at")
+            return unmeasured(self.NAMES, "no_face", "no face was found in the frames looked at")
         ordered = np.sort(self._found)
         low = ordered[: max(1, round(LOW_SHARE * len(ordered)))]
         by, count = self._embedder.name, len(ordered)

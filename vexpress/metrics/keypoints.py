@@ -17,6 +17,8 @@ MIN_EYES_PX = 1.0
 class KpsWatcher:
     """Compares each frame's face with the asked points, float (frames, 3, 2), px of the video."""
 
+    NAMES = ("kps_px", "kps_share", "face_found")
+
     def __init__(self, asked: np.ndarray, detector: str) -> None:
         self._asked, self._detector = asked, detector
         self._found: list[np.ndarray] = []
@@ -28,8 +30,7 @@ class KpsWatcher:
     def results(self) -> list[Measured]:
         """Return `kps_px`, `kps_share` and `face_found`."""
         if not self._found:
-            names = ("kps_px", "kps_share", "face_found")
-            return unmeasured(names, "no_frames", "no picture of the video could be decoded")
+            return unmeasured(self.NAMES, "no_frames", "no picture of the video could be decoded")
         found = np.stack(self._found)
         seen = np.isfinite(found).all(axis=(1, 2))
         share = measured("face_found", float(seen.mean()), self._detector, len(found))

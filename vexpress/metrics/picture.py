@@ -20,6 +20,8 @@ def sharpness(image_bgr: np.ndarray) -> float:
 class SharpnessWatcher:
     """The median frame's fine detail relative to the reference's at the same size."""
 
+    NAMES = ("sharpness",)
+
     def __init__(self, reference_bgr: np.ndarray) -> None:
         self._reference = sharpness(reference_bgr)
         self._found: list[float] = []
@@ -30,11 +32,10 @@ class SharpnessWatcher:
 
     def results(self) -> list[Measured]:
         """Return `sharpness`: the square root of the ratio, as amplitudes are compared."""
-        names = ("sharpness",)
         if not self._found:
-            return unmeasured(names, "no_frames", "no picture of the video could be decoded")
+            return unmeasured(self.NAMES, "no_frames", "no picture of the video could be decoded")
         if not self._reference:
-            return unmeasured(names, "flat_reference", "the reference is one flat colour")
+            return unmeasured(self.NAMES, "flat_reference", "the reference is one flat colour")
         ratio = float(np.sqrt(np.median(self._found) / self._reference))
         return [measured("sharpness", ratio, count=len(self._found))]
 
@@ -44,6 +45,8 @@ class FlickerWatcher:
 
     What moves evenly or changes its brightness evenly has none; what jumps to and fro does.
     """
+
+    NAMES = ("flicker",)
 
     def __init__(self) -> None:
         self._last: list[np.ndarray] = []
@@ -61,5 +64,5 @@ class FlickerWatcher:
     def results(self) -> list[Measured]:
         """Return `flicker`."""
         if not self._count:
-            return unmeasured(("flicker",), "too_short", "expected three frames or more")
+            return unmeasured(self.NAMES, "too_short", "expected three frames or more")
         return [measured("flicker", self._sum / self._count, count=self._count)]

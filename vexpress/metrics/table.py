@@ -42,10 +42,6 @@ VIDEO_METRICS = (
     Metric("face_similarity_low", 1, "cosine", "more", "The same, of the least alike tenth"),
     Metric("sharpness", 1, "of the reference", "near 1", "Fine detail, relative to the reference"),
     Metric("flicker", 1, "grey levels", "less", "Change from frame to frame that is no motion"),
-    Metric("lip_sound", 1, "correlation", "more", "How the mouth opens with the loudness"),
-    Metric("lip_sound_lag", 1, "frames", "near 0", "Lag at which that correlation is best"),
-    Metric("syncnet_confidence", 1, "", "more", "SyncNet: how clearly lips and sound go together"),
-    Metric("syncnet_offset", 1, "frames", "near 0", "SyncNet: how late the sound is"),
 )
 """Measured of each video."""
 SET_METRICS = (

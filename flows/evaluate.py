@@ -1,0 +1,170 @@
+"""Generated videos to numbers.
+
+One task run is a shard of videos; the work is in `tasks/`. A video that has its numbers is
+not measured again; a run that was stopped goes on where it was.
+"""
+
+import secrets
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, cast
+
+from prefect import flow, task
+from prefect.cache_policies import NO_CACHE
+from prefect.logging import get_run_logger
+
+from flows.evaluate_artifacts import publish_evaluation
+from flows.evaluate_report import PAGE, write_evaluation_report
+from schemas.dataset import Dataset
+from schemas.errors import stop_when_full
+from schemas.evaluation import Evaluation
+from schemas.manifest import prepare_manifests, write_part
+from schemas.query import connect
+from schemas.row import Model
+from tasks.engine import Engine, Stage, open_engine
+from tasks.evaluate import EvaluateVideo, resolve_measuring
+from tasks.evaluate_sets import FILES, SetMeasurer
+from tasks.evaluation_plan import (
+    DONE,
+    EvaluateConfig,
+    Plan,
+    plan_evaluation,
+    plan_sets,
+    read_generations,
+)
+from tasks.step import Context
+
+
+class EvaluateReport(Model):
+    """What an evaluation did."""
+
+    run_id: str
+    """Names the parts of the table `evaluations` that it wrote."""
+    videos: int
+    """Videos measured now."""
+    videos_done_before: int
+    """Videos that had their numbers already."""
+    failed: int
+    """Videos of which something broke while they were measured."""
+    report: str
+    """The page to look at."""
+    notes: list[str]
+    """What the user should know: models chosen, models that are not here."""
+
+
+@dataclass
+class Job:
+    """An evaluation in the making."""
+
+    run_id: str
+    dataset: Dataset
+    config: EvaluateConfig
+    checkpoint: str | None
+    context: Context
+    engine: Engine
+    failed: int = 0
+
+    @property
+    def stage(self) -> Stage:
+        """What measures a video."""
+        return Stage(((EvaluateVideo, self.config.measure),))
+
+
+@flow(name="evaluate")
+def evaluate(
+    dataset: str,
+    config: EvaluateConfig = EvaluateConfig(),
+    weights: str | None = None,
+    checkpoint: str | None = None,
+    limit: int | None = None,
+) -> EvaluateReport:
+    """Measure generated videos: V-Kps, likeness, sharpness, flicker, lips and sound, FID, FVD.
+
+    Args:
+        dataset: Folder or s3:// prefix of the data set with the table `generations`.
+        config: Settings: what finds and tells faces, how much at once.
+        weights: Folder with the models that measure (insightface/models/…,
+            inception-2015-12-05.pt, i3d_torchscript.pt); each may be missing.
+        checkpoint: Only videos made by these weights: their name, or the start of their SHA-256.
+        limit: Take only the first so many videos.
+    """
+    folder = Path(weights).expanduser() if weights else None
+    measure, notes = resolve_measuring(config.measure, folder)
+    config = config.model_copy(update={"measure": measure})
+    data = Dataset(dataset)
+    data.require()
+    with stop_when_full(data.root):
+        prepare_manifests(data)
+        context = Context(data, folder, config.engine.gpus_per_worker > 0)
+        engine = open_engine(config.engine, context)
+        run_id = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
+        job = Job(run_id, data, config, checkpoint, context, engine)
+        try:
+            return _work(job, notes, limit)
+        finally:
+            engine.close()
+
+
+def _work(job: Job, notes: list[str], limit: int | None) -> EvaluateReport:
+    for note in notes:
+        get_run_logger().info(note)
+    step = EvaluateVideo(job.config.measure, job.context)
+    plan: Plan = plan_evaluation(job.dataset, step, job.checkpoint, limit)
+    size = job.config.shard_videos
+    shards = [plan.pending[start : start + size] for start in range(0, len(plan.pending), size)]
+    for number, shard in enumerate(shards, 1):
+        name = f"videos {number} of {len(shards)}"
+        job.failed += measure_shard.with_options(task_run_name=name)(job, number, shard)
+    sets, missing = measure_sets(job)
+    notes = [*notes, *missing]
+    page = job.dataset.uri(PAGE)
+    if shards or sets or not job.dataset.exists(PAGE):
+        write_evaluation_report(job.dataset, job.config.shown)
+    publish_evaluation(job.dataset, page, notes)
+    return EvaluateReport(
+        run_id=job.run_id,
+        videos=len(plan.pending),
+        videos_done_before=plan.done_before,
+        failed=job.failed,
+        report=page,
+        notes=notes,
+    )
+
+
+@task(name="measure-videos", cache_policy=NO_CACHE, persist_result=False)
+def measure_shard(job: Job, number: int, requests: list[str]) -> int:
+    """Measure some videos and write their rows together; returns how many broke."""
+    generations = read_generations(job.dataset, requests)
+    answers = cast("Iterator[Any]", job.engine.run([job.stage], generations))
+    rows = [row.model_copy(update={"run_id": job.run_id}) for row in answers]
+    write_part(job.dataset, _part(job, f"{number:05}"), Evaluation, rows)
+    broken = {row.request_id for row in rows if row.status == "failed"}
+    get_run_logger().info("%d videos, %d of them failed", len(requests), len(broken))
+    return len(broken)
+
+
+@task(name="measure-sets", cache_policy=NO_CACHE, persist_result=False)
+def measure_sets(job: Job) -> tuple[int, list[str]]:
+    """Measure FID and FVD of each set of weights; returns how many numbers are new, and what
+    models are missing."""
+    gpu = job.context.gpu
+    measurer = SetMeasurer(job.dataset, job.config.sets, job.context.weights, gpu)
+    known = {key for (key,) in connect(job.dataset).sql(DONE).fetchall()}
+    sets = plan_sets(job.dataset, job.config.sets, job.checkpoint)
+    rows = [row for videos in sets for row in measurer.evaluate(videos, known)]
+    rows = [row.model_copy(update={"run_id": job.run_id}) for row in rows]
+    if rows:
+        write_part(job.dataset, _part(job, "sets"), Evaluation, rows)
+    return len(rows), sorted(missing_networks(measurer))
+
+
+def missing_networks(measurer: SetMeasurer) -> list[str]:
+    """Return which numbers cannot be had here, and why."""
+    absent = [metric for metric, file in measurer.networks.items() if file is None]
+    return [f"{m}: expected {FILES[m]} under the weights, found none" for m in absent]
+
+
+def _part(job: Job, name: str) -> str:
+    return f"manifests/evaluations/{job.run_id}-{name}.parquet"
