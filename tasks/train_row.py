@@ -33,8 +33,8 @@ def newest_snapshot(source: str) -> str | None:
     """The snapshot that a data set is at, by its path in it; None for a list, or before any."""
     if source.endswith(".json"):
         return None
-    found = run_query(Dataset(source), NEWEST).fetchone()
-    return None if found is None else str(found[0])
+    found = run_query(Dataset(source), NEWEST).fetchall()
+    return str(found[0][0]) if found else None
 
 
 def record_run(
