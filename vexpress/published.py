@@ -12,6 +12,7 @@ from diffusers import AutoencoderKL
 from safetensors import SafetensorError
 from torch import nn
 from transformers import Wav2Vec2FeatureExtractor, Wav2Vec2Model
+from transformers.utils import logging as transformers_logging
 
 from vexpress.audio_projection import AudioProjection
 from vexpress.checkpoint import State, load_state, read_state, write_state
@@ -94,9 +95,14 @@ def save_networks(folder: Path, networks: Networks, suffix: str = ".bin") -> Non
 
 def load_vae(folder: Path, dtype: torch.dtype = torch.float32) -> AutoencoderKL:
     """Load the image autoencoder from its diffusers folder."""
+    plain = any(folder.glob("*.safetensors"))  # else diffusers reports each missing one
     with _naming(folder):
         vae, info = AutoencoderKL.from_pretrained(
-            folder, torch_dtype=dtype, local_files_only=True, output_loading_info=True
+            folder,
+            torch_dtype=dtype,
+            local_files_only=True,
+            output_loading_info=True,
+            use_safetensors=plain,
         )
     _complete(folder, vae, info)
     return vae.eval()
@@ -106,7 +112,7 @@ def load_audio_encoder(
     folder: Path, dtype: torch.dtype = torch.float32
 ) -> tuple[Wav2Vec2Model, Wav2Vec2FeatureExtractor]:
     """Load wav2vec2 and its feature extractor from their transformers folder."""
-    with _naming(folder):
+    with _naming(folder), _quietly():
         encoder, info = Wav2Vec2Model.from_pretrained(
             folder, dtype=dtype, local_files_only=True, output_loading_info=True
         )
@@ -124,6 +130,21 @@ def _naming(folder: Path) -> Iterator[None]:
         raise CheckpointError(
             f"{folder} cannot be read as a pretrained folder; fetch it again. ({error})"
         ) from error
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Without transformers' report: the published file has a head for letters that is not used."""
+    before = transformers_logging.get_verbosity()
+    bars = transformers_logging.is_progress_bar_enabled()
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        transformers_logging.set_verbosity(before)
+        if bars:
+            transformers_logging.enable_progress_bar()
 
 
 def _complete(folder: Path, module: nn.Module, info: dict[str, Any]) -> None:

@@ -26,7 +26,11 @@ from vexpress.errors import MissingWeightsError
 
 @dataclass(frozen=True)
 class Weights:
-    """One entry of the table: what it is, which hub repository has it, its licence."""
+    """One entry of the table: what it is, which hub repository has it, its licence.
+
+    The sha256 of the published files is not known here: none of them was at hand. What a
+    run used is recorded with its own digest instead.
+    """
 
     name: str
     repository: str

@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 from flows.cli import app
 from flows.commands.generate import Retarget
+from tests.published_folder import write_published_folder
 
 pytestmark = pytest.mark.assets
 
@@ -55,6 +56,12 @@ def check_video(out: Path, sound: Path, fps: int, size: tuple[int, int] = (64, 6
     with av.open(str(out)) as video:
         # AAC comes in packets of 1024 samples: the last may reach a little further.
         assert _seconds_of_sound(video) == pytest.approx(wanted, abs=0.05)
+
+
+def pictures(path: Path) -> np.ndarray:
+    """All frames, (F, H, W, 3)."""
+    with av.open(str(path)) as video:
+        return np.stack([f.to_ndarray(format="rgb24").astype(int) for f in video.decode(video=0)])
 
 
 def _seconds_of_sound(container: av.container.InputContainer) -> float:
@@ -122,6 +129,30 @@ def test_the_published_command_line_runs_as_it_is(
     check_video(out, sample / "aud.mp3", 5)
     done = CliRunner().invoke(app, ["generate", *line, "--standard_audio_sampling_rate", "8000"])
     assert done.exit_code == 2 and "wav2vec2 hears 16000" in done.output
+
+
+@pytest.mark.parametrize(
+    ("suffix", "below"), [(".bin", "model_ckpts"), (".pth", "."), (".safetensors", "model_ckpts")]
+)
+def test_a_folder_in_the_published_layout_makes_the_video_of_its_weights(
+    assets: Path, sample: Path, tmp_path: Path, suffix: str, below: str
+) -> None:
+    """At tiny sizes; real names, formats and keys (tests/published_folder.py)."""
+    write_published_folder(tmp_path / "weights" / below, suffix)
+    face = tmp_path / "weights" / below / "insightface_models/models"
+    face.mkdir(parents=True)
+    (face / "buffalo_l").symlink_to(assets / "models/insightface/models/scrfd_500m")
+    common = {"kps": sample / "kps.pth", "retarget": "naive_retarget", "fps": 5, "steps": 2}
+    found, wanted = tmp_path / "found.mp4", tmp_path / "wanted.mp4"
+    folder = {"weights": tmp_path / "weights", "preset": "published", "face-model": "buffalo_l"}
+    said = generate(assets, found, **common, **folder)
+    assert "random weights" not in said and "UNEXPECTED" not in said
+    check_video(found, sample / "aud.mp3", 5)
+    generate(assets, wanted, **common)
+    # Pictures so small x264 encodes a little otherwise each time (1 to 2 of 255).
+    off = np.abs(pictures(found) - pictures(wanted)).mean()
+    spread = np.abs(pictures(wanted) - pictures(wanted).mean()).mean()
+    assert off < 4 < spread / 4, "the folder holds the tiny preset's weights"
 
 
 def test_all_gpus_where_there_is_none_is_refused(
