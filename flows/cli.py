@@ -19,6 +19,7 @@ from flows.commands.export import export
 from flows.commands.extract_kps import extract_kps
 from flows.commands.funnel import funnel
 from flows.commands.generate import generate
+from flows.commands.generate_batch import generate_batch
 from flows.commands.pick import pick
 from flows.commands.query import query
 from flows.commands.report import report
@@ -50,6 +51,7 @@ app.command()(evaluate)
 app.command(context_settings={"token_normalize_func": lambda word: word.replace("_", "-")})(
     generate
 )
+app.command("generate-batch")(generate_batch)
 
 
 def main() -> None:

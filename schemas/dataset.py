@@ -24,7 +24,9 @@ LAYOUT_VERSION = 1
 class Dataset:
     """A data set at `root`, a local path or a URI such as `s3://bucket/prefix`."""
 
-    def __init__(self, root: str | Path) -> None:
+    def __init__(self, root: str | Path, writer: str = "") -> None:
+        """`writer`: kind of run that writes beside others and has a scratch folder of its own."""
+        self._writer = writer
         self.root = str(root) if "://" in str(root) else str(Path(root).expanduser().resolve())
         self.fs, self._base = fsspec.core.url_to_fs(self.root)
         self.is_local = isinstance(self.fs, fsspec.implementations.local.LocalFileSystem)
@@ -33,13 +35,15 @@ class Dataset:
     def scratch(self) -> Path:
         """A local folder for unfinished files; on the same disk as a local data set."""
         folder = Path(self.root) / ".tmp" if self.is_local else self._cache / "tmp"
+        folder /= self._writer
         folder.mkdir(parents=True, exist_ok=True)
         return folder
 
     def clear_scratch(self) -> None:
         """Remove what a killed run left unfinished; only for the one run that writes."""
         for path in self.scratch.iterdir():
-            path.unlink()
+            if not path.is_dir():  # of another writer
+                path.unlink(missing_ok=True)
 
     @property
     def ledger_path(self) -> Path:
@@ -152,10 +156,10 @@ class Dataset:
         return sorted(path[skip:] for path in self.fs.glob(self.path(pattern)))
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"root": self.root}
+        return {"root": self.root, "writer": self._writer}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__init__(state["root"])  # type: ignore[misc]
+        self.__init__(**state)  # type: ignore[misc]
 
 
 def _holds_foreign_files(folder: Path) -> bool:

@@ -77,7 +77,7 @@ class Ledger:
     """The ledger of one data set, open for one run."""
 
     def __init__(self, path: Path) -> None:
-        self._lock = _lock(path.with_suffix(".lock"))
+        self._lock = lock_file(path.with_suffix(".lock"))
         self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         self._db.execute("PRAGMA journal_mode = WAL")
         self._db.execute("PRAGMA synchronous = NORMAL")
@@ -200,7 +200,8 @@ def keep_ledger(dataset: Dataset, ledger: Any) -> None:
         dataset.publish(copy, NAME)
 
 
-def _lock(path: Path) -> IO[str]:
+def lock_file(path: Path) -> IO[str]:
+    """Return the file, locked until it is closed; raise DatasetError where another run has it."""
     file = path.open("w")
     deadline = time.monotonic() + LOCK_PATIENCE_S
     while True:

@@ -5,13 +5,12 @@ then streams frames from the pipeline through the median filter into the file.
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import torch
-from pydantic import BaseModel, ConfigDict, Field
 
 from vexpress.errors import PointsError, SettingsError
 from vexpress.face_points import FaceDetector
@@ -19,46 +18,11 @@ from vexpress.kps_file import read_kps, scale_points
 from vexpress.median import filter_stream
 from vexpress.pipeline import FACTOR, VExpressPipeline
 from vexpress.portrait import Portrait, read_portrait
+from vexpress.request import Request
 from vexpress.retarget import Strategy, retarget
-from vexpress.settings import Sampling
 from vexpress.sound import Sound, has_speech, read_sound
 from vexpress.video import VideoWriter, read_frames
 from vexpress.windows import frames_for
-
-
-class Request(BaseModel):
-    """A video to make."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
-
-    reference: Path
-    """Portrait of the person."""
-    audio: Path
-    """Sound that the person shall speak; any format, also a video's."""
-    out: Path
-    """The MP4 to write."""
-    kps: Path | None = None
-    """Driving points, kps.pth."""
-    video: Path | None = None
-    """Driving video, whose points are found here."""
-    strategy: Strategy = Strategy.FIX_FACE
-    """How driving points become the reference's."""
-    width: int = Field(512, ge=64, le=4096)
-    """Width of the video, pixels."""
-    height: int = Field(512, ge=64, le=4096)
-    """Height of the video, pixels."""
-    fps: float = Field(25.0, gt=0, le=120)
-    """Frames a second of the video."""
-    seed: int = 42
-    """Seed of the initial noise."""
-    auto_crop: bool = False
-    """Crop the picture around the face as recommended."""
-    median: bool = True
-    """Filter against flicker, as published."""
-    preview: bool = False
-    """Decode with the tiny autoencoder: approximate."""
-    sampling: Sampling = Sampling()
-    """Parameters of the denoising loop."""
 
 
 @dataclass(frozen=True)
@@ -84,8 +48,17 @@ class Result:
     """Time that making it took."""
 
 
-def prepare(request: Request, detector: FaceDetector) -> Prepared:
-    """Read and check all inputs. Raises InputError."""
+def prepare(
+    request: Request,
+    detector: FaceDetector,
+    portrait: Portrait | None = None,
+    max_sound_s: float | None = None,
+) -> Prepared:
+    """Read and check all inputs. Raises InputError.
+
+    `portrait`: the reference, where it was read before. `max_sound_s`: longest sound that
+    is accepted, seconds.
+    """
     if request.width % FACTOR or request.height % FACTOR:
         raise SettingsError(
             f"a video of {request.width}x{request.height}: expected multiples of {FACTOR}"
@@ -93,8 +66,9 @@ def prepare(request: Request, detector: FaceDetector) -> Prepared:
     if request.kps and request.video:
         raise SettingsError("driving points: expected --kps or --video, found both")
     size = request.width, request.height
-    sound = read_sound(request.audio)
-    portrait = read_portrait(request.reference, *size, detector, request.auto_crop)
+    sound = read_sound(request.audio, max_sound_s)
+    if portrait is None:
+        portrait = read_portrait(request.reference, *size, detector, request.auto_crop)
     frames = frames_for(sound.seconds, request.fps)
     notes = [] if has_speech(sound) else [NO_SPEECH.format(path=sound.path)]
     driving = None
@@ -104,12 +78,20 @@ def prepare(request: Request, detector: FaceDetector) -> Prepared:
     return Prepared(request, portrait, sound, points, notes)
 
 
-def render(prepared: Prepared, pipeline: VExpressPipeline, devices: tuple[str, ...] = ()) -> Result:
-    """Make the video. An error leaves no file behind."""
+def render(
+    prepared: Prepared,
+    pipeline: VExpressPipeline,
+    devices: tuple[str, ...] = (),
+    features: Mapping[str, torch.Tensor] | None = None,
+) -> Result:
+    """Make the video. An error leaves no file behind.
+
+    `features`: what `pipeline.encode_reference` gave for the portrait, where it is known.
+    """
     began, request = time.monotonic(), prepared.request
     frames = len(prepared.points)
     chunks = pipeline.stream(
-        prepared.portrait.image,
+        prepared.portrait.image if features is None else features,
         prepared.points,
         prepared.sound.fitted(frames / request.fps),
         request.width,

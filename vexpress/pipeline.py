@@ -157,7 +157,7 @@ class VExpressPipeline(DiffusionPipeline):
     @torch.no_grad()
     def stream(
         self,
-        reference_image: Image.Image | np.ndarray,
+        reference_image: Image.Image | np.ndarray | Mapping[str, torch.Tensor],
         points: np.ndarray,
         waveform: np.ndarray,
         width: int = 512,
@@ -170,15 +170,19 @@ class VExpressPipeline(DiffusionPipeline):
     ) -> Iterator[torch.Tensor]:
         """As calling the pipeline, but gives frames as they are decoded.
 
-        Each chunk is (n, 3, height, width), 0..1, on the pipeline's device.
+        `reference_image` may be what `encode_reference` gave for it: several videos of one
+        portrait share that work. Each chunk is (n, 3, height, width), 0..1, on the device.
         """
         sampling = sampling or Sampling()
         self._check(points, waveform, width, height, preview)
         frames = padded_frames(len(points), sampling.window, sampling.overlap)
         with self._resident(sampling, self.audio_encoder, self.audio_projection):
             tokens = self.encode_audio(waveform, len(points), frames)
-        with self._resident(sampling, self.vae, self.reference_net):
-            features = self.encode_reference(reference_image, width, height)
+        if isinstance(reference_image, Mapping):
+            features = reference_image
+        else:
+            with self._resident(sampling, self.vae, self.reference_net):
+                features = self.encode_reference(reference_image, width, height)
         padding = ((0, frames - len(points)), (0, 0), (0, 0))
         scene = Scene(np.pad(points, padding, mode="edge"), tokens, (width, height))
         latents = self.draw_noise(frames, width, height, seed)
@@ -201,6 +205,7 @@ class VExpressPipeline(DiffusionPipeline):
         chunks = around.to(projection.device, projection.dtype).split(256)
         return torch.cat([projection(chunk) for chunk in chunks])
 
+    @torch.no_grad()
     def encode_reference(
         self, image: Image.Image | np.ndarray, width: int, height: int
     ) -> dict[str, torch.Tensor]:
@@ -247,7 +252,7 @@ class VExpressPipeline(DiffusionPipeline):
 
     def _workers(
         self,
-        features: dict[str, torch.Tensor],
+        features: Mapping[str, torch.Tensor],
         scene: Scene,
         sampling: Sampling,
         devices: Sequence[str | torch.device],

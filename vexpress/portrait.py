@@ -11,6 +11,8 @@ from vexpress.errors import PortraitError
 from vexpress.face_points import Face, FaceDetector
 
 MAX_PIXELS = 100_000_000
+FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "AVIF", "JPEG2000")
+"""Kinds of pictures that are opened; others (EPS) would start programs to be drawn."""
 LOOK_SIDE = 640
 """Longer side, pixels, at which the face is looked for."""
 STRETCH = 1.02
@@ -61,13 +63,15 @@ def read_image(path: Path) -> np.ndarray:
     if not path.is_file():
         raise PortraitError(f"reference: expected a file, found none at {path}")
     try:
-        with Image.open(path) as opened:
+        with Image.open(path, formats=FORMATS) as opened:
             if opened.width * opened.height > MAX_PIXELS:
                 raise PortraitError(
                     f"{path}: {opened.width}x{opened.height} pixels; expected at most 100 million."
                 )
             opened.seek(0)
             return np.asarray(_to_rgb(ImageOps.exif_transpose(opened)))
+    except Image.DecompressionBombError as error:
+        raise PortraitError(f"{path}: {error} Expected at most 100 million pixels.") from error
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
         raise PortraitError(
             f"{path} cannot be read as a picture; expected PNG, JPEG or the like. ({error})"

@@ -1,6 +1,8 @@
 """Read the sound that drives the face."""
 
+import math
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import av
@@ -8,6 +10,7 @@ import numpy as np
 
 from vexpress.audio_encoder import SAMPLE_RATE
 from vexpress.errors import SoundError
+from vexpress.safe_media import open_media
 
 SILENCE_PEAK = 1e-3
 """Peak (-60 dBFS) below which sound counts as silent."""
@@ -32,15 +35,16 @@ class Sound:
         return np.pad(cut, (0, samples - len(cut)))
 
 
-def read_sound(path: Path) -> Sound:
+def read_sound(path: Path, max_seconds: float | None = None) -> Sound:
     """Decode the first sound of a file, of any rate, layout and container.
 
-    Raises SoundError for a file without sound, damaged, of 0 s, or silent.
+    Raises SoundError for a file without sound, damaged, of 0 s, silent, or longer than
+    `max_seconds`, of which no more is decoded.
     """
     if not path.is_file():
         raise SoundError(f"sound: expected a file, found none at {path}")
     try:
-        waveform = _decode(path)
+        waveform = _decode(path, max_seconds)
     except (av.FFmpegError, EOFError) as error:
         raise SoundError(
             f"{path} cannot be decoded as sound; is it cut short or damaged? ({error})"
@@ -62,14 +66,18 @@ def has_speech(sound: Sound) -> bool:
     return bool(get_speech_timestamps(sound.waveform))
 
 
-def _decode(path: Path) -> np.ndarray:
-    with av.open(str(path)) as container:
+def _decode(path: Path, max_seconds: float | None) -> np.ndarray:
+    most = math.inf if max_seconds is None else max_seconds * SAMPLE_RATE
+    pieces: list[np.ndarray] = []
+    samples = 0
+    with open_media(path) as container:
         if not container.streams.audio:
             raise SoundError(f"{path}: expected sound, found none in the file.")
         resampler = av.AudioResampler(format="fltp", layout="mono", rate=SAMPLE_RATE)
-        frames = [
-            resampled.to_ndarray()[0]
-            for decoded in (*container.decode(audio=0), None)
-            for resampled in resampler.resample(decoded)
-        ]
-    return np.concatenate(frames) if frames else np.zeros(0, np.float32)
+        for decoded in chain(container.decode(audio=0), [None]):
+            for resampled in resampler.resample(decoded):
+                pieces.append(resampled.to_ndarray()[0])
+                samples += len(pieces[-1])
+            if samples > most + SAMPLE_RATE / 100:
+                raise SoundError(f"{path}: expected at most {max_seconds:g} s of sound, found more")
+    return np.concatenate(pieces) if pieces else np.zeros(0, np.float32)

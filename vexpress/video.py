@@ -10,11 +10,14 @@ from typing import Any
 import av
 import numpy as np
 
-from vexpress.errors import SettingsError, SoundError
+from vexpress.errors import PointsError, SettingsError, SoundError
+from vexpress.safe_media import open_media
 
 CRF = "17"
 """H.264 quality: visually lossless."""
 AUDIO_BITS = 192_000
+MAX_PIXELS = 36_000_000
+"""Most pixels of a driving video's picture (8K has 33 million)."""
 
 
 class VideoWriter:
@@ -35,7 +38,7 @@ class VideoWriter:
 
     def __enter__(self) -> "VideoWriter":
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        self._source = av.open(str(self._sound_path))
+        self._source = open_media(self._sound_path)
         self._sound = _SoundFeed(self._source)
         self._container = av.open(str(self._partial), "w", options={"movflags": "+faststart"})
         self._video: Any = self._container.add_stream("libx264", rate=self._rate)
@@ -85,7 +88,8 @@ class _SoundFeed:
 
     def __init__(self, source: Any) -> None:
         if not source.streams.audio:
-            raise SoundError(f"{source.name}: expected sound, found none in the file.")
+            name = source.name.removeprefix("file:")
+            raise SoundError(f"{name}: expected sound, found none in the file.")
         stream = source.streams.audio[0]
         self.rate = stream.rate if stream.rate in (32_000, 44_100, 48_000) else 48_000
         self.layout = "mono" if stream.channels == 1 else "stereo"
@@ -108,12 +112,26 @@ class _SoundFeed:
 def read_frames(path: Path, width: int, height: int) -> Iterator[tuple[float, np.ndarray]]:
     """Frames of a video as time in seconds and BGR uint8 (height, width, 3).
 
-    The largest part in the middle that has the shape asked for is taken and scaled.
+    The largest part in the middle that has the shape asked for is taken and scaled. Raises
+    PointsError for what is no video or has pictures larger than any real video's.
     """
-    with av.open(str(path)) as container:
-        for frame in container.decode(video=0):
-            picture = _cover(frame.to_ndarray(format="bgr24"), width, height)
-            yield float(frame.time or 0.0), picture
+    try:
+        with open_media(path) as container:
+            for stream in container.streams.video[:1]:
+                check_picture(stream.width, stream.height, path)
+                for frame in container.decode(stream):
+                    picture = _cover(frame.to_ndarray(format="bgr24"), width, height)
+                    yield float(frame.time or 0.0), picture
+    except (av.FFmpegError, EOFError) as error:
+        raise PointsError(f"{path} cannot be read as a video; is it damaged? ({error})") from error
+
+
+def check_picture(width: int, height: int, path: Path) -> None:
+    """Raise PointsError for a picture of more than `MAX_PIXELS`."""
+    if width * height > MAX_PIXELS:
+        raise PointsError(
+            f"{path}: {width}x{height} pixels; expected at most {MAX_PIXELS // 1_000_000} million."
+        )
 
 
 def _cover(image: np.ndarray, width: int, height: int) -> np.ndarray:

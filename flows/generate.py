@@ -1,0 +1,277 @@
+"""Tables of requests to portrait videos.
+
+One task run is a shard of requests; the work is in `tasks/`. Equal requests are made once,
+also over runs: a run that was stopped goes on where it was, and a table that grew costs
+what was added to it.
+"""
+
+import importlib.metadata
+import json
+import secrets
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from prefect import flow, task
+from prefect.cache_policies import NO_CACHE
+from prefect.logging import get_run_logger
+
+from flows.generate_artifacts import publish_generations
+from flows.generate_page import write_page
+from flows.generate_progress import GenerateProgress
+from schemas.dataset import Dataset
+from schemas.errors import ConfigError, stop_when_full
+from schemas.generation import Generation
+from schemas.manifest import prepare_manifests, write_part, write_run
+from schemas.row import Model
+from schemas.run import Run
+from tasks.generate import FOLDER, Job, forget_notes, found_made
+from tasks.generate_config import GenerateConfig
+from tasks.generate_done import leave_out_done
+from tasks.generate_order import cost, in_runs, in_shards
+from tasks.generate_pool import open_pool
+from tasks.generate_weights import used_weights
+from tasks.ledger import lock_file
+from tasks.requests import Plan, PlannedVideo, plan_requests
+
+LIBRARIES = ("vexpress", "prefect", "ray", "av", "torch", "diffusers", "transformers")
+
+
+class GenerateReport(Model):
+    """What a run did."""
+
+    run_id: str
+    """Row of the table `runs`, and of the rows of `generations` that it wrote."""
+    asked: int
+    """Rows of the tables of requests."""
+    made: int
+    """Videos made now."""
+    done_before: int
+    """Requests found made (or tried) in an earlier run."""
+    equal: int
+    """Rows that ask for the same as an earlier row."""
+    rejected: int
+    """Requests that cannot be made."""
+    failed: int
+    """Requests that failed, now."""
+    reasons: dict[str, int]
+    """How many of each reason."""
+    seconds: float
+    """Time the run took, seconds."""
+    page: str
+    """The page to look at."""
+
+
+@dataclass
+class Generating:
+    """A run in the making."""
+
+    dataset: Dataset
+    job: Job
+    plan: Plan
+    results: Iterator[Generation]
+    progress: GenerateProgress
+    early: dict[str, Generation] = field(default_factory=dict)
+    """Rows that were ready before the shard they are of."""
+
+    def rows_of(self, shard: list[PlannedVideo]) -> Iterator[Generation]:
+        """Yield the rows of a shard as they are ready. Workers go on with the next one."""
+        waiting = {planned.request_id for planned in shard}
+        while waiting:
+            ready = waiting & self.early.keys()
+            if ready:
+                row = self.early.pop(ready.pop())
+            else:
+                row = next(self.results)
+                self.progress.see(row)
+            if row.request_id in waiting:
+                waiting.discard(row.request_id)
+                yield row
+            else:
+                self.early[row.request_id] = row
+
+
+@flow(name="generate")
+def generate(
+    requests: str,
+    dataset: str,
+    config: GenerateConfig = GenerateConfig(),
+    weights: str | None = None,
+) -> GenerateReport:
+    """Make the portrait videos that a table asks for; those made before are not made again.
+
+    Args:
+        requests: A table (.parquet, .csv, .jsonl, .sql), a folder of such tables (every night
+            the new requests only), or a query over the data set: SELECT clip_id FROM kept.
+            Columns: reference, audio, kps or video or clip_id, retarget, name, and any
+            parameter by its name (steps, seed, width, …).
+        dataset: Folder or s3:// prefix of the data set; made if it is not there.
+        config: Model, workers, limits, and the parameters of requests that do not say otherwise.
+        weights: Folder with V-Express's weights, downloaded or trained here.
+    """
+    folder = Path(weights).expanduser() if weights else None
+    data = Dataset(dataset, FOLDER)
+    with stop_when_full(data.root):
+        data.create()
+        prepare_manifests(data)
+        lock = lock_file(data.ledger_path.with_name("generations.lock"))
+        try:
+            return _run(requests, data, config, folder)
+        finally:
+            data.clear_scratch()
+            lock.close()
+
+
+def _run(
+    requests: str, data: Dataset, config: GenerateConfig, folder: Path | None
+) -> GenerateReport:
+    started = datetime.now(UTC)
+    run_id = f"{started:%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
+    data.clear_scratch()
+    recover(data, run_id)
+    used = used_weights(config.model, folder)
+    plan = plan_requests(requests, data, config, used, run_id)
+    refuse_if_strict(plan, config)
+    leave_out_done(plan, data, config.again)
+    _say_plan(plan)
+    if plan.rejected:
+        write_part(
+            data, f"manifests/generations/{run_id}-rejected.parquet", Generation, plan.rejected
+        )
+    job = Job(
+        run_id=run_id,
+        root=data.root,
+        config=config,
+        weights=used,
+        folder=str(folder) if folder else None,
+        device="" if config.workers.kind == "local" else device_of(config),
+    )
+    counts = _make(plan, data, job) if plan.videos else Counter[str]()
+    counts.update(row.reason or "" for row in [*plan.rejected, *plan.known])
+    made = counts.pop("", 0)
+    failed = sum(n for reason, n in counts.items() if reason in FAILURES)
+    report = GenerateReport(
+        run_id=run_id,
+        asked=plan.asked,
+        made=made,
+        done_before=plan.done,
+        equal=plan.equal,
+        rejected=counts.total() - failed,
+        failed=failed,
+        reasons=dict(counts),
+        seconds=(datetime.now(UTC) - started).total_seconds(),
+        page=data.uri(write_page(data)),
+    )
+    if plan.videos or plan.rejected:
+        write_run(data, _describe(requests, job, report, started))
+    publish_generations(data, report)
+    return report
+
+
+FAILURES = ("failed", "crashed", "out_of_memory", "changed")
+
+
+def device_of(config: GenerateConfig) -> str:
+    """Return the device of an actor: the GPU that Ray shows it, else the CPU."""
+    return "cuda" if config.workers.gpus_per_worker else "cpu"
+
+
+def recover(data: Dataset, run_id: str) -> None:
+    """Write down what a killed run made and did not write down."""
+    rows = found_made(data)
+    if rows:
+        write_part(data, f"manifests/generations/{run_id}-found.parquet", Generation, rows)
+        forget_notes(data, rows)
+        get_run_logger().info("%d videos of a run that was killed were found whole", len(rows))
+
+
+def refuse_if_strict(plan: Plan, config: GenerateConfig) -> None:
+    """Raise ConfigError that lists what is wrong, where the run shall be all or nothing."""
+    if config.strict and plan.rejected:
+        listed = [f"row {r.row_number}: {r.reason}: {r.detail}" for r in plan.rejected[:40]]
+        more = len(plan.rejected) - len(listed)
+        raise ConfigError(
+            f"{len(plan.rejected)} of {plan.asked} requests cannot be made, and the run is "
+            "strict: nothing was started, for\n  "
+            + "\n  ".join(listed)
+            + (f"\n  and {more} more" if more else "")
+        )
+
+
+def _say_plan(plan: Plan) -> None:
+    get_run_logger().info(
+        "%d requests: %d to make, %d done before, %d equal to others, %d rejected",
+        plan.asked,
+        len(plan.videos),
+        plan.done,
+        plan.equal,
+        len(plan.rejected) + len(plan.known),
+    )
+    for row in plan.rejected[:20]:
+        get_run_logger().warning("row %d: %s: %s", row.row_number, row.reason, row.detail)
+
+
+def _make(plan: Plan, data: Dataset, job: Job) -> Counter[str]:
+    """Make all videos; return how many of each reason, those made under an empty one."""
+    workers = job.config.workers
+    runs = in_runs(plan.videos, workers.count if workers.kind == "ray" else 1)
+    shards = in_shards(runs, workers.shard_requests)
+    counts: Counter[str] = Counter()
+    pool = open_pool(job)
+    try:
+        with GenerateProgress({p.request_id: cost(p) for p in plan.videos}) as progress:
+            running = Generating(data, job, plan, pool.results(runs), progress)
+            for number, shard in enumerate(shards, 1):
+                name = f"shard {number} of {len(shards)}"
+                requests = [planned for run in shard for planned in run]
+                counts += run_shard.with_options(task_run_name=name)(number, requests, running)
+    finally:
+        pool.close()
+    return counts
+
+
+@task(name="generate-shard", cache_policy=NO_CACHE, persist_result=False)
+def run_shard(number: int, shard: list[PlannedVideo], running: Generating) -> Counter[str]:
+    """Make the videos of a shard and write their rows down."""
+    rows = list(running.rows_of(shard))
+    part = f"manifests/generations/{running.job.run_id}-{number:04}.parquet"
+    write_part(running.dataset, part, Generation, rows)
+    forget_notes(running.dataset, rows)
+    counts = Counter(row.reason or "" for row in rows)
+    said = ", ".join(f"{n} {reason or 'made'}" for reason, n in counts.most_common())
+    get_run_logger().info("%d requests: %s", len(rows), said)
+    return counts
+
+
+def _describe(requests: str, job: Job, report: GenerateReport, started: datetime) -> Run:
+    weights = job.weights
+    used = [
+        {
+            "name": weights.name,
+            "files": weights.files,
+            "sha256": weights.sha256,
+            "licence": weights.licence,
+        }
+    ]
+    return Run(
+        run_id=job.run_id,
+        kind="generate",
+        source=requests,
+        started_at=started.isoformat(),
+        finished_at=datetime.now(UTC).isoformat(),
+        engine=job.config.workers.kind,
+        config=job.config.model_dump_json(),
+        versions=json.dumps({name: importlib.metadata.version(name) for name in LIBRARIES}),
+        weights=json.dumps(used),
+        notes=[f"faces: {weights.faces}"],
+        videos=report.made + report.failed + report.rejected,
+        videos_done_before=report.done_before,
+        clips_kept=report.made,
+        clips_rejected=report.rejected + report.failed,
+        units_run=report.made + report.failed,
+        units_reused=report.done_before,
+        step_seconds=json.dumps({"generate": round(report.seconds, 3)}),
+        snapshot=f"snapshots/{job.run_id}.json",
+    )

@@ -1,0 +1,33 @@
+"""What of a plan was done in earlier runs."""
+
+from schemas.dataset import Dataset
+from schemas.query import connect
+from tasks.generate import FOLDER
+from tasks.requests import Plan
+
+KNOWN = """
+SELECT request_id, status, out_path, reason, detail FROM generations
+WHERE request_id IN (SELECT unnest($ids))
+"""
+
+
+def leave_out_done(plan: Plan, dataset: Dataset, again: bool) -> None:
+    """Take out of the plan what was made before, and what was tried and can only fail again.
+
+    A video that is gone is made again; `again`: so is what failed.
+    """
+    ids = [p.request_id for p in plan.videos] + [r.request_id for r in plan.rejected]
+    rows = connect(dataset).execute(KNOWN, {"ids": ids}).fetchall()
+    there = set(dataset.names(f"{FOLDER}/*.mp4"))
+    done = {
+        request_id
+        for request_id, status, out_path, *_ in rows
+        if (out_path in there if status == "made" else not (again and status == "failed"))
+    }
+    said = {(request_id, reason, detail) for request_id, _, _, reason, detail in rows}
+    todo = [planned for planned in plan.videos if planned.request_id not in done]
+    plan.done += len(plan.videos) - len(todo)
+    plan.videos = todo
+    # A row that is rejected for the same reason as before need not be written again.
+    plan.known = [r for r in plan.rejected if (r.request_id, r.reason, r.detail) in said]
+    plan.rejected = [r for r in plan.rejected if (r.request_id, r.reason, r.detail) not in said]

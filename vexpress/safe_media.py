@@ -1,0 +1,22 @@
+"""Open sound and video of other people: only formats that hold their own streams.
+
+A playlist (HLS, concat, SDP, …) names further files or addresses, and FFmpeg would read
+those; such a file is refused, whatever its name.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import av
+
+FORMATS = (
+    "mp3,wav,w64,flac,ogg,aac,ac3,eac3,aiff,au,caf,amr,ape,tta,wv,opus,"
+    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,flv,asf,mxf,gif,"
+    "h264,hevc,m4v,dv,nut,ivf,apng"
+)
+OPTIONS = {"format_whitelist": FORMATS, "protocol_whitelist": "file"}
+
+
+def open_media(path: Path) -> Any:
+    """Return a PyAV container to read. Raises av.FFmpegError for anything else."""
+    return av.open(f"file:{path}", options=OPTIONS)
