@@ -29,7 +29,7 @@ from schemas.row import Model
 from schemas.run import Run
 from tasks.generate import FOLDER, Job, forget_notes, found_made
 from tasks.generate_config import GenerateConfig
-from tasks.generate_done import leave_out_done
+from tasks.generate_done import leave_out_done, not_written
 from tasks.generate_order import cost, in_runs, in_shards
 from tasks.generate_pool import open_pool
 from tasks.generate_weights import used_weights
@@ -180,11 +180,12 @@ def device_of(config: GenerateConfig) -> str:
 
 def recover(data: Dataset, run_id: str) -> None:
     """Write down what a killed run made and did not write down."""
-    rows = found_made(data)
+    found = found_made(data)
+    rows = not_written(found, data)
     if rows:
         write_part(data, f"manifests/generations/{run_id}-found.parquet", Generation, rows)
-        forget_notes(data, rows)
         get_run_logger().info("%d videos of a run that was killed were found whole", len(rows))
+    forget_notes(data, found)
 
 
 def refuse_if_strict(plan: Plan, config: GenerateConfig) -> None:

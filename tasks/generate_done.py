@@ -1,6 +1,7 @@
 """What of a plan was done in earlier runs."""
 
 from schemas.dataset import Dataset
+from schemas.generation import Generation
 from schemas.query import connect
 from tasks.generate import FOLDER
 from tasks.requests import Plan
@@ -9,6 +10,19 @@ KNOWN = """
 SELECT request_id, status, out_path, reason, detail FROM generations
 WHERE request_id IN (SELECT unnest($ids))
 """
+
+WRITTEN = """
+SELECT request_id, run_id FROM generations WHERE request_id IN (SELECT unnest($ids))
+"""
+
+
+def not_written(rows: list[Generation], dataset: Dataset) -> list[Generation]:
+    """Return the rows that are not in the manifest."""
+    if not rows:
+        return []
+    ids = [row.request_id for row in rows]
+    written = set(connect(dataset).execute(WRITTEN, {"ids": ids}).fetchall())
+    return [row for row in rows if (row.request_id, row.run_id) not in written]
 
 
 def leave_out_done(plan: Plan, dataset: Dataset, again: bool) -> None:

@@ -123,13 +123,13 @@ class RayPool:
             self._running[actor.make.remote(planned, attempt)] = (actor, planned)
 
     def _next(self, actor: Any) -> PlannedVideo | None:
+        if self._again:
+            return self._again.popleft()
         own = self._own[actor]
         if not own and self._runs:
             own.extend(self._runs.popleft())
         if own:
             return own.popleft()
-        if self._again:
-            return self._again.popleft()
         most = max(self._own.values(), key=len)
         return most.pop() if most else None
 

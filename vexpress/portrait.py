@@ -11,7 +11,7 @@ from vexpress.errors import PortraitError
 from vexpress.face_points import Face, FaceDetector
 
 MAX_PIXELS = 100_000_000
-FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "AVIF", "JPEG2000")
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "AVIF", "JPEG2000")
 """Kinds of pictures that are opened; others (EPS) would start programs to be drawn."""
 LOOK_SIDE = 640
 """Longer side, pixels, at which the face is looked for."""
