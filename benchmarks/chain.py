@@ -1,0 +1,111 @@
+"""What scoring costs: the whole chain of curation against the chain without its scores.
+
+    python -m benchmarks.chain VIDEO [VIDEO …] --weights DIR [--set STEP.KEY=VALUE …]
+
+Three sides on the same files in the same process, the best of `--repeats`: `bare` finds, crops
+and takes the sound; `whole` also hears the source, measures, synchronises and transcribes;
+`apart` is `whole` with a decode of its own for every watcher of a clip. Prints seconds per
+step, and the ratio to `bare`, also of CPU seconds, which other work on the machine changes
+less. Nothing is committed to manifests.
+"""
+
+import argparse
+import json
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from flows.config import load_config
+from schemas.dataset import Dataset
+from schemas.manifest import prepare_manifests
+from tasks.curate import resolve, stages
+from tasks.curate_config import CurateConfig
+from tasks.engine import Stage, open_engine
+from tasks.measure import WATCHERS, MeasureClip
+from tasks.probe import ProbeVideo
+from tasks.source import describe_file, total_duration
+from tasks.step import Context, Step
+from tasks.units import Candidate
+
+SCORING = {"listen", "measure", "sync", "words", "transcribe"}
+"""Names of the steps that `bare` goes without."""
+SIDES = ("bare", "whole", "apart")
+
+
+def chain(config: CurateConfig, side: str) -> list[Stage]:
+    """The stages of one side."""
+    made = [Stage(((ProbeVideo, config.probe),))]
+    for stage in stages(config):
+        steps: list[tuple[type[Step[Any]], Any]] = []
+        for step, settings in stage.steps:
+            if side == "apart" and step is MeasureClip:
+                steps += [(alone(name), settings) for name in WATCHERS]
+            elif side != "bare" or step.NAME not in SCORING:
+                steps.append((step, settings))
+        if steps:
+            made.append(Stage(tuple(steps)))
+    return made
+
+
+def alone(name: str) -> type[Step[Any]]:
+    """`MeasureClip` with one watcher."""
+
+    class Alone(MeasureClip):
+        @property
+        def _watchers(self) -> list[Any]:
+            return [WATCHERS[name](getattr(self.config, name), self.context)]
+
+    return Alone
+
+
+def run(side: str, config: CurateConfig, videos: list[Path], given: Any) -> dict[str, Any]:
+    """Seconds in all and per step, and frames of cropped clips, of one run of one side."""
+    with tempfile.TemporaryDirectory() as folder:
+        data = Dataset(Path(folder) / "set")
+        data.create()
+        prepare_manifests(data)
+        engine = open_engine(config.engine, Context(data, given.weights))
+        start, cpu = time.perf_counter(), time.process_time()
+        units = engine.run(chain(config, side), [describe_file(v) for v in videos])
+        clips = [unit.clip for unit in units if isinstance(unit, Candidate)]
+        seconds, cpu = time.perf_counter() - start, time.process_time() - cpu
+        steps = {name: round(t.seconds, 2) for name, t in engine.ledger.tallies().items()}
+        engine.close()
+    failed = [clip.detail for clip in clips if clip.is_error]
+    assert not failed, failed
+    frames = sum(clip.frames for clip in clips if clip.media_path)
+    return {"seconds": seconds, "cpu": cpu, "steps": steps, "frames": frames}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("videos", nargs="+", type=Path)
+    parser.add_argument("--weights", type=Path, required=True)
+    parser.add_argument("--set", dest="settings", action="append", default=[])
+    parser.add_argument("--repeats", type=int, default=2)
+    given = parser.parse_args()
+    videos = [video.resolve() for video in given.videos]
+    config, notes = resolve(load_config("permissive", None, given.settings), given.weights)
+    print("\n".join(notes))
+    length = total_duration([describe_file(v) for v in videos])
+    best: dict[str, dict[str, Any]] = {}
+    for _ in range(given.repeats):
+        for side in SIDES:
+            found = run(side, config, videos, given)
+            print(f"{side:6} {found['seconds']:7.1f} s, {found['cpu']:7.1f} s of CPU", flush=True)
+            if side not in best or found["seconds"] < best[side]["seconds"]:
+                best[side] = found
+    print(f"{length:.0f} s of video, {best['whole']['frames']} frames of clips")
+    for side, found in best.items():
+        wall, cpu = (found[k] / best["bare"][k] for k in ("seconds", "cpu"))
+        speed = length / found["seconds"]
+        print(
+            f"{side:6} {speed:6.2f} video seconds a second, "
+            f"{wall:5.2f} times the time of bare, {cpu:5.2f} times its CPU seconds"
+        )
+        print(f"       seconds per step: {json.dumps(found['steps'])}")
+
+
+if __name__ == "__main__":
+    main()
