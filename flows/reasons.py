@@ -22,6 +22,7 @@ REASONS = {
     "small_in_crop": "The head moves so far that its face fills too little of the clip.",
     "turned_away": "The head is turned too far to the side for too long.",
     "blurred": "The face is blurred.",
+    "poor_picture": "The image-quality network finds the picture poor.",
     "blocky": "The source was compressed so much that its blocks show.",
     "dark": "The face is too dark.",
     "overexposed": "Too much of the face is white.",
