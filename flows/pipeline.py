@@ -30,6 +30,7 @@ from schemas.errors import VexpressDataError
 from schemas.query import run_query
 from schemas.row import Model
 from tasks.curate_config import CurateConfig
+from tasks.generate_config import GenerateConfig
 
 Place = Literal["here", "deployments"]
 LOOK_EVERY_S = 2.0
@@ -80,7 +81,7 @@ def pipeline(
     train: TrainForm,
     curate: CurateConfig = CurateConfig(),
     gate: DataGate = DataGate(),
-    generate: dict[str, Any] | None = None,
+    generate: GenerateConfig = GenerateConfig(),
     sample: str | None = "SELECT clip_id FROM kept ORDER BY clip_id LIMIT 4",
     requests: str | None = None,
     weights: str | None = None,
@@ -95,7 +96,7 @@ def pipeline(
         train: What differs from the training preset.
         curate: Settings of curation.
         gate: What the data set must be like before training starts.
-        generate: Settings of `generate`, as in its own form.
+        generate: Settings of generation.
         sample: Query over the data set for a few clips to generate and evaluate; null: none.
         requests: Table of requests to generate in the end; null: none.
         weights: Folder with models (insightface/models/…, wav2vec2-base-960h).
@@ -109,8 +110,8 @@ def pipeline(
     steps.do("train", source=dataset, run=run, **settings)
     made = str(Path(run) / "weights")
     for table in filter(None, (sample, requests)):
-        told = {"config": generate} if generate else {}
-        steps.do("generate", requests=table, dataset=dataset, weights=made, **told)
+        told = {"config": dump(generate), "weights": made}
+        steps.do("generate", requests=table, dataset=dataset, **told)
         if table == sample:
             steps.do("evaluate", dataset=dataset, weights=weights)
     report = PipelineReport(steps=steps.done, gate=seen, weights=made)

@@ -4,6 +4,7 @@ One stack serves all tests here; they run in this order.
 """
 
 import json
+import shutil
 import threading
 import time
 from collections.abc import Iterator
@@ -25,11 +26,13 @@ from flows.deployments import AUTOMATIONS, read
 from schemas.dataset import Dataset
 from schemas.query import run_query
 from tests.flows.running_stack import RunningStack, curate_config, wait, write_videos
+from tests.flows.test_pipeline import pipeline_groups, write_weights
 from tests.small_training import small_settings
 from tests.training_dataset import write_dataset
 
 pytestmark = pytest.mark.slow
 MANY = 10
+NAMES = ("curate", "report", "train", "generate", "evaluate", "pipeline")
 SILENT_S = 36
 """Silence after which a run counts as lost; Prefect's shortest heartbeat is 30 s."""
 
@@ -167,6 +170,54 @@ def test_train_runs_three_stages_and_shows_its_gates(server: RunningStack, mater
     assert ask(server.data / "trainable", "SELECT max(stage) FROM training") == [(3,)]
 
 
+def test_generate_makes_videos_once_and_evaluate_measures_them(server: RunningStack) -> None:
+    asked = {
+        "requests": "SELECT clip_id FROM kept",
+        "config": {"model": {"preset": "tiny"}, "parameters": {"steps": 1}},
+    }
+    run = server.trigger("generate", asked)
+    assert server.finish(run) == "Completed"
+    made = ask(server.data / "dataset", "SELECT status, path FROM generations")
+    assert [status for status, _ in made] == ["made"]
+    assert (server.data / "dataset" / made[0][1]).stat().st_size > 1000
+    assert server.artifacts(run)
+
+    assert server.finish(server.trigger("generate", asked)) == "Completed"
+    assert ask(server.data / "dataset", "SELECT count(*) FROM generations") == [(1,)]
+
+    measured = server.trigger("evaluate", {})
+    assert server.finish(measured) == "Completed"
+    assert ask(server.data / "dataset", "SELECT count(*) > 0 FROM evaluations") == [(True,)]
+    assert server.artifacts(measured)
+
+
+def test_the_pipeline_starts_each_step_as_its_deployment(
+    server: RunningStack, material: Path
+) -> None:
+    weights = write_weights(server.data / "weights", material)
+    groups = pipeline_groups(weights)
+    train = {**groups["train"], "preset": "tiny"}
+    (server.data / "one").mkdir()
+    shutil.copy(server.data / "videos/first.mp4", server.data / "one")
+    parameters = {
+        "source": "one",
+        "dataset": "piped",
+        "run": "piped-run",
+        "curate": {**curate_config(), "crop": groups["curate"]["crop"]},
+        "train": train,
+        "gate": groups["gate"],
+        "sample": None,
+        "weights": str(weights),
+    }
+    before = {name: len(server.runs_of(name)) for name in ("curate", "train")}
+    run = server.trigger("pipeline", parameters)
+    assert server.finish(run) == "Completed"
+    assert {"data-gate", "pipeline"} <= server.artifacts(run).keys()
+    after = {name: len(server.runs_of(name)) for name in before}
+    assert after == {name: count + 1 for name, count in before.items()}
+    assert (server.data / "piped-run/weights/v-express/reference_net.bin").is_file()
+
+
 def test_training_settings_may_be_given_in_part_and_wrong_ones_are_refused(
     server: RunningStack,
 ) -> None:
@@ -183,7 +234,7 @@ def test_training_settings_may_be_given_in_part_and_wrong_ones_are_refused(
 def test_forms_have_descriptions_defaults_and_choices(server: RunningStack) -> None:
     with server.client() as client:
         deployments = client.read_deployments()
-    assert {d.name for d in deployments} >= {"curate", "train", "report"}
+    assert {d.name for d in deployments} == set(NAMES)
     for deployment in deployments:
         schema = deployment.parameter_openapi_schema
         assert schema is not None and deployment.description and deployment.version
@@ -205,6 +256,8 @@ def test_limits_and_pools_are_set(server: RunningStack) -> None:
         assert client.read_work_pool("vexpress").concurrency_limit == 4
         assert client.read_work_queue_by_name("gpu", "vexpress").concurrency_limit == 1
         assert client.read_deployment_by_name("train/train").work_queue_name == "gpu"
+        (nightly,) = client.read_deployment_by_name("generate/generate").schedules
+        assert nightly.schedule.cron == "0 2 * * *" and not nightly.active
 
 
 def test_a_schedule_fires_by_itself(server: RunningStack) -> None:
