@@ -177,7 +177,7 @@ def test_generate_makes_videos_once_and_evaluate_measures_them(server: RunningSt
     }
     run = server.trigger("generate", asked)
     assert server.finish(run) == "Completed"
-    made = ask(server.data / "dataset", "SELECT status, path FROM generations")
+    made = ask(server.data / "dataset", "SELECT status, out_path FROM generations")
     assert [status for status, _ in made] == ["made"]
     assert (server.data / "dataset" / made[0][1]).stat().st_size > 1000
     assert server.artifacts(run)
