@@ -56,11 +56,10 @@ def apply_automations(client: SyncPrefectClient) -> None:
             continue
         automation = AutomationCore.model_validate(tree)
         known = client.read_automations_by_name(automation.name)
-        if not known:
-            client.create_automation(automation)
-        elif AutomationCore.model_validate(known[0].model_dump(exclude={"id"})) != automation:
-            # An update forgets what was heard so far, so also which runs fell silent.
+        if known:
             client.update_automation(known[0].id, automation)
+        else:
+            client.create_automation(automation)
 
 
 def worker_online(client: SyncPrefectClient, name: str, pool: str = POOL) -> bool:

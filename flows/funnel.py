@@ -93,9 +93,7 @@ def _losses(rows: list[tuple[Any, ...]]) -> list[Bar]:
     bars = [
         Bar(
             name=reason or status,
-            note="The same content as another source."
-            if status == "duplicate"
-            else explain(reason),
+            note=explain(reason or status),
             units=units,
             seconds=hours * 3600,
             share=hours * 3600 / longest,

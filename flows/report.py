@@ -17,6 +17,7 @@ from flows.artifacts import publish_funnel, publish_sheets
 from flows.charts import HEIGHT, WIDTH, read_charts
 from flows.config import PRESETS, load_config
 from flows.funnel import headline, read_funnel, read_sources, span
+from flows.people import read_pairs, read_people
 from flows.reasons import explain
 from flows.sheets import draw_sheet, encode_jpeg, read_sheets
 from flows.what_if import compare
@@ -34,7 +35,7 @@ class ReportPaths(Model):
     page: str
     """The page."""
     sheets: list[str]
-    """Contact sheets: kept clips first, then one a reason."""
+    """Contact sheets: kept clips first, then one a reason, people and duplicates."""
 
 
 @flow(name="report")
@@ -59,9 +60,11 @@ def write_report(dataset: Dataset) -> ReportPaths:
     """
     connection = connect(dataset)
     sheets = read_sheets(dataset, connection)
-    for name in set(dataset.names("sheets/*.jpg")) - {sheet.file for sheet in sheets}:
+    people, pairs = read_people(dataset, connection), read_pairs(dataset, connection)
+    drawn = [*sheets, *(sheet for sheet in (people, pairs) if sheet.exhibits)]
+    for name in set(dataset.names("sheets/*.jpg")) - {sheet.file for sheet in drawn}:
         dataset.fs.rm_file(dataset.path(name))  # of an earlier report
-    for sheet in sheets:
+    for sheet in drawn:
         dataset.write(sheet.file, encode_jpeg(draw_sheet(sheet)))
     funnel = read_funnel(connection)
     runs = read_runs(connection)
@@ -74,13 +77,15 @@ def write_report(dataset: Dataset) -> ReportPaths:
         what_if=compare(dataset, {name: load_config(name).keep for name in PRESETS}),
         sources=read_sources(connection),
         sheets=sheets,
+        people=people,
+        pairs=pairs,
         runs=runs,
         step_seconds=step_seconds(runs),
         total_seconds=sum(seconds for _, seconds in step_seconds(runs)),
         committed=last_commit(connection),
     )
     dataset.write(PAGE, page.encode())
-    return ReportPaths(page=PAGE, sheets=[sheet.file for sheet in sheets])
+    return ReportPaths(page=PAGE, sheets=[sheet.file for sheet in drawn])
 
 
 def render(**values: Any) -> str:

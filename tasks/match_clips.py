@@ -4,6 +4,7 @@ Picture and sound must agree, at the same shift and speed: another camera of the
 or another talk behind the same picture, is no copy.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -68,9 +69,7 @@ class Match:
 def match(first: Series, second: Series, rules: MatchRules) -> Match:
     """Return the alignment in which picture and sound together agree best."""
     tries = [
-        _at_speed(first, second, speed, mirrored, rules.min_overlap)
-        for speed in SPEEDS
-        for mirrored in (False, True)
+        found for speed in SPEEDS for found in _at_speed(first, second, speed, rules.min_overlap)
     ]
     # Of nearly equal ones the plainest: not mirrored, at its own speed.
     return max(tries, key=lambda m: (_agreement(m) - abs(m.speed - 1), not m.mirrored))
@@ -92,28 +91,28 @@ def _agreement(found: Match) -> float:
     return sum(known) if known else found.look - 2
 
 
-def _at_speed(first: Series, second: Series, speed: float, mirrored: bool, share: float) -> Match:
-    other = _stretched(second.picture, speed)
-    if mirrored:
-        other = np.where(IS_ODD, -other, other)
-    least = max(WINDOW, round(share * min(len(first.picture), len(other))))
-    picture = _correlations(first.picture, other, least, STILL_PICTURE)
-    heard = _stretched(second.sound, speed)
+def _at_speed(first: Series, second: Series, speed: float, share: float) -> Iterator[Match]:
+    """Yield the best alignment as it is and mirrored."""
+    seen, heard = _stretched(second.picture, speed), _stretched(second.sound, speed)
+    least = max(WINDOW, round(share * min(len(first.picture), len(seen))))
     sound = _correlations(first.sound, heard, least, STILL_SOUND_DB)
-    known = [series for series in (picture, sound) if series is not None]
-    shifts = np.arange(1 - len(other), len(first.picture))
-    best = int(np.argmax(sum(known))) if known else int(np.argmin(np.abs(shifts)))
-    shift = int(shifts[best])
-    overlap = min(len(first.picture), shift + len(other)) - max(0, shift)
-    return Match(
-        sound=None if sound is None else float(sound[best]),
-        picture=None if picture is None else float(picture[best]),
-        look=_cosine(first.picture.mean(axis=0), other.mean(axis=0)),
-        mirrored=mirrored,
-        speed=speed,
-        shift_s=shift / RATE_HZ,
-        overlap_s=overlap / RATE_HZ,
-    )
+    for mirrored in (False, True):
+        other = np.where(IS_ODD, -seen, seen) if mirrored else seen
+        picture = _correlations(first.picture, other, least, STILL_PICTURE)
+        known = [series for series in (picture, sound) if series is not None]
+        shifts = np.arange(1 - len(other), len(first.picture))
+        best = int(np.argmax(sum(known))) if known else int(np.argmin(np.abs(shifts)))
+        shift = int(shifts[best])
+        overlap = min(len(first.picture), shift + len(other)) - max(0, shift)
+        yield Match(
+            sound=None if sound is None else float(sound[best]),
+            picture=None if picture is None else float(picture[best]),
+            look=_cosine(first.picture.mean(axis=0), other.mean(axis=0)),
+            mirrored=mirrored,
+            speed=speed,
+            shift_s=shift / RATE_HZ,
+            overlap_s=overlap / RATE_HZ,
+        )
 
 
 def _stretched(values: np.ndarray, speed: float) -> np.ndarray:
@@ -138,13 +137,30 @@ def _correlations(
     a, b = _changes(first), _changes(second)
     if min(np.sqrt((a**2).mean()), np.sqrt((b**2).mean())) < still:
         return None
-    rows, columns = np.indices((len(a), len(b)))
-    diagonal = (rows - columns + len(b) - 1).ravel()
-    products = np.bincount(diagonal, (a @ b.T).ravel())
-    energy_a = np.bincount(diagonal, np.repeat((a**2).sum(axis=1), len(b)))
-    energy_b = np.bincount(diagonal, np.tile((b**2).sum(axis=1), len(a)))
-    found = products / np.sqrt(energy_a * energy_b + 1e-9)
-    return np.where(np.bincount(diagonal) >= least, found, -1.0)
+    products = _along_diagonals(a @ b.T)
+    energy_a, energy_b = (a**2).sum(axis=1), (b**2).sum(axis=1)
+    # What of each lies in the overlap: sums from the start to the end of it.
+    shifts = np.arange(1 - len(b), len(a))
+    starts, ends = np.maximum(shifts, 0), np.minimum(len(a), shifts + len(b))
+    within_a = _between(energy_a, starts, ends)
+    within_b = _between(energy_b, starts - shifts, ends - shifts)
+    found = products / np.sqrt(within_a * within_b + 1e-9)
+    return np.where(ends - starts >= least, found, -1.0)
+
+
+def _along_diagonals(table: np.ndarray) -> np.ndarray:
+    """Sums of a table (A, B) where row - column is 1 - B, 2 - B, … A - 1."""
+    rows, columns = table.shape
+    wide = np.zeros((rows, rows + columns), table.dtype)
+    wide[:, :columns] = table[:, ::-1]
+    # In a table one narrower, each row begins one further to the left: diagonals stand upright.
+    upright = wide.ravel()[: rows * (rows + columns - 1)].reshape(rows, rows + columns - 1)
+    return upright.sum(axis=0)
+
+
+def _between(values: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
+    sums = np.concatenate([[0.0], np.cumsum(values, dtype=np.float64)])
+    return sums[ends] - sums[starts]
 
 
 def _changes(values: np.ndarray) -> np.ndarray:

@@ -150,7 +150,7 @@ def resolve_speech(config: SpeechConfig, weights: Path | None) -> tuple[SpeechCo
     changes: dict[str, Any] = {
         "backend": "faster-whisper",
         "model": str(folder),
-        "align": {},
+        "align": (),
         "python": None,
     }
     return config.model_copy(update=changes), f"speech: faster-whisper {folder}"

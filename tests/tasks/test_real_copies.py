@@ -1,0 +1,96 @@
+"""Twenty copies of five real clips, curated beside them, are all found; persons are told apart."""
+
+from pathlib import Path
+
+import pytest
+
+from flows.config import load_config
+from schemas.dataset import Dataset
+from schemas.manifest import prepare_manifests
+from schemas.query import connect, run_query
+from tasks.curate import curate_wave, fingerprint, plan_waves, resolve, used_weights
+from tasks.duplicates import DuplicateConfig, find_duplicates
+from tasks.engine import open_engine
+from tasks.persons import PersonConfig, find_persons
+from tasks.source import list_sources
+from tasks.step import Context
+from tasks.training_clips import identity_column
+from tests.video_copies import COPIES, read_film, write_film
+
+pytestmark = [pytest.mark.assets, pytest.mark.slow]
+BASES = {
+    "sample3": "vexpress_samples/3/gt.mp4",
+    "sample7": "vexpress_samples/7/gt.mp4",
+    "joker": "vexpress_samples/talk_jocker/gt.mp4",
+    "tys": "vexpress_samples/tys/gt.mp4",
+    "demo2": "videos/demo2_video.mp4",
+}
+SETTINGS = [
+    *(
+        "speech.backend=none",
+        "faces.model=scrfd_500m",
+        "crop.size=256",
+        "identity.backend=dlib",
+        "identity.frames=1",
+    ),
+    *("keep.min_face_side_px=40", "floor.min_face_side_px=40"),
+]
+
+
+@pytest.fixture(scope="module")
+def dataset(assets: Path, tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    """Four seconds of five talks, and four of the eight kinds of copies of each."""
+    folder = tmp_path_factory.mktemp("copies")
+    (folder / "videos").mkdir()
+    for number, (name, path) in enumerate(BASES.items()):
+        film = read_film(assets / path, 4.0, 400)
+        write_film(film, folder / f"videos/{name} original.mp4")
+        for kind in list(COPIES)[number % 2 :: 2]:
+            write_film(COPIES[kind](film), folder / f"videos/{name} {kind}.mp4")
+    config, _ = resolve(load_config("permissive", None, SETTINGS), assets / "models")
+    made = Dataset(folder / "set")
+    made.create()
+    prepare_manifests(made)
+    engine = open_engine(config.engine, Context(made, assets / "models"))
+    mark = fingerprint(config, used_weights(config))
+    for wave in plan_waves(list_sources(str(folder / "videos")), engine, config, mark):
+        curate_wave(wave, made, engine, config, mark, lambda row: None)
+    engine.close()
+    find_duplicates(made, DuplicateConfig())
+    find_persons(made, PersonConfig())
+    return made
+
+
+def test_copies_of_real_clips_are_found_and_nothing_else(dataset: Dataset) -> None:
+    measured = run_query(
+        dataset, "SELECT parse_filename(source) FROM judged SEMI JOIN prints USING (clip_id)"
+    )
+    names = [name for (name,) in measured.fetchall()]
+    assert len(set(names)) == 25, "every video gave a clip"
+    pairs = run_query(
+        dataset,
+        "SELECT parse_filename(a.source), parse_filename(b.source), mirrored FROM duplicates d "
+        "JOIN judged a USING (clip_id) JOIN judged b ON b.clip_id = d.duplicate_of",
+    ).fetchall()
+    assert not [pair for pair in pairs if pair[0].split()[0] != pair[1].split()[0]]
+    linked = {name for a, b, _ in pairs for name in (a, b)}
+    copies = {name for name in names if "original" not in name}
+    assert len(copies) == 20 and len(copies & linked) >= 19, copies - linked
+    for a, b, mirrored in pairs:
+        assert mirrored == (("mirrored" in a) != ("mirrored" in b)), (a, b)
+    kept = run_query(dataset, "SELECT count(*), count(DISTINCT person_id) FROM kept").fetchall()[0]
+    assert kept[0] <= 6 and kept[1] == 5, "one clip of each talk is left"
+
+
+def test_persons_are_the_talkers_whatever_was_done_to_the_video(dataset: Dataset) -> None:
+    told = run_query(
+        dataset, "SELECT parse_filename(source), person_id FROM clips WHERE media_path IS NOT NULL"
+    )
+    people: dict[str, set[str]] = {}
+    for name, person in told.fetchall():
+        people.setdefault(name.split()[0], set()).add(person)
+    everyone = [person for ids in people.values() for person in ids]
+    assert len(everyone) == len(set(everyone)), "nobody is in two talks"
+    alone = [name for name, ids in people.items() if len(ids) == 1]
+    assert len(alone) >= 4, f"one vector of a face of 60 px may be off, not more: {people}"
+    assert identity_column(connect(dataset)) == "coalesce(person_id, video_id)"
