@@ -28,7 +28,7 @@ from plain_vexpress import PlainPipeline, plain_median
 from vexpress.median import filter_stream
 from vexpress.pipeline import VExpressPipeline
 from vexpress.random_model import TINY_AUDIO_ENCODER, TINY_CHANNELS, TINY_VAE, random_pipeline
-from vexpress.settings import Sampling
+from vexpress.settings import FAST, Sampling
 from vexpress.solvers import Solver, make_scheduler
 
 SD_VAE: dict[str, Any] = {"block_out_channels": (128, 256, 512, 512), "layers_per_block": 2}
@@ -39,7 +39,6 @@ SIZES: dict[str, tuple[Any, ...]] = {
     "half": ((160, 320, 640, 640), 4, TINY_VAE, TINY_AUDIO_ENCODER),
     "full": ((320, 640, 1280, 1280), 8, SD_VAE, WAV2VEC2_BASE),
 }
-FAST: dict[str, Any] = {"guidance_share": 0.5, "reuse_every": 2}
 SIDES = ("plain", "exact", "approximate")
 SAMPLES_A_FRAME = 533
 """Of 16 kHz sound at 30 frames a second."""
@@ -74,7 +73,8 @@ def make_video(side: str, pipeline: VExpressPipeline, options: argparse.Namespac
         return plain_median(frames, options.device)
     sampling = Sampling(steps=options.steps, memory=options.memory)
     if side == "approximate":
-        sampling = Sampling(steps=options.fast_steps, memory=options.memory, **FAST)
+        fast = {**FAST, "steps": options.fast_steps}
+        sampling = Sampling(memory=options.memory, **fast)
         pipeline.scheduler = make_scheduler(Solver.UNIPC)
     chunks = pipeline.stream(image, points, waveform, *size, sampling, 42)
     decoded = (f for c in chunks for f in c.float().permute(0, 2, 3, 1).cpu().numpy())

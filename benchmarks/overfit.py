@@ -2,16 +2,21 @@
 
     PYTHONPATH=. python benchmarks/overfit.py --out FOLDER [--assets ../shared/assets]
 
-Prints for each clip, of 24 frames drawn from one reference frame, the clip's V-Kps and its
-sound: PSNR against the truth, and that of the reference frame repeated; how far the face
-that a detector finds lies from the V-Kps given, the clip's own and another clip's; where
-another clip's sound changes the picture. Writes montages (truth, drawn, V-Kps).
+One command, all stages one after the other, each stage's own gate applied to what it
+measured; a gate that does not hold is said, and is the exit code. Prints for each clip, of
+24 frames drawn from one reference frame, the clip's V-Kps and its sound: PSNR against the
+truth, and that of the reference frame repeated; how far the face that a detector finds lies
+from the V-Kps given, the clip's own and another clip's; where another clip's sound changes
+the picture. Writes montages (truth, drawn, V-Kps) and the training report with curves,
+gates and frames.
 
 Random start weights, log-mel bands instead of wav2vec2, 64x64 pixels, and TAESD with its
 decoder fitted to these pictures: at 64 pixels it is blurred otherwise.
 """
 
 import argparse
+import json
+import sys
 import time
 from pathlib import Path
 
@@ -19,14 +24,16 @@ import cv2
 import numpy as np
 import torch
 from diffusers.models.autoencoders.autoencoder_tiny import AutoencoderTinyOutput
-from overfit_clips import BANDS, fit_decoder, write_clips
+from overfit_clips import BANDS, DECODER_STEPS, fit_decoder, write_clips
 from torch.utils.data import default_collate
 
+from flows.train_report import write_train_report
 from vexpress.face_points import FaceDetector, load_face_detector
 from vexpress.training.augmentation import whole_view
 from vexpress.training.autoencoder import decode
 from vexpress.training.initial import random_networks, saved_networks, write_networks
 from vexpress.training.job import StageJob
+from vexpress.training.measurements import judge
 from vexpress.training.model import TrainingModel
 from vexpress.training.presets import make_settings
 from vexpress.training.preview import generate_window, write_preview
@@ -42,10 +49,10 @@ LATENTS: dict[bytes, torch.Tensor] = {}
 
 def settings_for(out: Path, scale: float) -> TrainSettings:
     """The published stages, shortened, with step sizes for random weights."""
-    steps = [round(n * scale) for n in (900, 600, 300)]
+    steps = [max(2, round(n * scale)) for n in (750, 600, 300)]
     tops = (2e-3, 2e-3, 5e-4)
     rates = [
-        ((0, top / 10), (20, top), (n // 2, top), (n, top / 10))
+        ((0, top / 10), (min(20, n // 4), top), (n // 2, top), (n, top / 10))
         for n, top in zip(steps, tops, strict=True)
     ]
     drops = {"frames": 10, "lip_weight": 30.0, "kps_drop": 0.5, "reference_drop": 0.2}
@@ -54,23 +61,37 @@ def settings_for(out: Path, scale: float) -> TrainSettings:
         {
             "start": out / "start",
             "vae": out / "sd-vae-ft-mse",
-            "data": {"validation_share": 0, "validation_samples": 6, "flip": 0.0},
+            "data": {
+                "validation_share": 0,
+                "validation_samples": 6,
+                "flip": 0.0,
+                "loader_workers": 1,
+            },
             "stage_1": {"steps": steps[0], "batch": 8, "learning_rate": rates[0]},
             "stage_2": {"steps": steps[1], "learning_rate": rates[1], **drops},
             "stage_3": {"steps": steps[2], "learning_rate": rates[2], **drops},
-            "engine": {"save_every": 100_000, "validate_every": 100},
+            "engine": {"save_every": 100_000, "validate_every": 100_000},
+            # Stage 1 has learned every frame already; dropping V-Kps and weighing the lips
+            # gives some of that up, so the loss with all conditions may rise after it.
+            "gates": {"max_loss_ratio": 1.5},
         },
     )
 
 
-def train(out: Path, settings: TrainSettings) -> None:
-    """Run the three stages and print what each reached."""
+def train(out: Path, settings: TrainSettings) -> bool:
+    """Run the three stages, print what each reached; whether all gates hold."""
+    passed = True
     for number in (1, 2, 3):
         start, begun = time.perf_counter(), time.process_time()
         open_stage(out, settings, number).run()
-        done = (out / f"stage_{number}/done.json").read_text()
         seconds, cpu = time.perf_counter() - start, time.process_time() - begun
-        print(f"stage {number}: {seconds:.0f} s, {cpu:.0f} s of CPU\n{done}", flush=True)
+        print(f"stage {number}: {seconds:.0f} s, {cpu:.0f} s of CPU")
+        done = json.loads((out / f"stage_{number}/done.json").read_text())
+        for gate in judge(number, done["measurements"], settings.gates):
+            state = "holds" if gate.passed else "DOES NOT HOLD"
+            print(f"  {gate.name} {gate.value:.4f}, expected {gate.rule}: {state}", flush=True)
+            passed &= gate.passed
+    return passed
 
 
 def open_stage(out: Path, settings: TrainSettings, number: int) -> StageRun:
@@ -115,18 +136,21 @@ def main() -> None:
     parser.add_argument("--assets", type=Path, default=Path("../shared/assets"))
     parser.add_argument("--scale", type=float, default=1.0, help="share of the steps")
     arguments = parser.parse_args()
-    torch.set_num_threads(1)
-    out = arguments.out
+    torch.set_num_threads(1)  # networks this small are not faster on two
+    out, began = arguments.out, time.perf_counter()
     out.mkdir(parents=True)
     write_clips(arguments.assets, out, CLIPS, FRAMES)
     start = time.process_time()
-    fit_decoder(arguments.assets / "models/taesd", out / "sd-vae-ft-mse", out, CLIPS)
+    steps = max(1, round(DECODER_STEPS * arguments.scale))
+    fit_decoder(arguments.assets / "models/taesd", out / "sd-vae-ft-mse", out, CLIPS, steps)
     print(f"autoencoder: {time.process_time() - start:.0f} s of CPU", flush=True)
     sizes = {"block_out_channels": (64, 128), "cross_attention_dim": 64}
     write_networks(out / "start", random_networks(0, BANDS, **sizes))
     settings = settings_for(out, arguments.scale)
-    train(out, settings)
+    passed = train(out, settings)
     compare(out, settings, arguments.assets)
+    print(f"in all {time.perf_counter() - began:.0f} s; {write_train_report(out, settings)}")
+    sys.exit(0 if passed else 1)
 
 
 def compare(out: Path, settings: TrainSettings, assets: Path) -> None:

@@ -52,7 +52,7 @@ def write_clips(assets: Path, folder: Path, names: list[str], frames: int) -> No
     write_index(folder / "clips.safetensors", clips)
 
 
-def fit_decoder(taesd: Path, out: Path, folder: Path, names: list[str]) -> None:
+def fit_decoder(taesd: Path, out: Path, folder: Path, names: list[str], steps: int) -> None:
     """Fit TAESD's decoder to the clips' pictures, and save the autoencoder to `out`.
 
     The encoder stays, so the latents are TAESD's.
@@ -64,8 +64,8 @@ def fit_decoder(taesd: Path, out: Path, folder: Path, names: list[str]) -> None:
         latents = torch.cat([vae.encode(part).latents for part in pictures.split(8)])
     optimiser = torch.optim.Adam(vae.decoder.parameters(), lr=DECODER_RATE)
     random = torch.Generator().manual_seed(0)
-    for step in range(DECODER_STEPS):
-        optimiser.param_groups[0]["lr"] = DECODER_RATE * (1 - step / DECODER_STEPS)
+    for step in range(steps):
+        optimiser.param_groups[0]["lr"] = DECODER_RATE * (1 - step / steps)
         picked = torch.randint(len(pictures), (6,), generator=random)
         loss = (vae.decode(latents[picked]).sample - pictures[picked]).square().mean()
         optimiser.zero_grad()

@@ -130,6 +130,14 @@ def generate(
         Solver,
         typer.Option(help="unipc and dpmpp need fewer --steps.", rich_help_panel=SPEED),
     ] = Solver.ddim,
+    fast: Annotated[
+        bool,
+        typer.Option(
+            "--fast",
+            help="As --solver unipc --steps 12 --guidance-share 0.5 --reuse-every 2.",
+            rich_help_panel=SPEED,
+        ),
+    ] = False,
     guidance_share: Annotated[
         float, typer.Option(help="Share of the steps with guidance.", rich_help_panel=SPEED)
     ] = 1.0,
@@ -223,7 +231,7 @@ def generate(
         from vexpress.errors import SettingsError
         from vexpress.generate import Request, prepare, render
         from vexpress.loading import choose_devices, detector_for, load_pipeline
-        from vexpress.settings import Sampling
+        from vexpress.settings import FAST, Sampling
 
         width, height = _size(size, image_width, image_height)
         published.check_rate_and_stride(standard_audio_sampling_rate, context_stride)
@@ -239,18 +247,19 @@ def generate(
             motion_module=motion_module_path,
         )
         try:
-            sampling = Sampling(
-                steps=steps,
-                guidance=guidance,
-                reference_weight=reference_weight,
-                audio_weight=audio_weight,
-                window=context_frames,
-                overlap=context_overlap,
-                windows_per_batch=windows_per_batch,
-                memory="low" if save_gpu_memory else memory.value,
-                guidance_share=guidance_share,
-                reuse_every=reuse_every,
-            )
+            given = {
+                "steps": steps,
+                "guidance": guidance,
+                "reference_weight": reference_weight,
+                "audio_weight": audio_weight,
+                "window": context_frames,
+                "overlap": context_overlap,
+                "windows_per_batch": windows_per_batch,
+                "memory": "low" if save_gpu_memory else memory.value,
+                "guidance_share": guidance_share,
+                "reuse_every": reuse_every,
+            }
+            sampling = Sampling(**(given | FAST if fast else given))
             request = Request(
                 reference=reference,
                 audio=audio,
@@ -272,8 +281,9 @@ def generate(
         prepared = prepare(request, detector_for(face_model, weights))
         for note in prepared.notes:
             typer.secho(f"note: {note}", fg="yellow", err=True)
+        chosen = "unipc" if fast else solver.value
         pipeline = load_pipeline(
-            preset.value, weights, dtype.value, devices[:1], solver.value, preview, parts
+            preset.value, weights, dtype.value, devices[:1], chosen, preview, parts
         )
         published.check_padding(num_pad_audio_frames, pipeline.audio_projection.config.max_seq_len)
         if preset is Model.tiny:

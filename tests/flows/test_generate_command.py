@@ -2,6 +2,7 @@
 
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -13,6 +14,8 @@ from typer.testing import CliRunner
 from flows.cli import app
 from flows.commands.generate import Retarget
 from tests.published_folder import write_published_folder
+from vexpress.pipeline import VExpressPipeline
+from vexpress.settings import Sampling
 
 pytestmark = pytest.mark.assets
 
@@ -83,6 +86,25 @@ def test_a_driving_video_gives_the_points(assets: Path, sample: Path, tmp_path: 
     said = generate(assets, out, video=sample / "gt.mp4", retarget="similarity_retarget", fps=5)
     assert "have no face" not in said
     check_video(out, sample / "aud.mp3", 5)
+
+
+def test_fast_takes_half_the_steps_with_another_solver(
+    assets: Path, sample: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[tuple[str, Sampling]] = []
+    stream = VExpressPipeline.stream
+
+    def watched(self: VExpressPipeline, *given: Any) -> Any:
+        seen.append((type(self.scheduler).__name__, given[5]))
+        return stream(self, *given)
+
+    monkeypatch.setattr(VExpressPipeline, "stream", watched)
+    out = tmp_path / "out.mp4"
+    generate(assets, out, fast=True, guidance=3.5, fps=2)
+    check_video(out, sample / "aud.mp3", 2)
+    ((solver, sampling),) = seen
+    assert solver == "UniPCMultistepScheduler"
+    assert (sampling.steps, sampling.guidance_share, sampling.reuse_every) == (12, 0.5, 2)
 
 
 def test_a_portrait_not_square_is_cropped(assets: Path, sample: Path, tmp_path: Path) -> None:
