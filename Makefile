@@ -4,7 +4,7 @@ BIN := .venv/bin
 DEMO := build/demo
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test postgres images check format clean
+.PHONY: help setup demo test whisperx postgres images check format clean
 
 help: ## Say what can be made.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
@@ -31,6 +31,13 @@ test: setup postgres ## Run the tests (those that need a GPU or real videos skip
 
 postgres: ## Install Debian's PostgreSQL, which a test of the server uses (skipped without).
 	@sh deploy/postgresql.sh
+
+whisperx: .venv-whisperx/installed ## Make .venv-whisperx, whisperx's own environment (7.7 GB; optional).
+
+.venv-whisperx/installed: deploy/whisperx/requirements.txt deploy/whisperx/constraints.txt
+	$(PYTHON) -m venv .venv-whisperx
+	.venv-whisperx/bin/pip install --quiet --disable-pip-version-check -c deploy/whisperx/constraints.txt -r deploy/whisperx/requirements.txt
+	@touch $@
 
 images: ## Build the container images vexpress:cpu and vexpress:gpu (needs docker).
 	docker build -f deploy/Dockerfile --target cpu -t vexpress:cpu .

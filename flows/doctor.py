@@ -283,7 +283,37 @@ def check_speech(setup: Setup) -> list[Check]:
 
     share = speech_share(np.zeros(RATE, np.float32), threshold=0.5)
     found = f"faster-whisper {version_of('faster-whisper')}, hears {share:.0%} speech in silence"
-    return [judge("speech (Silero VAD)", found, good=share == 0, todo=INSTALL)]
+    vad = judge("speech (Silero VAD)", found, good=share == 0, todo=INSTALL)
+    return [vad, *_transcription(setup.weights)]
+
+
+def _transcription(weights: Path | None) -> list[Check]:
+    """Both back ends of transcription; neither is needed."""
+    from schemas.errors import ConfigError
+    from tasks.speech import PREFIX, SpeechConfig, find_whisperx, resolve_speech
+
+    chosen, said = resolve_speech(SpeechConfig(), weights)
+    try:
+        whisperx = " ".join(map(str, reversed(find_whisperx(None))))
+    except ConfigError:
+        whisperx = ""
+    return [
+        judge(
+            "transcription (faster-whisper)",
+            chosen.model or said.removeprefix("speech: "),
+            good=chosen.model is not None,
+            needed=False,
+            todo=f"to have words in the data set: hf download Systran/{PREFIX}small "
+            f"--local-dir WEIGHTS/{PREFIX}small",
+        ),
+        judge(
+            "transcription (whisperx)",
+            whisperx or "no environment",
+            good=bool(whisperx),
+            needed=False,
+            todo="only for speech.backend=whisperx: make whisperx, or name VEXPRESS_WHISPERX",
+        ),
+    ]
 
 
 def check_faces(setup: Setup) -> list[Check]:

@@ -22,6 +22,7 @@ from flows.doctor import (
     Setup,
     check_dataset,
     check_ray,
+    check_speech,
     check_weights,
     health,
     memory,
@@ -60,6 +61,18 @@ def test_this_machine_can_curate_on_its_cpu(tmp_path: Path) -> None:
     assert {check["state"] for check in checks.values()} <= {"ok", "missing", "not needed"}
     assert all(check["todo"] for check in checks.values() if check["state"] != "ok")
     assert not (tmp_path / "set").exists(), "nothing is written"
+
+
+@pytest.mark.assets
+def test_the_doctor_knows_both_back_ends_of_transcription(
+    assets: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VEXPRESS_WHISPERX", sys.executable)
+    without = check_speech(Setup())
+    assert line(without, "transcription (faster-whisper)").state == "not needed"
+    assert "make whisperx" in line(without, "transcription (whisperx)").todo
+    found = line(check_speech(Setup(weights=assets / "models")), "transcription (faster-whisper)")
+    assert (found.state, Path(found.found).name) == ("ok", "faster-whisper-tiny.en")
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")

@@ -1,4 +1,4 @@
-"""An alignment model made on the spot: random wav2vec2 features, their letters fitted.
+"""An alignment model made on the spot: a small wav2vec2 CTC fitted to one recording.
 
 It knows one recording and nothing else; with it, the times of whisperx's `align` mean something.
 """
@@ -14,7 +14,7 @@ LETTERS = ["<pad>", "|", *"abcdefghijklmnopqrstuvwxyz'"]
 RATE = 16000
 STRIDE = 320
 """Samples from one vector to the next."""
-STEPS = 160
+STEPS = 140
 BLANK_WEIGHT = 0.3
 """Most vectors are blank; without it nothing else would be learnt at first."""
 
@@ -29,7 +29,7 @@ def save_aligner(folder: Path, sound: np.ndarray, words: Words) -> Path:
         vocab_size=len(LETTERS),
         hidden_size=128,
         num_hidden_layers=0,  # each vector depends on what is near it alone
-        conv_dim=(16, 32, 48, 48, 48, 48, 48),
+        conv_dim=(8, 16, 32, 48, 64, 64, 64),
         feat_extract_norm="layer",
         do_stable_layer_norm=True,
         num_conv_pos_embeddings=16,
@@ -51,7 +51,7 @@ def save_aligner(folder: Path, sound: np.ndarray, words: Words) -> Path:
 
 def fit(model: Wav2Vec2ForCTC, sound: np.ndarray, words: Words) -> None:
     """Teach the model which letter begins where, from beginnings a part of a stride apart."""
-    optimiser = torch.optim.AdamW(model.parameters(), lr=3e-3)
+    optimiser = torch.optim.AdamW(model.parameters(), lr=6e-3)
     weights = torch.full((len(LETTERS),), 1.0)
     weights[0] = BLANK_WEIGHT
     for step in range(STEPS):
@@ -63,8 +63,6 @@ def fit(model: Wav2Vec2ForCTC, sound: np.ndarray, words: Words) -> None:
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
-        if step % 20 == 19:
-            print(step, loss.item(), float((logits.argmax(1) == letters).float().mean()))
     model.eval()
 
 
