@@ -64,6 +64,7 @@ GROUPS: dict[str, tuple[Score, ...]] = {
     ),
     "The picture": (
         Score("sharpness", "Sharpness of the face", low=0, high=1),
+        Score("image_quality", "Image-quality network", low=0),
         Score("noise", "Noise", "levels of 255", low=0),
         Score("blockiness", "Blocks of compression", low=0),
         Score("face_luma", "Brightness of the face", low=0, high=1),

@@ -21,6 +21,7 @@ from flows.commands.funnel import funnel
 from flows.commands.generate import generate
 from flows.commands.generate_batch import generate_batch
 from flows.commands.pick import pick
+from flows.commands.pipeline import pipeline
 from flows.commands.query import query
 from flows.commands.report import report
 from flows.commands.train import train
@@ -44,6 +45,7 @@ app.command()(retry)
 app.command("extract-kps")(extract_kps)
 app.command()(train)
 app.command()(export)
+app.command()(pipeline)
 app.command()(up)
 app.command()(down)
 app.command()(evaluate)

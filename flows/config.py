@@ -22,11 +22,16 @@ def load_config(
 
     Raises ConfigError that names the key, what it expects and what it found.
     """
-    tree = yaml.safe_load(files("flows").joinpath(f"presets/{preset}.yaml").read_text())
-    if file:
-        tree = overlay(tree, read_yaml(file, "keep:"))
+    over: dict[str, Any] = read_yaml(file, "keep:") if file else {}
     for setting in settings or []:
-        tree = overlay(tree, parse_setting(setting, "step.key=value, such as crop.size=256"))
+        over = overlay(over, parse_setting(setting, "step.key=value, such as crop.size=256"))
+    return settle(preset, over)
+
+
+def settle(preset: Preset, over: dict[str, Any]) -> CurateConfig:
+    """Return a preset overlaid by some settings. Raises ConfigError as `load_config` does."""
+    tree = yaml.safe_load(files("flows").joinpath(f"presets/{preset}.yaml").read_text())
+    tree = overlay(tree, over)
     try:
         return CurateConfig.model_validate(tree)
     except ValidationError as error:

@@ -56,10 +56,11 @@ def apply_automations(client: SyncPrefectClient) -> None:
             continue
         automation = AutomationCore.model_validate(tree)
         known = client.read_automations_by_name(automation.name)
-        if known:
-            client.update_automation(known[0].id, automation)
-        else:
+        if not known:
             client.create_automation(automation)
+        elif AutomationCore.model_validate(known[0].model_dump(exclude={"id"})) != automation:
+            # An update forgets what was heard so far, so also which runs fell silent.
+            client.update_automation(known[0].id, automation)
 
 
 def worker_online(client: SyncPrefectClient, name: str, pool: str = POOL) -> bool:

@@ -22,6 +22,7 @@ REASONS = {
     "small_in_crop": "The head moves so far that its face fills too little of the clip.",
     "turned_away": "The head is turned too far to the side for too long.",
     "blurred": "The face is blurred.",
+    "poor_picture": "The image-quality network finds the picture poor.",
     "blocky": "The source was compressed so much that its blocks show.",
     "dark": "The face is too dark.",
     "overexposed": "Too much of the face is white.",
@@ -31,6 +32,15 @@ REASONS = {
     "overlay": "A title or logo covers face or chest.",
     "little_speech": "Too little of the stretch is speech.",
     "not_measured": "Below the floor of the run, so never cropped; these rules might keep it.",
+    # requests to generate
+    "no_file": "A file that the request names is not there.",
+    "not_allowed": "The request names a file that it may not read.",
+    "no_clip": "The request names a clip that the data set does not have.",
+    "bad_portrait": "The reference picture cannot be read as a portrait.",
+    "bad_sound": "The sound cannot be read.",
+    "bad_points": "The driving points cannot be read.",
+    "bad_settings": "The request's settings do not fit together or are not known.",
+    "too_long": "The request asks for more than is allowed at once.",
     # failures
     "crashed": "The worker died on this input several times; it is set aside.",
     "failed": "A step failed on this input; `vexpress retry` runs it again.",

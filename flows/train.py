@@ -19,6 +19,7 @@ from prefect.logging import get_run_logger
 from flows.train_artifacts import publish_stage
 from flows.train_progress import StageProgress
 from flows.train_report import write_train_report
+from flows.train_settings import TrainForm
 from schemas.errors import ConfigError, VexpressDataError
 from schemas.row import Model
 from tasks.export_weights import export_weights
@@ -59,19 +60,25 @@ class TrainReport(Model):
 
 @flow(name="train")
 def train(
-    source: str, run: str, settings: TrainSettings, stages: list[int] | None = None
+    source: str,
+    run: str,
+    settings: TrainForm,
+    stages: list[int] | None = None,
+    snapshot: str | None = None,
 ) -> TrainReport:
     """Train V-Express in three stages, resuming where it was stopped.
 
     Args:
         source: Data set, or a JSON training list of published V-Express.
         run: Folder of the run; made if it is not there, resumed if it is.
-        settings: All settings; a resumed run must be given the same.
+        settings: What differs from the preset; a resumed run must be given the same.
         stages: Which stages to train, in order; all three where nothing is said.
+        snapshot: State that the data set must be at, by its file; null takes it as it is.
     """
     wanted, started = sorted(set(stages or (1, 2, 3))), datetime.now(UTC)
     jobs = [StageJob(run=Path(run), number=n, settings=settings) for n in wanted]
     list_clips_once(Path(run), source, settings)
+    _check_snapshot(Path(run), snapshot)
     before = [job.number for job in jobs if read_done(job) is not None]
     gates: dict[int, list[Gate]] = {}
     run_id = None
@@ -154,6 +161,16 @@ def pass_gate(job: StageJob, source: str) -> list[Gate]:
 def export(job: StageJob) -> str:
     """Write the weights in the published layout."""
     return str(export_weights(job.run, job.run / "weights", beside=job.settings.start))
+
+
+def _check_snapshot(run: Path, wanted: str | None) -> None:
+    """Raises ConfigError for clips of another state of the data set than was asked for."""
+    found = read_snapshot(run)
+    if wanted and found != wanted:
+        raise ConfigError(
+            f"{run}: expected clips of the snapshot {wanted}, found those of {found}. Train in a "
+            "new folder, or curate again if the data set has changed since."
+        )
 
 
 def _check_start(job: StageJob) -> None:

@@ -2,12 +2,42 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, GetJsonSchemaHandler
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 from flows.config import overlay, parse_setting, read_yaml
 from schemas.errors import ConfigError
 from vexpress.training.presets import make_settings
 from vexpress.training.settings import TrainSettings
+
+
+class Partly:
+    """Says in the JSON schema that no setting has to be given: the preset has them all."""
+
+    def __get_pydantic_json_schema__(
+        self, core_schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        schema = handler(core_schema)
+        settings = handler.resolve_ref_schema(schema)
+        settings.pop("required", None)
+        for number in (1, 2, 3):
+            stage = settings["properties"][f"stage_{number}"]
+            handler.resolve_ref_schema(stage).pop("required", None)
+        return schema
+
+
+def complete(given: Any) -> Any:
+    """Return settings from some of them, laid over the preset they name (else `full`)."""
+    if not isinstance(given, Mapping):
+        return given
+    return make_settings(given.get("preset", "full"), given)
+
+
+TrainForm = Annotated[TrainSettings, BeforeValidator(complete), Partly()]
+"""Settings of a run; what is not given is as in the preset."""
 
 
 def load_settings(

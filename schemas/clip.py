@@ -86,6 +86,8 @@ class Clip(Row):
     """Median speed of the background, clip sides a second; null where it has no texture."""
     sharpness: float | None = None
     """Sharpness of the face, 0..1 (Crété et al. 2007), median over frames; 0.2 is a blur."""
+    image_quality: float | None = None
+    """Score of the image-quality network (hyperIQA: 0..100); null without weights."""
     noise: float | None = None
     """Noise in calm parts, standard deviation in levels of 255, median over frames."""
     blockiness: float | None = None

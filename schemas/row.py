@@ -16,6 +16,8 @@ import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler
 from pydantic_core import core_schema
 
+UNITS = {"s": "seconds", "ms": "ms", "px": "px", "deg": "degrees", "db": "dB", "hz": "Hz"}
+"""Units at the end of a field's name, as a form shows them."""
 SCALARS = {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_()}
 
 
@@ -85,6 +87,14 @@ Bools = Annotated[np.ndarray, Array(dtype="bool")]
 """bool (N,)."""
 
 
+def title(name: str, _: Any = None) -> str:
+    """Return how a form names a field: `min_face_side_px` is "Min face side (px)"."""
+    words = name.split("_")
+    unit = UNITS.get(words[-1]) if len(words) > 1 else None
+    text = " ".join(words[:-1] if unit else words)
+    return f"{text[:1].upper()}{text[1:]} ({unit})" if unit else f"{text[:1].upper()}{text[1:]}"
+
+
 class Model(BaseModel):
     """Frozen, no unknown keys, the docstring under a field is its description."""
 
@@ -94,6 +104,7 @@ class Model(BaseModel):
         use_attribute_docstrings=True,
         arbitrary_types_allowed=True,
         ser_json_inf_nan="constants",
+        field_title_generator=title,
     )
 
 

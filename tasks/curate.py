@@ -21,6 +21,7 @@ from tasks.faces import weight_files as face_files
 from tasks.features import ExtractFeatures, resolve_features
 from tasks.features import weight_files as feature_files
 from tasks.follow import FollowFaces
+from tasks.image_quality import resolve_image_quality
 from tasks.judge import FloorConfig, JudgeClip, JudgeFloor
 from tasks.kps import ExtractKps
 from tasks.ledger import DoneSource, keep_ledger
@@ -69,9 +70,16 @@ def resolve(config: CurateConfig, weights: Path | None) -> tuple[CurateConfig, l
     faces, about_faces = resolve_backend(config.faces, weights)
     features, about_features = resolve_features(config.features, weights)
     identity, about_identity = resolve_identity(config.identity, weights)
+    network, about_network = resolve_image_quality(config.image_quality, weights)
     speech, about_speech = resolve_speech(config.speech, weights)
-    changes = {"faces": faces, "identity": identity, "speech": speech, "features": features}
-    told = [about_faces, about_identity, about_speech, about_features]
+    changes = {
+        "faces": faces,
+        "identity": identity,
+        "image_quality": network,
+        "speech": speech,
+        "features": features,
+    }
+    told = [about_faces, about_identity, about_network, about_speech, about_features]
     return config.model_copy(update=changes), told
 
 
@@ -81,6 +89,9 @@ def used_weights(config: CurateConfig) -> list[Weights]:
     if config.identity.backend != "none":
         name, files = f"identity {config.identity.backend}", identity_files(config.identity)
         found.append((name, files, EMBEDDING_LICENCES[config.identity.backend]))
+    if config.image_quality.model:
+        note = "as given with the file"
+        found.append(("image quality", [Path(config.image_quality.model)], note))
     if config.speech.model:
         note = "see the model's card (Whisper: MIT)"
         found.append((f"speech {config.speech.backend}", speech_files(config.speech), note))
@@ -100,7 +111,9 @@ def _licence(config: CurateConfig) -> str:
 def stages(config: CurateConfig) -> list[Stage]:
     """Return the chain after `probe`; neighbours in one stage share a worker."""
     watch = WatchConfig(scenes=config.scenes, faces=config.faces)
-    measure = MeasureConfig(quality=config.quality, identity=config.identity)
+    measure = MeasureConfig(
+        quality=config.quality, image_quality=config.image_quality, identity=config.identity
+    )
     plan = PlanConfig(clips=config.clips, crop=config.crop)
     return [
         Stage(
@@ -139,7 +152,12 @@ def fingerprint(config: CurateConfig, weights: list[Weights]) -> str:
     versions = [version for step in steps for version in step.versions()]
     digests = [w.sha256 for w in weights]
     elsewhere = {"engine": True, "duplicates": True, "persons": True}
-    places = {"faces": {"model"}, "identity": {"model"}, "speech": set(PLACES)}
+    places = {
+        "faces": {"model"},
+        "identity": {"model"},
+        "image_quality": {"model"},
+        "speech": set(PLACES),
+    }
     settings = config.model_dump_json(exclude={**elsewhere, **places})
     return content_id(CHAIN_VERSION, settings, versions, digests)
 

@@ -8,6 +8,7 @@ from tasks.face_identity import IdentityConfig
 from tasks.faces import FaceConfig
 from tasks.features import FeatureConfig
 from tasks.follow import FollowConfig
+from tasks.image_quality import ImageQualityConfig
 from tasks.judge import FloorRules, KeepRules
 from tasks.listen import ListenConfig
 from tasks.persons import PersonConfig
@@ -38,6 +39,8 @@ class CurateConfig(Model):
     """The recipe of a clip."""
     quality: QualityConfig = QualityConfig()
     """How the picture is scored."""
+    image_quality: ImageQualityConfig = ImageQualityConfig()
+    """Which network judges pictures."""
     identity: IdentityConfig = IdentityConfig()
     """What makes a vector of a face."""
     sound: SoundConfig = SoundConfig()

@@ -61,6 +61,8 @@ class KeepRules(Model):
     """Most yaw in any frame, degrees; null: any."""
     min_sharpness: float | None = Field(None, ge=0, le=1)
     """Least sharpness of the face; null: any."""
+    min_image_quality: float | None = Field(40, ge=0)
+    """Least score of the image-quality network (LatentSync: hyperIQA 40); null: any."""
     max_blockiness: float | None = Field(None, ge=0)
     """Most visible block edges of compression; null: any."""
     min_face_luma: float | None = Field(None, ge=0, le=1)
@@ -124,6 +126,7 @@ RULES = (
     Rule("turned_away", "yaw_p90_deg", "max_yaw_p90_deg", "yaw ≤ {}° in 90 % of frames", False),
     Rule("turned_away", "yaw_max_deg", "max_yaw_deg", "yaw ≤ {}° in every frame", False),
     Rule("blurred", "sharpness", "min_sharpness", "a sharpness ≥ {}"),
+    Rule("poor_picture", "image_quality", "min_image_quality", "an image quality ≥ {}"),
     Rule("blocky", "blockiness", "max_blockiness", "block edges ≤ {}", False),
     Rule("dark", "face_luma", "min_face_luma", "a face of luma ≥ {}"),
     Rule("overexposed", "light_share", "max_light_share", "≤ {} of the face white", False),

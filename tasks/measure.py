@@ -16,6 +16,7 @@ import numpy as np
 from schemas.keypoints import ClipKps
 from schemas.row import Model
 from tasks.face_identity import FaceWatcher, IdentityConfig
+from tasks.image_quality import ImageQualityConfig, ImageQualityWatcher
 from tasks.kps import clip_points
 from tasks.ledger import LedgerLike
 from tasks.media import prefetch
@@ -27,6 +28,7 @@ from tasks.watcher import Look, Watcher
 
 WATCHERS: dict[str, type[Watcher]] = {
     "quality": QualityWatcher,
+    "image_quality": ImageQualityWatcher,
     "prints": PrintWatcher,
     "identity": FaceWatcher,
 }
@@ -38,6 +40,8 @@ class MeasureConfig(Model):
 
     quality: QualityConfig = QualityConfig()
     """Scores of the picture."""
+    image_quality: ImageQualityConfig = ImageQualityConfig(model=None)
+    """Which network judges pictures."""
     prints: PrintConfig = PrintConfig()
     """What tells copies."""
     identity: IdentityConfig = IdentityConfig()
@@ -63,7 +67,9 @@ class MeasureClip(ClipStep):
         watchers = [w for w in self._watchers if w.wanted(row)]
         keys = {w.NAME: w.key(row) for w in watchers}
         known = {name: ledger.get(key, name) for name, key in keys.items()}
-        answers = {name: [decode(d) for d in data] for name, data in known.items() if data}
+        answers = {
+            name: [decode(d) for d in data] for name, data in known.items() if data is not None
+        }
         missing = [w for w in watchers if w.NAME not in answers]
         if missing:
             attempt = max(ledger.begin(keys[w.NAME]) for w in missing)

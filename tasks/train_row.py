@@ -26,11 +26,12 @@ from vexpress.training.settings import TrainSettings
 from vexpress.weights import network_files
 
 LIBRARIES = ("vexpress", "prefect", "ray", "torch", "diffusers", "transformers")
-NEWEST = "SELECT snapshot FROM runs ORDER BY finished_at DESC LIMIT 1"
+NEWEST = "SELECT snapshot FROM runs WHERE kind = 'curate' ORDER BY finished_at DESC LIMIT 1"
 
 
 def newest_snapshot(source: str) -> str | None:
-    """The snapshot that a data set is at, by its path in it; None for a list, or before any."""
+    """The snapshot of the last curation, by its path in the data set; None before any, or for
+    a list. Training changes no clips, so its own snapshots do not count."""
     if source.endswith(".json"):
         return None
     found = run_query(Dataset(source), NEWEST).fetchall()

@@ -1,6 +1,9 @@
 """`vexpress generate` with a tiny random model on real pictures, sound and points; bad input."""
 
+import os
+import struct
 import wave
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -137,6 +140,63 @@ def test_a_damaged_mp3_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.mp3").write_bytes(np.random.default_rng(0).bytes(4000))
     with pytest.raises(SoundError, match=r"cannot be decoded|0 s"):
         read_sound(tmp_path / "a.mp3")
+
+
+def test_files_without_sound_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("no sound")
+    with av.open(str(tmp_path / "mute.mp4"), "w") as video:
+        stream = video.add_stream("libx264", rate=25)
+        stream.width = stream.height = 64
+        picture = av.VideoFrame.from_ndarray(np.zeros((64, 64, 3), np.uint8), format="rgb24")
+        video.mux(stream.encode(picture))
+        video.mux(stream.encode(None))
+    for name, says in (("a.txt", "cannot be decoded"), ("mute.mp4", "found none in the file")):
+        with pytest.raises(SoundError, match=says):
+            read_sound(tmp_path / name)
+    with pytest.raises(SoundError, match="expected a file"):
+        read_sound(tmp_path)
+
+
+def test_a_picture_that_would_fill_memory_is_refused_unread(tmp_path: Path) -> None:
+    """A PNG of some kilobytes that says it is 30,000 pixels wide and high."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        check = zlib.crc32(kind + data).to_bytes(4, "big")
+        return len(data).to_bytes(4, "big") + kind + data + check
+
+    header = struct.pack(">IIBBBBB", 30_000, 30_000, 8, 2, 0, 0, 0)
+    bomb = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
+    (tmp_path / "bomb.png").write_bytes(b"\x89PNG\r\n\x1a\n" + bomb)
+    with pytest.raises(PortraitError, match="at most 100 million"):
+        read_image(tmp_path / "bomb.png")
+    whole = Image.new("RGB", (256, 256), "grey")
+    whole.save(tmp_path / "cut.png")
+    (tmp_path / "cut.png").write_bytes((tmp_path / "cut.png").read_bytes()[:200])
+    with pytest.raises(PortraitError, match="cannot be read as a picture"):
+        read_image(tmp_path / "cut.png")
+
+
+class Runs:
+    """A pickle that would make a folder when loaded."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return os.mkdir, (str(self.path),)
+
+
+def test_a_points_file_that_would_run_something_is_refused_and_runs_nothing(
+    tmp_path: Path,
+) -> None:
+    torch.save([Runs(tmp_path / "ran")], tmp_path / "kps.pth")
+    with pytest.raises(InputError):
+        read_kps(tmp_path / "kps.pth")
+    assert not (tmp_path / "ran").exists()
+    torch.save([np.zeros((3, 2), np.float32)] * 50, tmp_path / "cut.pth")
+    (tmp_path / "cut.pth").write_bytes((tmp_path / "cut.pth").read_bytes()[:300])
+    with pytest.raises(InputError):
+        read_kps(tmp_path / "cut.pth")
 
 
 def test_pictures_of_odd_kinds_become_upright_rgb(assets: Path, tmp_path: Path) -> None:

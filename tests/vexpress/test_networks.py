@@ -179,6 +179,18 @@ def test_motion_modules_and_guider_start_as_nothing() -> None:
     assert not VKpsGuider()(torch.rand(1, 3, 1, 16, 16)).any()
 
 
+def test_the_unet_is_one_graph_for_torch_compile(
+    conditions: Conditions, noisy: torch.Tensor
+) -> None:
+    """Traced whole, with and without conditions; which code is made of it is torch's part."""
+    unet = fill(DenoisingUNet.from_config(SMALL), "denoising_unet")
+    with torch.no_grad():
+        plain = [unet(noisy, TIMESTEPS, seen, 0.95, 3.0) for seen in (conditions, None)]
+        unet.compile(backend="eager", fullgraph=True)
+        traced = [unet(noisy, TIMESTEPS, seen, 0.95, 3.0) for seen in (conditions, None)]
+    torch.testing.assert_close(traced, plain)
+
+
 def test_odd_latent_sizes_work(unet: DenoisingUNet, reference_net: ReferenceNet) -> None:
     with torch.no_grad():
         reference = reference_net(torch.randn(1, 4, 7, 9))

@@ -15,8 +15,9 @@ from vexpress.random_model import tiny_pipeline
 from vexpress.solvers import Solver, make_scheduler
 
 EXACT = 1e-4
-BF16_MEAN = 0.05
-"""Mean distance of a bf16 video of a random model from its float32 one, of 1."""
+ROUNDED_MEAN = {torch.bfloat16: 0.03, torch.float16: 0.005}
+"""Mean distance of a rounded video of a random model from its float32 one, of 1. Measured on a
+CPU: 0.007 with bfloat16, and an eighth of that with float16's three more bits at most."""
 
 
 @pytest.fixture(scope="module")
@@ -81,10 +82,13 @@ def test_a_saved_pipeline_comes_back_the_same(
     assert (video(again) - expected).abs().max() <= EXACT
 
 
-def test_bf16_stays_near_float32(expected: torch.Tensor) -> None:
-    rounded = tiny_pipeline().to(torch.bfloat16)
+@pytest.mark.parametrize("dtype", ROUNDED_MEAN, ids=str)
+def test_rounded_arithmetic_stays_near_float32(expected: torch.Tensor, dtype: torch.dtype) -> None:
+    rounded = tiny_pipeline().to(dtype)
     rounded.set_progress_bar_config(disable=True)
-    assert (video(rounded) - expected).abs().mean() <= BF16_MEAN
+    off = (video(rounded) - expected).abs()
+    print(f"{dtype}: {off.mean():.4f} mean, {off.max():.3f} at most, of 1")
+    assert 0 < off.mean() <= ROUNDED_MEAN[dtype]
 
 
 def decibels(found: torch.Tensor, expected: torch.Tensor) -> float:

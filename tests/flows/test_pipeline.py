@@ -1,0 +1,130 @@
+"""From raw videos to trained weights in one run: rendered videos, small random networks."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from transformers import Wav2Vec2Config, Wav2Vec2FeatureExtractor, Wav2Vec2Model
+from typer.testing import CliRunner, Result
+
+from flows.cli import app
+from schemas.dataset import Dataset
+from schemas.query import run_query
+from tests.small_clips import AUDIO_DIM
+from tests.talking_heads import Face, Shot, Speech, VideoFormat, render
+
+STAGE = {"steps": 2, "learning_rate": 1e-3}
+
+
+def write_weights(folder: Path, material: Path) -> Path:
+    """A complete folder of small random weights: networks, autoencoder, audio encoder."""
+    shutil.copytree(material / "start", folder)
+    shutil.copytree(material / "vae", folder / "sd-vae-ft-mse")
+    sizes = {"hidden_size": AUDIO_DIM, "num_hidden_layers": 1, "num_attention_heads": 2}
+    convolutions = {"conv_dim": (8,) * 7, "num_conv_pos_embeddings": 8}
+    groups = {"num_conv_pos_embedding_groups": 2, "intermediate_size": 16}
+    encoder = Wav2Vec2Model(Wav2Vec2Config(**sizes, **convolutions, **groups))
+    encoder.save_pretrained(folder / "wav2vec2-base-960h")
+    Wav2Vec2FeatureExtractor().save_pretrained(folder / "wav2vec2-base-960h")
+    return folder
+
+
+def pipeline_groups(weights: Path) -> dict[str, Any]:
+    """Settings of a pipeline that ends within a minute."""
+    return {
+        "curate": {
+            "faces": {"backend": "dlib"},
+            "keep": {"min_face_side_px": 40},
+            "crop": {"size": 128},
+        },
+        "train": {
+            "start": str(weights),
+            "stage_1": {**STAGE, "batch": 2},
+            "stage_2": {**STAGE, "frames": 3},
+            "stage_3": {**STAGE, "frames": 2},
+            "data": {"validation_share": 0, "validation_samples": 2, "reference_margin": 20},
+            "gates": {"max_loss_ratio": 9, "min_audio_sensitivity": 0, "min_kps_sensitivity": 0},
+        },
+        "gate": {"min_kept_minutes": 0.03},
+    }
+
+
+class Pipeline:
+    """Gives the command over rendered videos."""
+
+    def __init__(self, material: Path, folder: Path) -> None:
+        self.folder = folder
+        self.weights = write_weights(folder / "weights", material)
+        say = (Speech(start_s=0.1, text="Every run that stops goes on where it was."),)
+        shot = Shot(duration_s=2.4, faces=(Face(width_px=150),), speech=say)
+        render([shot], folder / "videos/one.mp4", VideoFormat(width=480, height=360))
+
+    def __call__(self, *options: str) -> Result:
+        file = self.folder / "pipeline.yaml"
+        file.write_text(yaml.safe_dump(pipeline_groups(self.weights)))
+        names = [str(self.folder / name) for name in ("videos", "dataset")]
+        where = ["--out", str(self.folder / "run"), "--weights", str(self.weights)]
+        settings = ["--rules", "permissive", "--preset", "tiny", "--config", str(file)]
+        return CliRunner().invoke(app, ["pipeline", *names, *where, *settings, *options])
+
+
+@pytest.fixture(scope="module")
+def pipeline(material: Path, tmp_path_factory: pytest.TempPathFactory) -> Pipeline:
+    folder = tmp_path_factory.mktemp("pipeline")
+    (folder / "videos").mkdir()
+    return Pipeline(material, folder)
+
+
+def test_a_gate_that_does_not_hold_stops_before_training_with_its_numbers(
+    pipeline: Pipeline,
+) -> None:
+    result = pipeline("--sample", "0", "--set", "gate.min_kept_minutes=60")
+    assert result.exit_code == 2, result.output
+    assert "kept minutes: 0.04" in result.output and "expected ≥ 60" in result.output
+    assert not (pipeline.folder / "run").exists()
+
+
+def test_the_whole_way_leads_to_weights_of_the_snapshot_that_the_gate_saw(
+    pipeline: Pipeline,
+) -> None:
+    result = pipeline("--sample", "0")
+    assert result.exit_code == 0, result.output
+    assert "done      curate, train" in result.output
+    assert (pipeline.folder / "run/weights/v-express/motion_module.bin").is_file()
+    sql = "SELECT snapshot FROM runs WHERE kind = 'curate'"
+    ((snapshot,),) = run_query(Dataset(pipeline.folder / "dataset"), sql).fetchall()
+    assert json.loads((pipeline.folder / "run/run.json").read_text())["snapshot"] == snapshot
+
+
+def test_given_again_it_does_nothing_again(pipeline: Pipeline) -> None:
+    files = [*pipeline.folder.glob("dataset/media/*"), *pipeline.folder.glob("run/stage_*/done*")]
+    before = {file: file.stat().st_mtime_ns for file in files}
+    assert pipeline("--sample", "0").exit_code == 0
+    assert before and {file: file.stat().st_mtime_ns for file in before} == before
+
+
+def test_a_training_run_of_another_snapshot_is_refused(pipeline: Pipeline) -> None:
+    say = (Speech(start_s=0.1, text="A new video makes another state of the data set."),)
+    shot = Shot(duration_s=2.4, faces=(Face(width_px=170, identity="narrow"),), speech=say)
+    render([shot], pipeline.folder / "videos/two.mp4", VideoFormat(width=480, height=360))
+    result = pipeline("--sample", "0")
+    assert result.exit_code == 2 and "Train in a new folder" in result.output, result.output
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ("gates.x=1", "expected groups curate, train, gate, generate"),
+        ("gate.min_kept_hours=1", "gate.min_kept_hours"),
+        ("curate.keep.min_framez=1", "keep.min_framez"),
+        ("train.stage_1.stepz=1", "stage_1.stepz"),
+    ],
+)
+def test_wrong_settings_are_named_before_anything_starts(
+    pipeline: Pipeline, setting: str, said: str
+) -> None:
+    result = pipeline("--set", setting)
+    assert result.exit_code == 2 and said in result.output
