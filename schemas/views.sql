@@ -111,7 +111,8 @@ FROM evaluations
 GROUP BY metric, weights, weights_sha256, unit, better, measured_by, version
 ORDER BY metric, mean;
 
--- Two sets of weights on what both were asked for: in how many of the pairs the first is better.
+-- Two sets of weights on what both were asked for: in how many of the pairs the first is better
+-- (a tie counts half).
 CREATE OR REPLACE VIEW evaluation_pairs AS
 WITH numbers AS (
     SELECT e.*, CASE better WHEN 'less' THEN -value WHEN 'near 0' THEN -abs(value)
@@ -125,7 +126,8 @@ WITH numbers AS (
 SELECT a.metric, a.weights, b.weights AS other, a.weights_sha256,
        b.weights_sha256 AS other_sha256, count(*) AS pairs,
        avg(a.value - b.value) AS mean_difference,
-       avg((a.merit > b.merit)::INT) AS better_share
+       avg(CASE WHEN a.merit > b.merit THEN 1 WHEN a.merit = b.merit THEN 0.5 ELSE 0 END)
+           AS better_share
 FROM numbers a JOIN numbers b USING (asked, metric, version, measured_by)
 WHERE a.weights_sha256 <> b.weights_sha256
 GROUP BY ALL ORDER BY ALL;
