@@ -117,6 +117,23 @@ class Clip(Row):
     """Share of 20 ms windows below -50 dB, 0..1."""
     audio_duration_s: float | None = None
     """Length of the sound, seconds."""
+    sync_offset_frames: float | None = None
+    """How late the source's sound is, heard after the lips moved (negative: early), frames of
+    1/25 s; null where nobody can be sure."""
+    sync_confidence: float | None = None
+    """How sure the offset is. `syncnet`: median less least distance. `lips`: the peak of the
+    correlation in standard deviations of what chance gives."""
+    sync_backend: str | None = None
+    """What compared sound and lips: `syncnet` or `lips` (lip shape, no weights)."""
+    sync_known: bool | None = None
+    """Whether the offset is sure enough to be believed; null without sound."""
+    sync_repaired_frames: float | None = None
+    """By how much later the clip's sound was cut from the source, so that it fits, frames of
+    1/25 s: the offset, or 0; null where it is not known."""
+    sync_off_by_frames: float | None = None
+    """How far sound and lips of the clip are still apart, frames of 1/25 s, never negative."""
+    sync_note: str | None = None
+    """Why there is no offset."""
     audio_hash: str | None = None
     """Hash of the WAV: words and features are those of this sound."""
     language: str | None = None

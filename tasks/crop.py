@@ -27,6 +27,7 @@ from tasks.units import Candidate
 
 VERSION = 1
 AAC_RATES = (96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000)
+MP4_OPTIONS = {"movflags": "+faststart", "fflags": "+bitexact"}
 SAME_FRAME_S = 0.002
 """Time stamps closer than this are of the same frame, seconds."""
 SEEK_BACK_S = (0.0, 5.0, 30.0, math.inf)
@@ -64,8 +65,7 @@ class CropClip(ClipStep):
         yield row.update(media_path=name)
 
     def _write(self, row: Candidate, path: Path) -> None:
-        options = {"movflags": "+faststart", "fflags": "+bitexact"}
-        with av.open(str(path), "w", format="mp4", options=options) as output:
+        with av.open(str(path), "w", format="mp4", options=MP4_OPTIONS) as output:
             picture = self._picture_stream(output)
             sound = sound_stream(output, row.video)
             written = 0
@@ -209,11 +209,14 @@ def sound_stream(output: Any, video: Video) -> Any:
     return output.add_stream("aac", rate=rate, layout=layout)
 
 
-def write_sound(output: Any, stream: Any, row: Candidate) -> None:
-    """Encode the sound of the clip's span, exactly as long as its picture."""
+def write_sound(output: Any, stream: Any, row: Candidate, later_s: float = 0) -> None:
+    """Encode the sound of the clip's span, exactly as long as its picture.
+
+    Sound that is late in the source is taken from there `later_s` seconds later.
+    """
     rate, layout = stream.codec_context.sample_rate, stream.codec_context.layout.name
     samples = math.floor(row.clip.frames / row.clip.fps * rate)
-    start = (row.video.start_s or 0.0) + row.clip.start_s
+    start = (row.video.start_s or 0.0) + row.clip.start_s + later_s
     sound = read_sound(row.video.source, start, samples, rate, layout)
     planes = np.ascontiguousarray(sound.T)
     for first in range(0, samples, 1024):

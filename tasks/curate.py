@@ -25,21 +25,33 @@ from tasks.image_quality import resolve_image_quality
 from tasks.judge import FloorConfig, JudgeClip, JudgeFloor
 from tasks.kps import ExtractKps
 from tasks.ledger import DoneSource, keep_ledger
+from tasks.lips import LipConfig
 from tasks.listen import ListenVideo
 from tasks.measure import MeasureClip, MeasureConfig
 from tasks.plan import PlanClips, PlanConfig
 from tasks.probe import ProbeVideo
 from tasks.scenes import transnet_file
 from tasks.sound import TakeSound
-from tasks.speech import PLACES, TranscribeClip, resolve_speech
+from tasks.speech import PLACES as SPEECH_PLACES
+from tasks.speech import TranscribeClip, resolve_speech
 from tasks.speech import weight_files as speech_files
 from tasks.step import Step, file_digest, is_error
+from tasks.sync import SyncClip, resolve_sync
+from tasks.syncnet import SyncNetConfig
 from tasks.units import Candidate, Source
 from tasks.watch import WatchConfig, WatchVideo
 from vexpress.face_embedding import LICENCES as EMBEDDING_LICENCES
-from vexpress.face_points import LICENCES
+from vexpress.face_points import LICENCES, dlib_model
+from vexpress.sync import SYNCNET_LICENCE
 
 CHAIN_VERSION = 1
+PLACES: dict[str, set[str]] = {
+    **{name: {"model"} for name in ("faces", "identity", "image_quality", "sync")},
+    "speech": set(SPEECH_PLACES),
+}
+"""Settings that only say where something lies."""
+ELSEWHERE = dict.fromkeys(("engine", "duplicates", "persons"), True)
+"""Settings of no step."""
 
 
 @dataclass(frozen=True)
@@ -71,15 +83,17 @@ def resolve(config: CurateConfig, weights: Path | None) -> tuple[CurateConfig, l
     features, about_features = resolve_features(config.features, weights)
     identity, about_identity = resolve_identity(config.identity, weights)
     network, about_network = resolve_image_quality(config.image_quality, weights)
+    sync, about_sync = resolve_sync(config.sync, weights)
     speech, about_speech = resolve_speech(config.speech, weights)
     changes = {
         "faces": faces,
         "identity": identity,
         "image_quality": network,
+        "sync": sync,
         "speech": speech,
         "features": features,
     }
-    told = [about_faces, about_identity, about_network, about_speech, about_features]
+    told = [about_faces, about_identity, about_network, about_sync, about_speech, about_features]
     return config.model_copy(update=changes), told
 
 
@@ -98,6 +112,11 @@ def used_weights(config: CurateConfig) -> list[Weights]:
     if config.features.model:
         note = "see the model's card (wav2vec2-base-960h: Apache-2.0)"
         found.append(("features wav2vec2", feature_files(config.features.model), note))
+    if config.sync.model:
+        found.append(("sync SyncNet", [Path(config.sync.model)], SYNCNET_LICENCE))
+    else:
+        model = [dlib_model("shape_predictor_68_face_landmarks.dat")]
+        found.append(("sync lip landmarks", model, LICENCES["dlib"]))
     return [
         Weights(name, [str(file) for file in files], file_digest(files), licence)
         for name, files, licence in found
@@ -111,9 +130,6 @@ def _licence(config: CurateConfig) -> str:
 def stages(config: CurateConfig) -> list[Stage]:
     """Return the chain after `probe`; neighbours in one stage share a worker."""
     watch = WatchConfig(scenes=config.scenes, faces=config.faces)
-    measure = MeasureConfig(
-        quality=config.quality, image_quality=config.image_quality, identity=config.identity
-    )
     plan = PlanConfig(clips=config.clips, crop=config.crop)
     return [
         Stage(
@@ -129,7 +145,8 @@ def stages(config: CurateConfig) -> list[Stage]:
             (
                 (CropClip, config.crop),
                 (ExtractKps, config.crop),
-                (MeasureClip, measure),
+                (MeasureClip, measured(config)),
+                (SyncClip, config.sync),
                 (TakeSound, config.sound),
             )
         ),
@@ -143,6 +160,17 @@ def stages(config: CurateConfig) -> list[Stage]:
     ]
 
 
+def measured(config: CurateConfig) -> MeasureConfig:
+    """Return what the watchers of finished clips are told; with SyncNet no lips are read."""
+    lips = LipConfig(wanted=config.sync.model is None)
+    return MeasureConfig(
+        quality=config.quality,
+        identity=config.identity,
+        lips=lips,
+        syncnet=SyncNetConfig(model=config.sync.model),
+    )
+
+
 def fingerprint(config: CurateConfig, weights: list[Weights]) -> str:
     """Return a hash of everything but the sources that the manifests depend on."""
     steps: list[type[Step[Any]]] = [
@@ -151,14 +179,7 @@ def fingerprint(config: CurateConfig, weights: list[Weights]) -> str:
     ]
     versions = [version for step in steps for version in step.versions()]
     digests = [w.sha256 for w in weights]
-    elsewhere = {"engine": True, "duplicates": True, "persons": True}
-    places = {
-        "faces": {"model"},
-        "identity": {"model"},
-        "image_quality": {"model"},
-        "speech": set(PLACES),
-    }
-    settings = config.model_dump_json(exclude={**elsewhere, **places})
+    settings = config.model_dump_json(exclude={**ELSEWHERE, **PLACES})
     return content_id(CHAIN_VERSION, settings, versions, digests)
 
 

@@ -18,6 +18,7 @@ from tasks.quality import QualityConfig
 from tasks.scenes import SceneConfig
 from tasks.sound import SoundConfig
 from tasks.speech import SpeechConfig
+from tasks.sync import SyncConfig
 
 
 class CurateConfig(Model):
@@ -43,6 +44,8 @@ class CurateConfig(Model):
     """Which network judges pictures."""
     identity: IdentityConfig = IdentityConfig()
     """What makes a vector of a face."""
+    sync: SyncConfig = SyncConfig()
+    """What judges whether sound and lips are in time, and what is done about it."""
     sound: SoundConfig = SoundConfig()
     """What counts as speech."""
     speech: SpeechConfig = SpeechConfig()

@@ -81,6 +81,10 @@ class KeepRules(Model):
     """Most of face and chest under titles and logos; null: any."""
     min_speech_share: float = Field(0.2, ge=0, le=1)
     """Least share of the clip that is speech."""
+    max_sync_off_frames: float | None = Field(1.0, ge=0)
+    """Most frames of 1/25 s that sound and lips may be apart after the repair; null: any."""
+    require_sync: bool = False
+    """Reject clips of which nobody can say whether sound and lips are in time."""
 
 
 @dataclass(frozen=True)
@@ -136,6 +140,14 @@ RULES = (
     Rule("border", "border_share", "max_border_share", "≤ {} of the clip border", False),
     Rule("overlay", "overlay_share", "max_overlay_share", "≤ {} of face and chest covered", False),
     Rule("little_speech", "speech_share", "min_speech_share", "a speech share ≥ {}"),
+    Rule(
+        "out_of_sync",
+        "sync_off_by_frames",
+        "max_sync_off_frames",
+        "sound and lips ≤ {} frames apart",
+        least=False,
+    ),
+    Rule("unsure_sync", "sync_known", "require_sync", "a sure offset of sound and lips"),
 )
 """In the order in which they are asked: the first that says no gives the reason."""
 BEFORE_CROP = tuple(rule for rule in RULES if rule.setting in FloorRules.model_fields)

@@ -19,10 +19,12 @@ from tasks.face_identity import FaceWatcher, IdentityConfig
 from tasks.image_quality import ImageQualityConfig, ImageQualityWatcher
 from tasks.kps import clip_points
 from tasks.ledger import LedgerLike
+from tasks.lips import LipConfig, LipWatcher
 from tasks.media import prefetch
 from tasks.prints import PrintConfig, PrintWatcher
 from tasks.quality import QualityConfig, QualityWatcher
 from tasks.step import ClipStep, Rejection, is_rejected
+from tasks.syncnet import SyncNetConfig, SyncNetWatcher
 from tasks.units import Candidate, Update, decode, encode
 from tasks.watcher import Look, Watcher
 
@@ -31,6 +33,8 @@ WATCHERS: dict[str, type[Watcher]] = {
     "image_quality": ImageQualityWatcher,
     "prints": PrintWatcher,
     "identity": FaceWatcher,
+    "lips": LipWatcher,
+    "syncnet": SyncNetWatcher,
 }
 """Watchers by the field of `MeasureConfig` that holds their configuration."""
 
@@ -46,6 +50,10 @@ class MeasureConfig(Model):
     """What tells copies."""
     identity: IdentityConfig = IdentityConfig()
     """Who is seen."""
+    lips: LipConfig = LipConfig()
+    """Whether the shape of the lips is read."""
+    syncnet: SyncNetConfig = SyncNetConfig()
+    """Where SyncNet's weights are."""
 
 
 class MeasureClip(ClipStep):

@@ -177,8 +177,9 @@ class ClipStep(Step[Candidate]):
     TAKES = Candidate
 
     def identity(self, row: Candidate) -> str:
-        """The clip id stands for content, span, crop and recipe."""
-        return row.clip.clip_id
+        """The clip id stands for content, span, crop and recipe; its sound may be moved."""
+        moved = row.clip.sync_repaired_frames
+        return f"{row.clip.clip_id} {moved:g}" if moved else row.clip.clip_id
 
     def condense(self, row: Candidate, answers: list[Model]) -> list[Model]:
         """Keep the columns that differ and new series; other rows whole."""

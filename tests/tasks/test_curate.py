@@ -116,6 +116,8 @@ def curated(videos: Path, config: CurateConfig, tmp_path_factory: pytest.TempPat
         "quality": 2,
         "prints": 2,
         "identity": 2,
+        "lips": 2,
+        "sync": 2,
         "sound": 2,
         "features": 2,
     }, "the copy is probed and nothing else"
@@ -173,7 +175,7 @@ def test_a_finished_data_set_does_no_work(
     }
 
 
-AFTER_CROP = {"crop", "quality", "prints", "identity", "sound", "features"}
+AFTER_CROP = {"crop", "quality", "prints", "identity", "lips", "sync", "sound", "features"}
 CHANGES: dict[str, tuple[dict[str, Any], set[str]]] = {
     "thresholds": (
         {"keep": KeepRules(min_frames=1, min_face_side_px=1, min_speech_share=0)},
