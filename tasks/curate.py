@@ -165,6 +165,7 @@ def measured(config: CurateConfig) -> MeasureConfig:
     lips = LipConfig(wanted=config.sync.model is None)
     return MeasureConfig(
         quality=config.quality,
+        image_quality=config.image_quality,
         identity=config.identity,
         lips=lips,
         syncnet=SyncNetConfig(model=config.sync.model),
