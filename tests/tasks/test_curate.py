@@ -23,6 +23,7 @@ from tasks.engine import EngineConfig, open_engine
 from tasks.face_identity import IdentityConfig
 from tasks.faces import FaceConfig
 from tasks.features import FeatureConfig
+from tasks.image_quality import ImageQualityConfig
 from tasks.judge import KeepRules
 from tasks.ledger import Tally
 from tasks.listen import ListenConfig
@@ -64,6 +65,7 @@ def config(videos: Path) -> CurateConfig:
     return CurateConfig(
         faces=FaceConfig(backend="dlib"),
         identity=IdentityConfig(backend="dlib"),
+        image_quality=ImageQualityConfig(model=None),
         crop=CropConfig(size=128),
         features=FeatureConfig(model=str(videos / "tiny")),
         keep=KeepRules(min_frames=20, min_face_side_px=60, min_speech_share=0),
