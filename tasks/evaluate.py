@@ -25,11 +25,15 @@ from tasks.step import Resources, Step, file_digest, make_key
 from vexpress.errors import InputError
 from vexpress.face_embedding import FaceEmbedder, find_arcface, load_face_embedder
 from vexpress.face_points import Face, FaceDetector, FaceModelError
+from vexpress.lips import LipReader
 from vexpress.metrics.identity import IdentityWatcher
 from vexpress.metrics.keypoints import KpsWatcher, nearest_face
+from vexpress.metrics.lip_sync import LipSyncWatcher, SyncNetWatcher
 from vexpress.metrics.picture import FlickerWatcher, SharpnessWatcher
 from vexpress.metrics.table import METRICS, VIDEO_METRICS, Measured, unmeasured
 from vexpress.portrait import read_portrait
+from vexpress.sync import SYNCNET_FILES, find_syncnet
+from vexpress.syncnet import SyncNet, load_syncnet
 from vexpress.video import read_frames
 
 log = logging.getLogger(__name__)
@@ -104,7 +108,7 @@ class EvaluateVideo(Step[Generation]):
             yield from unmeasured(names, "no_video", text)
             return
         with self.context.dataset.local_copy(row.out_path) as video:
-            watchers = list(self._watchers(row))
+            watchers = list(self._watchers(row, video))
             for number, (_, picture) in enumerate(read_frames(video, row.width, row.height)):
                 face = self._face(picture, row.asked_kps, number)
                 for watcher in watchers:
@@ -113,11 +117,14 @@ class EvaluateVideo(Step[Generation]):
         yield from found
         yield from self._without_numbers(row, {m.name for m in found})
 
-    def _watchers(self, row: Generation) -> Iterator[Any]:
+    def _watchers(self, row: Generation, video: Path) -> Iterator[Any]:
         every = max(1, (row.frames or 1) // self.config.identity_frames)
         if row.asked_kps is not None and len(row.asked_kps):
             yield KpsWatcher(row.asked_kps, self._detector.name)
         yield FlickerWatcher()
+        yield LipSyncWatcher(self._lip_reader, video, row.fps)
+        if self._syncnet is not None:
+            yield SyncNetWatcher(self._syncnet, video, row.fps)
         portrait = self._portrait(row)
         if isinstance(portrait, Reference):
             yield SharpnessWatcher(portrait.image_bgr)
@@ -126,6 +133,9 @@ class EvaluateVideo(Step[Generation]):
 
     def _without_numbers(self, row: Generation, found: set[str]) -> Iterator[Measured]:
         """Every number that no watcher gave, with the reason why."""
+        if self._syncnet is None:
+            text = f"expected {SYNCNET_FILES[0]} under the weights, found none"
+            yield from unmeasured(SyncNetWatcher.NAMES, "no_model", text)
         portrait = self._portrait(row)
         if not isinstance(portrait, Reference):
             missing = tuple({"sharpness", *IdentityWatcher.NAMES} - found)
@@ -177,8 +187,19 @@ class EvaluateVideo(Step[Generation]):
         return load_face_embedder(self.config.identity, self.config.identity_model, folder, gpu=gpu)
 
     @cached_property
+    def _lip_reader(self) -> LipReader:
+        return LipReader()
+
+    @cached_property
+    def _syncnet(self) -> SyncNet | None:
+        file = find_syncnet(self.context.weights)
+        return load_syncnet(file, gpu=self.context.gpu) if file else None
+
+    @cached_property
     def _digest(self) -> str:
-        return file_digest([*weight_files(self.config.faces), *self._embedder.weights])
+        syncnet = find_syncnet(self.context.weights)
+        files = [*weight_files(self.config.faces), *self._embedder.weights]
+        return file_digest([*files, *self._lip_reader.weights, *([syncnet] if syncnet else [])])
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ import numpy as np
 from schemas.dataset import Dataset
 from schemas.generation import Generation
 from schemas.row import content_id
-from vexpress.errors import PortraitError
+from vexpress.errors import InputError, PortraitError
 from vexpress.portrait import read_image
 from vexpress.v_kps_image import draw_v_kps
 from vexpress.video import VideoWriter, read_frames
@@ -43,7 +43,7 @@ def write_side_by_side(dataset: Dataset, row: Generation, truth: str | None) -> 
         return name
     try:
         return _write(dataset, row, truth, name)
-    except av.FFmpegError:
+    except (av.FFmpegError, InputError):
         return None
 
 
@@ -75,7 +75,7 @@ def strip(
         pictures = enumerate(compose(dataset, row, video, truth))
         try:
             return [picture for number, picture in pictures if number in moments]
-        except av.FFmpegError:
+        except (av.FFmpegError, InputError):
             return []
 
 

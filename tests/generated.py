@@ -29,6 +29,8 @@ class Asked:
     """How far the asked points are moved, pixels."""
     sound_late: float = 0
     """How much later the sound is, seconds."""
+    sound_of: str | None = None
+    """The sample whose sound it has; that of the result."""
     weights: str = "run-a"
     clip_id: str | None = None
     """Clip of the data set that drove it."""
@@ -105,7 +107,8 @@ def _copy_video(source: Path, target: Path, frames: int, asked: Asked) -> float:
             shown.pts, shown.time_base = number, 1 / rate
             made.mux(video.encode(shown))
         made.mux(video.encode(None))
-        heard = _sound(source, frames / float(rate), asked.sound_late)
+        other = source.parents[1] / asked.sound_of / source.name if asked.sound_of else source
+        heard = _sound(other, frames / float(rate), asked.sound_late)
         block = av.AudioFrame.from_ndarray(heard[None], format="fltp", layout="mono")
         block.sample_rate, block.pts, block.time_base = 16000, 0, Fraction(1, 16000)
         made.mux(sound.encode(block))

@@ -162,6 +162,8 @@ def test_what_cannot_be_measured_has_a_reason_and_what_broke_is_tried_again(
         ("gone", "no_video"): len(VIDEO_METRICS),
         ("broken", "failed"): len(VIDEO_METRICS),
         ("good", "no_reference"): 3,
+        ("good", "no_model"): 2,
+        ("good", "cannot_tell"): 2,
         (None, "no_model"): 2,
     }
     Path(dataset.path("generated/broken.mp4")).write_bytes(whole)

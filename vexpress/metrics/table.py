@@ -42,6 +42,13 @@ VIDEO_METRICS = (
     Metric("face_similarity_low", 1, "cosine", "more", "The same, of the least alike tenth"),
     Metric("sharpness", 1, "of the reference", "near 1", "Fine detail, relative to the reference"),
     Metric("flicker", 1, "grey levels", "less", "Change from frame to frame that is no motion"),
+    Metric(
+        *("lip_sound_confidence", 1, "deviations", "more"),
+        "How clearly lips and sound go together, above chance, without a network",
+    ),
+    Metric("lip_sound_offset", 1, "frames of 1/25 s", "near 0", "How late the sound is, by that"),
+    Metric("syncnet_confidence", 1, "", "more", "SyncNet: how clearly lips and sound go together"),
+    Metric("syncnet_offset", 1, "frames of 1/25 s", "near 0", "SyncNet: how late the sound is"),
 )
 """Measured of each video."""
 SET_METRICS = (

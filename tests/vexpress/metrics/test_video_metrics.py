@@ -8,13 +8,17 @@ import cv2
 import numpy as np
 import pytest
 
+from tests.generated import Asked, write_generations
 from vexpress.face_embedding import load_face_embedder
 from vexpress.face_points import DlibDetector, Face
 from vexpress.kps_file import read_kps
+from vexpress.lips import LipReader
 from vexpress.metrics.identity import IdentityWatcher
 from vexpress.metrics.keypoints import KpsWatcher, kps_distance, nearest_face
+from vexpress.metrics.lip_sync import LipSyncWatcher, SyncNetWatcher
 from vexpress.metrics.picture import FlickerWatcher, SharpnessWatcher
 from vexpress.metrics.table import METRICS, Measured
+from vexpress.syncnet import SyncNet
 
 FRAMES = 30
 
@@ -119,3 +123,39 @@ def test_the_face_meant_is_the_one_near_the_asked_points() -> None:
     meant = Face(np.zeros(4), five, 0.6)
     assert nearest_face([inset, meant], five[:3]) is meant
     assert nearest_face([], five[:3]) is None
+
+
+@pytest.mark.assets
+def test_late_sound_is_heard_and_foreign_sound_does_not_go_with_the_lips(
+    assets: Path, tmp_path: Path
+) -> None:
+    found = {}
+    for name, late, sample in (("own", 0.0, "3"), ("late", 0.2, "3"), ("other", 0.0, "7")):
+        asked = Asked(name, sample="3", sound_late=late, sound_of=sample)
+        dataset = write_generations(tmp_path, assets / "vexpress_samples", [asked], frames=200)
+        path = Path(dataset.path(f"generated/{name}.mp4"))
+        found[name] = lip_numbers(path)
+    own, late, other = found["own"], found["late"], found["other"]
+    assert own["lip_sound_confidence"] > 1.5 * other["lip_sound_confidence"]
+    assert late["lip_sound_offset"] - own["lip_sound_offset"] == pytest.approx(5, abs=1)
+
+
+def lip_numbers(path: Path) -> dict[str, float]:
+    """The lip watcher's numbers of a video at 25 fps; a face is found in every fifth frame."""
+    detector, watcher = DlibDetector(), LipSyncWatcher(LipReader(), path, 25)
+    frames, faces, last = [], [], None
+    with av.open(str(path)) as container:
+        for number, frame in enumerate(container.decode(video=0)):
+            frames.append(frame.to_ndarray(format="bgr24"))
+            if number % 5 == 0:
+                last = detector.detect(frames[-1])[0]
+            faces.append(last)
+    return ask(watcher, frames, faces)
+
+
+def test_lips_that_are_not_seen_and_other_frame_rates_have_no_numbers(tmp_path: Path) -> None:
+    watcher = LipSyncWatcher(LipReader(), tmp_path / "none.mp4", 25)
+    watcher.see(0, np.zeros((64, 64, 3), np.uint8), None)
+    assert {m.reason for m in watcher.results()} == {"no_face"}
+    syncnet = SyncNetWatcher(SyncNet(), tmp_path / "none.mp4", 30)
+    assert {m.reason for m in syncnet.results()} == {"not_25_fps"}
