@@ -22,6 +22,7 @@ from tasks.features import ExtractFeatures, resolve_features
 from tasks.features import weight_files as feature_files
 from tasks.follow import FollowFaces
 from tasks.image_quality import resolve_image_quality
+from tasks.image_quality import weight_files as network_files
 from tasks.judge import FloorConfig, JudgeClip, JudgeFloor
 from tasks.kps import ExtractKps
 from tasks.ledger import DoneSource, keep_ledger
@@ -103,9 +104,8 @@ def used_weights(config: CurateConfig) -> list[Weights]:
     if config.identity.backend != "none":
         name, files = f"identity {config.identity.backend}", identity_files(config.identity)
         found.append((name, files, EMBEDDING_LICENCES[config.identity.backend]))
-    if config.image_quality.model:
-        note = "as given with the file"
-        found.append(("image quality", [Path(config.image_quality.model)], note))
+    if network := network_files(config.image_quality):
+        found.append(("image quality", network, "as given with the file"))
     if config.speech.model:
         note = "see the model's card (Whisper: MIT)"
         found.append((f"speech {config.speech.backend}", speech_files(config.speech), note))

@@ -42,7 +42,7 @@ class ImageQualityWatcher(Watcher):
 
     def wanted(self, row: Candidate) -> bool:
         """Only where there are weights."""
-        return self.config.model is not None
+        return bool(weight_files(self.config))
 
     def key(self, row: Candidate) -> str:
         """Where the model lies is no setting: the digest of its file stands for it."""
@@ -121,6 +121,11 @@ def open_network(file: Path, *, gpu: bool) -> Any:
             f"image_quality.model: expected one number a picture, {file} gives {np.size(score)}."
         )
     return session
+
+
+def weight_files(config: ImageQualityConfig) -> list[Path]:
+    """Return the network's file; nothing without one, or before one was looked for."""
+    return [] if config.model in (None, "auto") else [Path(str(config.model))]
 
 
 def resolve_image_quality(
