@@ -10,7 +10,6 @@ import json
 import secrets
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -64,33 +63,42 @@ class GenerateReport(Model):
     """The page to look at."""
 
 
-@dataclass
 class Generating:
-    """A run in the making."""
+    """A run in the making. (No dataclass: Prefect would walk through one for every task run.)"""
 
-    dataset: Dataset
-    job: Job
-    plan: Plan
-    results: Iterator[Generation]
-    progress: GenerateProgress
-    early: dict[str, Generation] = field(default_factory=dict)
-    """Rows that were ready before the shard they are of."""
+    def __init__(
+        self,
+        dataset: Dataset,
+        run_id: str,
+        shards: list[list[list[PlannedVideo]]],
+        results: Iterator[Generation],
+        progress: GenerateProgress,
+    ) -> None:
+        self.dataset = dataset
+        self.run_id = run_id
+        self._shards = shards
+        self._results = results
+        self._progress = progress
+        self._early: dict[str, Generation] = {}
 
-    def rows_of(self, shard: list[PlannedVideo]) -> Iterator[Generation]:
-        """Yield the rows of a shard as they are ready. Workers go on with the next one."""
-        waiting = {planned.request_id for planned in shard}
+    def rows_of(self, number: int) -> Iterator[Generation]:
+        """Yield the rows of shard `number`, from 1, as they are ready.
+
+        Workers do not wait at its end: rows of the next shard that are ready early are kept.
+        """
+        waiting = {p.request_id for run in self._shards[number - 1] for p in run}
         while waiting:
-            ready = waiting & self.early.keys()
+            ready = waiting & self._early.keys()
             if ready:
-                row = self.early.pop(ready.pop())
+                row = self._early.pop(ready.pop())
             else:
-                row = next(self.results)
-                self.progress.see(row)
+                row = next(self._results)
+                self._progress.see(row)
             if row.request_id in waiting:
                 waiting.discard(row.request_id)
                 yield row
             else:
-                self.early[row.request_id] = row
+                self._early[row.request_id] = row
 
 
 @flow(name="generate")
@@ -223,21 +231,20 @@ def _make(plan: Plan, data: Dataset, job: Job) -> Counter[str]:
     pool = open_pool(job)
     try:
         with GenerateProgress({p.request_id: cost(p) for p in plan.videos}) as progress:
-            running = Generating(data, job, plan, pool.results(runs), progress)
-            for number, shard in enumerate(shards, 1):
+            running = Generating(data, job.run_id, shards, pool.results(runs), progress)
+            for number in range(1, len(shards) + 1):
                 name = f"shard {number} of {len(shards)}"
-                requests = [planned for run in shard for planned in run]
-                counts += run_shard.with_options(task_run_name=name)(number, requests, running)
+                counts += run_shard.with_options(task_run_name=name)(number, running)
     finally:
         pool.close()
     return counts
 
 
 @task(name="generate-shard", cache_policy=NO_CACHE, persist_result=False)
-def run_shard(number: int, shard: list[PlannedVideo], running: Generating) -> Counter[str]:
+def run_shard(number: int, running: Generating) -> Counter[str]:
     """Make the videos of a shard and write their rows down."""
-    rows = list(running.rows_of(shard))
-    part = f"manifests/generations/{running.job.run_id}-{number:04}.parquet"
+    rows = list(running.rows_of(number))
+    part = f"manifests/generations/{running.run_id}-{number:04}.parquet"
     write_part(running.dataset, part, Generation, rows)
     forget_notes(running.dataset, rows)
     counts = Counter(row.reason or "" for row in rows)

@@ -13,8 +13,8 @@ class Run(Row):
     run_id: str
     """Start time and a random part."""
     kind: str
-    """What kind of run it was: `curate`, or `train`, for which the columns mean what follows them
-    after a semicolon."""
+    """What kind of run it was: `curate`; `train`, for which the columns mean what follows them
+    after a semicolon; `generate`, for which sources are requests and clips are videos."""
     source: str
     """What the run was given as its source; the folder of the training run."""
     started_at: str

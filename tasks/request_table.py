@@ -110,9 +110,8 @@ def _from_query(sql: str, dataset: Dataset) -> Iterator[Cells]:
     answer = run_query(dataset, sql)
     columns = answer.columns
     _check_columns(columns)
-    while batch := answer.fetchmany(1000):
-        for row in batch:
-            yield _named(dict(zip(columns, row, strict=True)))
+    for row in answer.limit(MAX_ROWS + 1).fetchall():
+        yield _named(dict(zip(columns, row, strict=True)))
 
 
 def _from_parquet(path: Path) -> Iterator[Cells]:
