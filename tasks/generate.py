@@ -229,8 +229,9 @@ def describe(planned: PlannedVideo, job: Job, **values: Any) -> Generation:
     }
     paths: dict[str, Any] = {columns[c]: path for c, path in planned.files.items()}
     if planned.clip:
-        media = Dataset(job.root).uri(planned.clip.media_path)
-        paths = {"reference": media, "audio": media} | paths
+        dataset = Dataset(job.root)
+        picture, sound = planned.clip.media_path, planned.clip.sound_path
+        paths = {"reference": dataset.uri(picture), "audio": dataset.uri(sound)} | paths
     return row.model_copy(update={**paths, "strategy": planned.strategy.value})
 
 

@@ -18,7 +18,7 @@ from tasks.media import open_media, to_upright_bgr, video_streams
 from tasks.step import Rejection
 
 FIND = """
-SELECT clip_id, media_path, fps, frames, md5(kps::VARCHAR)
+SELECT clip_id, media_path, coalesce(audio_path, media_path), fps, frames, md5(kps::VARCHAR)
 FROM clips JOIN (SELECT clip_id, wave_id, kps FROM kps) USING (clip_id, wave_id)
 WHERE media_path IS NOT NULL AND clip_id IN (SELECT unnest($ids))
 QUALIFY row_number() OVER (PARTITION BY clip_id ORDER BY wave_id) = 1
@@ -35,6 +35,8 @@ class ClipInputs(Model):
     clip_id: str
     media_path: str
     """Relative to the data set."""
+    sound_path: str
+    """The same; the WAV where there is one: AAC is a little longer than its pictures."""
     seconds: float
     digest: str
     """Hash of the clip's file and of its points."""
@@ -49,11 +51,12 @@ def find_clips(dataset: Dataset, clip_ids: list[str]) -> dict[str, ClipInputs]:
         clip_id: ClipInputs(
             clip_id=clip_id,
             media_path=media,
+            sound_path=sound,
             seconds=frames / fps,
-            digest=f"{_digest(dataset, media)}{points}",
+            digest=f"{_digest(dataset, media)}{_digest(dataset, sound)}{points}",
         )
-        for clip_id, media, fps, frames, points in found
-        if _is_inside(media) and dataset.exists(media)
+        for clip_id, media, sound, fps, frames, points in found
+        if all(_is_inside(name) and dataset.exists(name) for name in (media, sound))
     }
 
 
@@ -76,11 +79,12 @@ def write_inputs(dataset: Dataset, clip: ClipInputs, folder: Path) -> dict[str, 
         raise Rejection("no_clip", f"clip {clip.clip_id}: expected its points, found none")
     points = np.array(rows[0][0], np.float32) * (SIZE / np.array(size, np.float32))
     save_kps(points, folder / "kps.pth")
-    return {"reference": folder / "reference.png", "kps": folder / "kps.pth", "audio": media}
+    sound = dataset.fetch(clip.sound_path)
+    return {"reference": folder / "reference.png", "kps": folder / "kps.pth", "audio": sound}
 
 
-def _is_inside(media: str) -> bool:
-    return not Path(media).is_absolute() and ".." not in Path(media).parts
+def _is_inside(name: str) -> bool:
+    return not Path(name).is_absolute() and ".." not in Path(name).parts
 
 
 def _digest(dataset: Dataset, name: str) -> str:

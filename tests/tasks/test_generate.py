@@ -148,7 +148,8 @@ def test_a_clip_of_the_data_set_drives_speaks_and_lends_its_picture(
     generator: Generator, dataset: Dataset, inputs: Path
 ) -> None:
     dataset.write("media/c1.mp4", (inputs / "clip.mp4").read_bytes())
-    clip = rows.clip(media_path="media/c1.mp4", frames=20)
+    dataset.write("media/c1.wav", write_sound(inputs / "c1.wav", 0.8).read_bytes())
+    clip = rows.clip(media_path="media/c1.mp4", audio_path="media/c1.wav", frames=20)
     points = rows.kps(20)
     commit_wave(dataset, "w1", [clip, points, rows.video()])
     table = inputs / "clips.sql"
@@ -158,7 +159,8 @@ def test_a_clip_of_the_data_set_drives_speaks_and_lends_its_picture(
     row = generator.make(planned)
     assert row.status == "made", row.detail
     assert (row.clip_id, row.strategy, row.frames) == ("c1", "no_retarget", 20)
-    assert row.reference == row.audio == dataset.uri("media/c1.mp4")
+    assert row.reference == dataset.uri("media/c1.mp4")
+    assert row.audio == dataset.uri("media/c1.wav")
     assert row.asked_kps is not None
     np.testing.assert_allclose(row.asked_kps, points.kps * (64 / SIZE.width), atol=1e-3)
     missing = plan(dataset, inputs, {"clip_id": "nowhere"})
