@@ -1,5 +1,6 @@
 """Evaluation end to end, on real videos passed off as results: the numbers know which is which."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -178,12 +179,13 @@ def test_a_run_that_is_killed_goes_on_where_it_was(assets: Path, tmp_path: Path)
     dataset = write_generations(tmp_path / "set", assets / "vexpress_samples", asked, frames=8)
     command = [sys.executable, "-m", "flows.cli", "evaluate", dataset.root, *FEW]
     command += ["--set=shard_videos=1", "--set=shown=0"]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    process = subprocess.Popen(command, start_new_session=True, **quiet)
     deadline = time.monotonic() + 120
     while len(dataset.names("manifests/evaluations/*.parquet")) < 2 and process.poll() is None:
         assert time.monotonic() < deadline
         time.sleep(0.05)
-    process.send_signal(signal.SIGKILL)
+    os.killpg(process.pid, signal.SIGKILL)  # its embedded server too
     process.wait()
     killed_after = len(dataset.names("manifests/evaluations/*-0*.parquet"))
     said = evaluate(dataset, "--set=shard_videos=1", "--set=shown=0")
