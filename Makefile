@@ -17,14 +17,20 @@ setup: .venv/installed ## Make .venv with everything, and the system libraries w
 	@sh deploy/system-libraries.sh $(BIN)/python
 	@touch $@
 
-demo: setup ## Render talking heads, curate them into a data set, say what to look at.
+demo: setup ## Render talking heads, curate them, train a small model, make videos, measure them.
 	@rm -rf $(DEMO)
 	@echo "rendering talking heads with known truth, and broken files, into $(DEMO)/videos"
 	@$(BIN)/python -m tests.talking_heads $(DEMO)/videos
-	@$(BIN)/vexpress curate $(DEMO)/videos $(DEMO)/dataset --set faces.backend=dlib
+	@$(BIN)/python -m tests.random_weights $(DEMO)/weights
+	@$(BIN)/vexpress pipeline $(DEMO)/videos $(DEMO)/dataset --out $(DEMO)/run --weights $(DEMO)/weights \
+		--preset tiny --config tests/demo.yaml --sample 2
 	@$(BIN)/vexpress query $(DEMO)/dataset "SELECT stage, status, reason, units, round(hours * 60, 2) AS minutes FROM funnel"
-	@echo "open      $(DEMO)/dataset/report.html   funnel, reasons, pictures of kept and rejected clips"
-	@echo "play      $(DEMO)/dataset/media/*.mp4   512x512, 25 fps, with sound"
+	@echo "open      $(DEMO)/dataset/report.html        funnel, reasons, scores, kept and rejected clips"
+	@echo "play      $(DEMO)/dataset/media/*.mp4        kept clips, 512x512, 25 fps, with sound"
+	@echo "open      $(DEMO)/run/report.html            losses, gates, validation frames"
+	@echo "open      $(DEMO)/dataset/evaluation.html    generated beside asked and real, in numbers"
+	@echo "note      the model is small, began with random weights and was trained for 120 steps:"
+	@echo "          it shows that everything runs, not what V-Express can do"
 
 test: setup postgres ## Run the tests (those that need a GPU or real videos skip where there are none).
 	$(BIN)/python -m pytest -n 2 --dist loadfile

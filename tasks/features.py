@@ -79,8 +79,11 @@ class ExtractFeatures(ClipStep):
     def _model(self) -> tuple[Any, Any]:
         from transformers import Wav2Vec2FeatureExtractor, Wav2Vec2Model
 
+        from vexpress.published import quietly
+
         folder = str(self.config.model)
-        model = Wav2Vec2Model.from_pretrained(folder, local_files_only=True).eval()
+        with quietly():
+            model = Wav2Vec2Model.from_pretrained(folder, local_files_only=True).eval()
         device = "cuda" if self.context.gpu else "cpu"
         return Wav2Vec2FeatureExtractor.from_pretrained(folder), model.to(device)
 

@@ -15,6 +15,11 @@ from vexpress.training.settings import TrainSettings
 def write_material(folder: Path) -> Path:
     """Three clips with their index, `start/` with random weights, `vae/` likewise."""
     write_clips(folder)
+    return write_random_networks(folder)
+
+
+def write_random_networks(folder: Path) -> Path:
+    """`start/` with the networks of V-Express, `vae/` with an autoencoder: small and random."""
     sizes = {"block_out_channels": (32, 64), "cross_attention_dim": 32, "attention_heads": 2}
     write_networks(folder / "start", random_networks(1, AUDIO_DIM, **sizes))
     torch.manual_seed(3)

@@ -112,7 +112,7 @@ def load_audio_encoder(
     folder: Path, dtype: torch.dtype = torch.float32
 ) -> tuple[Wav2Vec2Model, Wav2Vec2FeatureExtractor]:
     """Load wav2vec2 and its feature extractor from their transformers folder."""
-    with _naming(folder), _quietly():
+    with _naming(folder), quietly():
         encoder, info = Wav2Vec2Model.from_pretrained(
             folder, dtype=dtype, local_files_only=True, output_loading_info=True
         )
@@ -133,8 +133,8 @@ def _naming(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _quietly() -> Iterator[None]:
-    """Without transformers' report: the published file has a head for letters that is not used."""
+def quietly() -> Iterator[None]:
+    """Load without transformers' report and bar: the published file has a head that is not used."""
     before = transformers_logging.get_verbosity()
     bars = transformers_logging.is_progress_bar_enabled()
     transformers_logging.set_verbosity_error()

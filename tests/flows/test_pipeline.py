@@ -1,35 +1,20 @@
 """From raw videos to trained weights in one run: rendered videos, small random networks."""
 
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from transformers import Wav2Vec2Config, Wav2Vec2FeatureExtractor, Wav2Vec2Model
 from typer.testing import CliRunner, Result
 
 from flows.cli import app
 from schemas.dataset import Dataset
 from schemas.query import run_query
-from tests.small_clips import AUDIO_DIM
+from tests.random_weights import write_weights
 from tests.talking_heads import Face, Shot, Speech, VideoFormat, render
 
 STAGE = {"steps": 2, "learning_rate": 1e-3}
-
-
-def write_weights(folder: Path, material: Path) -> Path:
-    """A complete folder of small random weights: networks, autoencoder, audio encoder."""
-    shutil.copytree(material / "start", folder)
-    shutil.copytree(material / "vae", folder / "sd-vae-ft-mse")
-    sizes = {"hidden_size": AUDIO_DIM, "num_hidden_layers": 1, "num_attention_heads": 2}
-    convolutions = {"conv_dim": (8,) * 7, "num_conv_pos_embeddings": 8}
-    groups = {"num_conv_pos_embedding_groups": 2, "intermediate_size": 16}
-    encoder = Wav2Vec2Model(Wav2Vec2Config(**sizes, **convolutions, **groups))
-    encoder.save_pretrained(folder / "wav2vec2-base-960h")
-    Wav2Vec2FeatureExtractor().save_pretrained(folder / "wav2vec2-base-960h")
-    return folder
 
 
 def pipeline_groups(weights: Path) -> dict[str, Any]:

@@ -26,7 +26,8 @@ from flows.deployments import AUTOMATIONS, read
 from schemas.dataset import Dataset
 from schemas.query import run_query
 from tests.flows.running_stack import RunningStack, curate_config, wait, write_videos
-from tests.flows.test_pipeline import pipeline_groups, write_weights
+from tests.flows.test_pipeline import pipeline_groups
+from tests.random_weights import write_weights
 from tests.small_training import small_settings
 from tests.training_dataset import write_dataset
 
