@@ -20,6 +20,8 @@ from tests.schemas import rows
 
 
 def score_near(threshold: float, random_: random.Random) -> float:
+    if isinstance(threshold, bool):
+        return random_.random() < 0.5
     return threshold * random_.choice([0.5, 0.999, 1, 1.001, 2])
 
 
