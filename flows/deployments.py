@@ -1,8 +1,11 @@
 """`prefect.yaml` and `deploy/automations.yaml` applied to a server.
 
 Doing it twice changes nothing: pools, queues and automations are known by their names.
+`vexpress up` does it for its own server; for another: `python -m flows.deployments` with
+PREFECT_API_URL and VEXPRESS_DATA set.
 """
 
+import os
 import subprocess
 import sys
 from importlib.metadata import version
@@ -10,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from prefect.client.orchestration import SyncPrefectClient
+from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.client.schemas.filters import WorkerFilter, WorkerFilterStatus
 from prefect.events.schemas.automations import AutomationCore
@@ -120,3 +123,19 @@ def _find_block(client: SyncPrefectClient, action: dict[str, Any]) -> bool:
     if found:
         action["block_document_id"] = str(found[0].id)
     return bool(found)
+
+
+def main() -> None:
+    """Apply everything to the server of PREFECT_API_URL."""
+    lacking = [name for name in ("PREFECT_API_URL", "VEXPRESS_DATA") if not os.environ.get(name)]
+    if lacking:
+        sys.exit(f"expected {' and '.join(lacking)} in the environment, found nothing there")
+    with get_client(sync_client=True) as client:
+        apply_pools(client)
+        apply_deployments(dict(os.environ))
+        apply_automations(client)
+        print(f"deployments and automations of {FILE.name} are on {os.environ['PREFECT_API_URL']}")
+
+
+if __name__ == "__main__":
+    main()
