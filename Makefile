@@ -4,7 +4,7 @@ BIN := .venv/bin
 DEMO := build/demo
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test whisperx postgres images check format clean
+.PHONY: help setup demo test whisperx postgres browser images check format clean
 
 help: ## Say what can be made.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
@@ -32,7 +32,7 @@ demo: setup ## Render talking heads, curate them, train a small model, make vide
 	@echo "note      the model is small, began with random weights and was trained for 120 steps:"
 	@echo "          it shows that everything runs, not what V-Express can do"
 
-test: setup postgres ## Run the tests (those that need a GPU or real videos skip where there are none).
+test: setup postgres browser ## Run the tests (those that need a GPU or real videos skip where there are none).
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 postgres: ## Install Debian's PostgreSQL, which a test of the server uses (skipped without).
@@ -44,6 +44,9 @@ whisperx: .venv-whisperx/installed ## Make .venv-whisperx, whisperx's own enviro
 	$(PYTHON) -m venv .venv-whisperx
 	.venv-whisperx/bin/pip install --quiet --disable-pip-version-check -c deploy/whisperx/constraints.txt -r deploy/whisperx/requirements.txt
 	@touch $@
+
+browser: ## Install Debian's Chromium, with which a test uses the server's UI (skipped without).
+	@sh deploy/browser.sh
 
 images: ## Build the container images vexpress:cpu and vexpress:gpu (needs docker).
 	docker build -f deploy/Dockerfile --target cpu -t vexpress:cpu .

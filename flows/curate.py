@@ -15,7 +15,7 @@ from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 from prefect.logging import get_run_logger
 
-from flows.artifacts import publish_funnel
+from flows.artifacts import publish_funnel, publish_sheets
 from flows.progress import CurateProgress
 from flows.report import write_report
 from schemas.dataset import Dataset
@@ -174,7 +174,7 @@ def _work(job: Job, sources: list[Source]) -> CurateReport:
     report = job.dataset.uri("report.html")
     if waves or related or not job.dataset.exists("report.html"):
         write_run(job.dataset, run)
-        write_report(job.dataset)
+        publish_sheets(job.dataset, write_report(job.dataset).sheets)
     publish_funnel(job.dataset, report, job.notes)
     kept_hours = run_query(job.dataset, "SELECT kept_hours FROM hours").fetchall()[0][0]
     return CurateReport(
