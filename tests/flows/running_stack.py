@@ -102,6 +102,13 @@ class RunningStack:
         ended = {"Completed", "Failed", "Crashed", "Cancelled"}
         return str(wait(lambda: ended & {self.state_of(run)}, "the run's end").pop())
 
+    def complete(self, run: UUID) -> None:
+        """Wait for the end of a run, which must be a good one."""
+        name = self.finish(run)
+        with self.client() as client:
+            state = client.read_flow_run(run).state
+        assert name == "Completed", f"{name}: {state and state.message}"
+
     def artifacts(self, run: UUID) -> dict[str, Any]:
         """Newest artifacts of a run, by key."""
         ours = ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=[run]))
@@ -127,7 +134,7 @@ class RunningStack:
 
 
 def write_videos(folder: Path, many: int) -> None:
-    """`videos/`: one to keep and one that is broken; `many/`: others to keep."""
+    """`videos/`: one to keep and one that is broken; `many/`: others with its pictures."""
     (folder / "videos").mkdir(parents=True)
     (folder / "many").mkdir()
     say = (Speech(start_s=0.1, text="Every run that stops goes on where it was."),)

