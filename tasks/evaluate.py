@@ -21,7 +21,8 @@ from schemas.evaluation import Evaluation
 from schemas.generation import Generation
 from schemas.row import Model
 from tasks.faces import FaceConfig, open_detector, resolve_backend, weight_files
-from tasks.step import Resources, Step, file_digest, make_key
+from tasks.request_clips import reference_picture
+from tasks.step import Rejection, Resources, Step, file_digest, make_key
 from vexpress.errors import InputError
 from vexpress.face_embedding import FaceEmbedder, find_arcface, load_face_embedder
 from vexpress.face_points import Face, FaceDetector, FaceModelError
@@ -166,8 +167,9 @@ class EvaluateVideo(Step[Generation]):
         try:
             crop = bool(json.loads(row.parameters).get("auto_crop", False))
             size = row.width, row.height
-            portrait = read_portrait(Path(row.reference), *size, self._detector, auto_crop=crop)
-        except InputError as error:
+            with reference_picture(self.context.dataset, row) as path:
+                portrait = read_portrait(path, *size, self._detector, auto_crop=crop)
+        except (InputError, Rejection) as error:
             return str(error)[:300]
         picture = np.ascontiguousarray(portrait.image[..., ::-1])
         face = nearest_face(self._detector.detect(picture), portrait.points)

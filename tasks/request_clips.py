@@ -5,12 +5,16 @@ other input.
 """
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 from PIL import Image
 
 from schemas.dataset import Dataset
+from schemas.generation import Generation
 from schemas.query import connect
 from schemas.row import Model
 from tasks.extract_kps import SIZE, save_kps
@@ -65,15 +69,9 @@ def write_inputs(dataset: Dataset, clip: ClipInputs, folder: Path) -> dict[str, 
 
     Raises Rejection where the clip cannot be read any more.
     """
-    media = dataset.fetch(clip.media_path)
-    with open_media(str(media)) as container:
-        stream = video_streams(container)[0]
-        frame = next(container.decode(stream), None)
-        if frame is None:
-            raise Rejection("no_clip", f"clip {clip.clip_id}: expected a picture, found none")
-        size = (stream.width, stream.height)
-        picture = to_upright_bgr(frame, size, 0)
-    Image.fromarray(np.ascontiguousarray(picture[..., ::-1])).save(folder / "reference.png")
+    picture = first_picture(dataset, clip.media_path)
+    size = (picture.shape[1], picture.shape[0])
+    Image.fromarray(picture).save(folder / "reference.png")
     rows = connect(dataset).execute(POINTS, {"id": clip.clip_id}).fetchall()
     if not rows:
         raise Rejection("no_clip", f"clip {clip.clip_id}: expected its points, found none")
@@ -81,6 +79,40 @@ def write_inputs(dataset: Dataset, clip: ClipInputs, folder: Path) -> dict[str, 
     save_kps(points, folder / "kps.pth")
     sound = dataset.fetch(clip.sound_path)
     return {"reference": folder / "reference.png", "kps": folder / "kps.pth", "audio": sound}
+
+
+def first_picture(dataset: Dataset, media_path: str) -> np.ndarray:
+    """Return a clip's first frame, uint8 (height, width, 3) RGB.
+
+    Raises Rejection where it has none.
+    """
+    with (
+        dataset.local_copy(media_path) as path,
+        open_media(str(path)) as container,
+    ):
+        stream = video_streams(container)[0]
+        frame = next(container.decode(stream), None)
+        if frame is None:
+            raise Rejection("no_clip", f"{media_path}: expected a picture, found none")
+        picture = to_upright_bgr(frame, (stream.width, stream.height), 0)
+    return np.ascontiguousarray(picture[..., ::-1])
+
+
+@contextmanager
+def reference_picture(dataset: Dataset, row: Generation) -> Iterator[Path]:
+    """Give the picture that a video was made from: a file, or the first frame of its clip.
+
+    Raises Rejection where the clip has no frame any more.
+    """
+    media = f"media/{row.clip_id}.mp4"
+    if not row.clip_id or Path(row.reference).name != Path(media).name:
+        yield Path(row.reference)
+        return
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "reference.png"
+        if dataset.exists(media):
+            Image.fromarray(first_picture(dataset, media)).save(path)
+        yield path
 
 
 def _is_inside(name: str) -> bool:

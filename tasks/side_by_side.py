@@ -14,6 +14,8 @@ import numpy as np
 from schemas.dataset import Dataset
 from schemas.generation import Generation
 from schemas.row import content_id
+from tasks.request_clips import reference_picture
+from tasks.step import Rejection
 from vexpress.errors import InputError, PortraitError
 from vexpress.portrait import read_image
 from vexpress.v_kps_image import draw_v_kps
@@ -83,7 +85,7 @@ def compose(
     dataset: Dataset, row: Generation, video: Path, truth: str | None
 ) -> Iterator[np.ndarray]:
     """Yield every frame as one RGB picture: the panels beside each other, captions above."""
-    reference = _reference(row)
+    reference = _reference(dataset, row)
     with contextlib.ExitStack() as stack:
         real = None
         if truth and dataset.exists(truth):
@@ -111,10 +113,11 @@ class _AtTime:
         return self._shown
 
 
-def _reference(row: Generation) -> np.ndarray:
+def _reference(dataset: Dataset, row: Generation) -> np.ndarray:
     try:
-        picture = read_image(Path(row.reference))
-    except PortraitError:
+        with reference_picture(dataset, row) as path:
+            picture = read_image(path)
+    except (PortraitError, Rejection):
         return np.full((SIDE, SIDE, 3), GREY, np.uint8)
     return _fitted(picture)
 

@@ -9,6 +9,7 @@ from typing import Any
 import av
 import numpy as np
 import pytest
+from PIL import Image
 
 from schemas.dataset import Dataset
 from schemas.errors import ConfigError
@@ -19,11 +20,13 @@ from tasks.generate_config import GenerateConfig, ModelChoice, Workers
 from tasks.generate_done import leave_out_done, not_written
 from tasks.generate_pool import LocalPool, RayPool, fit_workers
 from tasks.generate_weights import used_weights
+from tasks.request_clips import reference_picture
 from tasks.requests import Plan, plan_requests
 from tests.schemas import rows
 from tests.small_requests import SIZE, SMALL, write_portrait, write_sound, write_table
 from tests.talking_heads import Face, Shot, Speech, render
 from tests.tasks.doomed_generator import Doomed
+from vexpress.video import read_frames
 
 CONFIG = GenerateConfig(model=ModelChoice(preset="tiny", face_model="./none"))
 
@@ -163,6 +166,10 @@ def test_a_clip_of_the_data_set_drives_speaks_and_lends_its_picture(
     assert row.audio == dataset.uri("media/c1.wav")
     assert row.asked_kps is not None
     np.testing.assert_allclose(row.asked_kps, points.kps * (64 / SIZE.width), atol=1e-3)
+    _, first = next(iter(read_frames(inputs / "clip.mp4", SIZE.width, SIZE.height)))
+    with reference_picture(dataset, row) as path:
+        lent = np.asarray(Image.open(path)).astype(int)
+    assert np.abs(lent - first[..., ::-1]).mean() < 2
     missing = plan(dataset, inputs, {"clip_id": "nowhere"})
     assert [r.reason for r in missing.rejected] == ["no_clip"]
 
