@@ -57,7 +57,7 @@ class Browser:
 
     def click(self, text: str) -> None:
         """Click on what has a text."""
-        path = f"//*[self::a or self::button or @role='tab'][normalize-space()='{text}']"
+        path = f"//*[self::a or self::button or self::li][normalize-space()='{text}']"
         wait(lambda: self.driver.find_elements(By.XPATH, path), f"{text!r} to click on")
         element = self.driver.find_elements(By.XPATH, path)[0]
         self.driver.execute_script("arguments[0].scrollIntoView({block: 'center'})", element)

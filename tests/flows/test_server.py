@@ -21,7 +21,7 @@ from prefect.events.schemas.automations import AutomationCore
 from prefect.exceptions import PrefectHTTPStatusError
 from prefect.states import Cancelling
 
-from flows.deployments import AUTOMATIONS, read
+from flows.deployments import AUTOMATIONS, apply_automations, read
 from schemas.dataset import Dataset
 from schemas.query import run_query
 from tests.flows.running_stack import RunningStack, curate_config, wait, write_videos
@@ -77,6 +77,7 @@ def lost(server: RunningStack, messages: tuple[str, list[str]]) -> UUID:
     """
     with server.client() as client:
         save_alerts(client, messages[0])
+        apply_automations(client)  # now that there is somebody to tell
     give_up_sooner(server)
     server_process = server.stack.processes["server"]
     parameters = {"source": "many", "dataset": "lost", "config": curate_config(wave_videos=2)}
