@@ -6,11 +6,7 @@ from typing import Any
 
 import cv2
 import numpy as np
-from prefect.artifacts import (
-    create_image_artifact,
-    create_markdown_artifact,
-    create_table_artifact,
-)
+from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
 from flows.funnel import Funnel, headline, read_funnel, span
 from schemas.dataset import Dataset
@@ -53,7 +49,7 @@ def summary(dataset: Dataset, said: str, report: str, notes: list[str]) -> str:
         "",
         "Ask it:",
         "```",
-        f'vexpress query {dataset.root} "SELECT reason, count(*) FROM rejected GROUP BY reason"',
+        f"vexpress query {dataset.root} 'SELECT * FROM funnel'",
         "```",
     ]
     return "\n".join(lines)
@@ -63,8 +59,10 @@ def publish_sheets(dataset: Dataset, sheets: list[str]) -> None:
     """Leave contact sheets as pictures that need no file of the data set to be seen."""
     for name in sheets:
         key = "sheet-" + Path(name).stem.replace("_", "-").lower()
-        text = f"Contact sheet {Path(name).stem.replace('_', ' ')}: {dataset.uri(name)}"
-        create_image_artifact(_small(dataset.read(name)), key=key, description=text)
+        text = f"Contact sheet {Path(name).stem.replace('_', ' ')}"
+        # An image artifact would show the picture's whole address below it.
+        picture = f"`{dataset.uri(name)}`\n\n![{text}]({_small(dataset.read(name))})"
+        create_markdown_artifact(picture, key=key, description=text)
 
 
 def _small(jpeg: bytes) -> str:

@@ -3,7 +3,7 @@
 import base64
 from typing import Any
 
-from prefect.artifacts import create_image_artifact, create_table_artifact
+from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
 from vexpress.training.job import StageJob
 from vexpress.training.journal import read_journal
@@ -25,7 +25,7 @@ def publish_stage(job: StageJob, gates: list[Gate]) -> None:
         picture = base64.b64encode(previews[-1].read_bytes()).decode()
         text = "Reference, then truth, generated, V-Kps (rows)"
         uri = f"data:image/png;base64,{picture}"
-        create_image_artifact(uri, key=f"{name}-preview", description=text)
+        create_markdown_artifact(f"![{text}]({uri})", key=f"{name}-preview", description=text)
 
 
 def loss_curve(journal: list[dict[str, Any]], points: int = POINTS) -> list[dict[str, float]]:
