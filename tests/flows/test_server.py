@@ -173,7 +173,10 @@ def test_train_runs_three_stages_and_shows_its_gates(server: RunningStack, mater
 def test_generate_makes_videos_once_and_evaluate_measures_them(server: RunningStack) -> None:
     asked = {
         "requests": "SELECT clip_id FROM kept",
-        "config": {"model": {"preset": "tiny"}, "parameters": {"steps": 1}},
+        "config": {
+            "model": {"preset": "tiny"},
+            "parameters": {"steps": 1, "width": 64, "height": 64},
+        },
     }
     run = server.trigger("generate", asked)
     server.complete(run)
