@@ -14,6 +14,7 @@ from transformers import Wav2Vec2Config, Wav2Vec2FeatureExtractor, Wav2Vec2Model
 
 from tests.small_clips import AUDIO_DIM
 from tests.small_training import write_random_networks
+from vexpress.published import quietly
 
 
 def write_weights(folder: Path, material: Path) -> Path:
@@ -25,7 +26,8 @@ def write_weights(folder: Path, material: Path) -> Path:
     groups = {"num_conv_pos_embedding_groups": 2, "intermediate_size": 16}
     torch.manual_seed(5)
     encoder = Wav2Vec2Model(Wav2Vec2Config(**sizes, **convolutions, **groups))
-    encoder.save_pretrained(folder / "wav2vec2-base-960h")
+    with quietly():
+        encoder.save_pretrained(folder / "wav2vec2-base-960h")
     Wav2Vec2FeatureExtractor().save_pretrained(folder / "wav2vec2-base-960h")
     return folder
 
