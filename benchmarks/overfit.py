@@ -49,7 +49,7 @@ LATENTS: dict[bytes, torch.Tensor] = {}
 
 def settings_for(out: Path, scale: float) -> TrainSettings:
     """The published stages, shortened, with step sizes for random weights."""
-    steps = [max(2, round(n * scale)) for n in (750, 600, 300)]
+    steps = [max(2, round(n * scale)) for n in (900, 600, 300)]
     tops = (2e-3, 2e-3, 5e-4)
     rates = [
         ((0, top / 10), (min(20, n // 4), top), (n // 2, top), (n, top / 10))
