@@ -2,8 +2,8 @@
 
 import pytest
 import torch
-from golden import GOLDENS, TOLERANCE, Golden, goldens
 
+from tests.vexpress.golden import GOLDENS, TOLERANCE, Golden, goldens
 from vexpress.conditions import Conditions
 
 PAIRS = goldens()

@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from golden import TOLERANCE, Golden, goldens, pipeline_of
 
+from tests.vexpress.golden import TOLERANCE, Golden, goldens, pipeline_of
 from vexpress.median import filter_video
 from vexpress.retarget import closest_frame, naive_retarget, offset_retarget, turn
 from vexpress.settings import Sampling

@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from golden import TOLERANCE, Golden, goldens, pipeline_of
 
 from benchmarks.plain_vexpress import PlainPipeline, plain_median
+from tests.vexpress.golden import TOLERANCE, Golden, goldens, pipeline_of
 from vexpress.settings import Sampling
 
 PAIRS = [golden for golden in goldens() if golden.sizes.get("runs")]

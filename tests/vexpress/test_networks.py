@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import pytest
 import torch
-from golden import KEYS, Golden, fill, goldens, published_keys
 from torch import nn
 
+from tests.vexpress.golden import KEYS, Golden, fill, goldens, published_keys
 from vexpress import AudioProjection, Conditions, DenoisingUNet, ReferenceNet, VKpsGuider
 
 SMALL = {"block_out_channels": (32, 64), "layers_per_block": 1, "attention_heads": 4}
