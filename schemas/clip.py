@@ -61,7 +61,7 @@ class Clip(Row):
     det_score_min: float | None = None
     """Least detector score over detected frames, 0..1."""
     gap_frames: int | None = None
-    """Source frames without a detection, bridged by interpolation."""
+    """Source frames looked at in vain, bridged by interpolation."""
     face_share: float | None = None
     """Median longer side of the face box over the crop's side, 0..1."""
     yaw_deg: float | None = None

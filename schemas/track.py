@@ -35,17 +35,19 @@ class FaceTrack(Row):
     score_min: float
     """Least detector score over detected frames, 0..1."""
     gap_frames: int
-    """Frames without a detection, bridged by interpolation."""
+    """Frames looked at in vain, bridged by interpolation."""
+    every: int = 1
+    """The detector looked at every n-th frame of the source; the others are interpolated."""
     backend: str
     """Detector and model, such as `insightface/scrfd_2.5g`."""
     detected: Bools
-    """Per frame: true where the detector saw the face, false where the gap was bridged."""
+    """Per frame: true where the detector saw the face, false where it was interpolated."""
     boxes: Boxes
     """Per frame: x1 y1 x2 y2, source pixels."""
     points: FivePoints
     """Per frame: left eye, right eye, nose, left and right mouth corner, source pixels."""
     scores: Floats
-    """Per frame: detector score 0..1; 0 in bridged frames."""
+    """Per frame: detector score 0..1; 0 in interpolated frames."""
     landmarks: Annotated[np.ndarray, Array((2,))] | None = None
     """[frames x landmark_count][2]: landmarks where the model gives them, source pixels."""
     landmark_count: int = 0

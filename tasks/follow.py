@@ -94,7 +94,8 @@ class FollowFaces(Step[Watched]):
             face_side_px=median_side(boxes),
             score_mean=float(scores[at].mean()),
             score_min=float(scores[at].min()),
-            gap_frames=int((~detected).sum()),
+            gap_frames=count_gaps(detected, first, seen.every),
+            every=seen.every,
             backend=seen.backend,
             detected=detected,
             boxes=boxes,
@@ -177,6 +178,12 @@ def overlap(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 def area(boxes: np.ndarray) -> np.ndarray:
     """Return the areas of boxes (N, 4), square pixels."""
     return np.clip(boxes[:, 2:] - boxes[:, :2], 0, None).prod(axis=1)
+
+
+def count_gaps(detected: np.ndarray, first: int, every: int) -> int:
+    """Return in how many frames a face was looked for in vain, of bool (F,) from frame `first`."""
+    looked = (first + np.arange(len(detected))) % every == 0
+    return int((looked & ~detected).sum())
 
 
 def median_side(boxes: np.ndarray) -> float:

@@ -19,7 +19,7 @@ from schemas.row import Model, content_id
 from schemas.track import FaceTrack
 from tasks.crop import VERSION as CROP_VERSION
 from tasks.crop import CropConfig
-from tasks.follow import median_side
+from tasks.follow import count_gaps, median_side
 from tasks.head_pose import motion_scores, pose_scores
 from tasks.step import Step
 from tasks.units import Candidate, Followed, Heard
@@ -84,7 +84,7 @@ class PlanClips(Step[Followed]):
                 ),
                 "det_score_mean": float(scores.mean()) if len(scores) else 0.0,
                 "det_score_min": float(scores.min()) if len(scores) else 0.0,
-                "gap_frames": int((~detected).sum()),
+                "gap_frames": count_gaps(detected, row.start_frame + first, track.every),
             }
         )
         return Candidate(

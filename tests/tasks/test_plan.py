@@ -168,6 +168,16 @@ def test_candidates_cover_the_video_and_say_why_not(tmp_path: Path) -> None:
     assert all(c.clip.crop_x1 is None for c in candidates[1:])
 
 
+def test_frames_that_are_not_looked_at_are_no_gaps(tmp_path: Path) -> None:
+    face: list[Seen] = [(200, 400, 300)]
+    looked = [[] if frame % 2 else face for frame in range(60)]
+    (whole,) = plan(watched(looked, every=2), tmp_path)
+    assert whole.clip.gap_frames == 0 and not whole.detected.all()
+    looked[30] = []
+    (gap,) = plan(watched(looked, every=2), tmp_path)
+    assert gap.clip.gap_frames == 1
+
+
 def test_a_candidate_knows_its_face_and_its_scores(tmp_path: Path) -> None:
     faces: list[list[Seen]] = [[(200, 400, 300)] for _ in range(50)]
     faces[20] = []
