@@ -21,7 +21,7 @@ from flows.report import write_report
 from schemas.dataset import Dataset
 from schemas.errors import DatasetError, stop_when_full
 from schemas.manifest import prepare_manifests, write_run
-from schemas.query import run_query
+from schemas.query import connect, run_query
 from schemas.row import Model
 from schemas.run import Run
 from tasks.curate import (
@@ -170,7 +170,8 @@ def _work(job: Job, sources: list[Source]) -> CurateReport:
             for number, wave in enumerate(waves, 1):
                 run_wave.with_options(task_run_name=f"wave {number} of {len(waves)}")(wave, job)
     related = relate_clips(job.dataset, job.config)
-    run = _describe(job, len(planned), len(sources) - len(planned))
+    made = job.dataset, [wave.wave_id for wave in waves]
+    run = _describe(job, len(planned), len(sources) - len(planned), count_clips(*made))
     report = job.dataset.uri("report.html")
     if waves or related or not job.dataset.exists("report.html"):
         write_run(job.dataset, run)
@@ -214,7 +215,18 @@ SELECT (SELECT count(DISTINCT person_id) FROM persons), (SELECT count(*) FROM du
 """
 
 
-def _describe(job: Job, planned: int, done_before: int) -> Run:
+def count_clips(dataset: Dataset, wave_ids: list[str]) -> dict[str, int]:
+    """Return how many clips of the waves are kept and rejected, duplicates among these."""
+    counted = connect(dataset).execute(COUNTED, {"waves": wave_ids}).fetchall()
+    return {"kept": 0, "rejected": 0, **dict(counted)}
+
+
+COUNTED = """
+SELECT status, count(*) FROM clips WHERE list_contains($waves, wave_id) GROUP BY status
+"""
+
+
+def _describe(job: Job, planned: int, done_before: int, clips: dict[str, int]) -> Run:
     tallies = job.engine.ledger.tallies()
     finished = datetime.now(UTC)
     run_id = f"{job.started:%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
@@ -231,8 +243,8 @@ def _describe(job: Job, planned: int, done_before: int) -> Run:
         notes=job.notes,
         videos=planned,
         videos_done_before=done_before,
-        clips_kept=job.progress.kept,
-        clips_rejected=job.progress.rejected,
+        clips_kept=clips["kept"],
+        clips_rejected=clips["rejected"],
         units_run=sum(tally.run for tally in tallies.values()),
         units_reused=sum(tally.reused for tally in tallies.values()),
         step_seconds=json.dumps({k: round(t.seconds, 3) for k, t in tallies.items()}),

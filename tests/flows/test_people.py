@@ -6,12 +6,14 @@ import cv2
 import numpy as np
 import pytest
 
+from flows.curate import count_clips
 from flows.people import same_moment
 from flows.report import PAGE, write_report
 from schemas.dataset import Dataset
 from schemas.duplicate import Duplicate
 from schemas.manifest import replace_table
 from schemas.person import ClipPerson
+from schemas.query import run_query
 from tests.training_dataset import write_dataset
 
 PERSONS = {"clip0": "anna", "clip1": "anna", "clip2": "bo", "clip3": "bo"}
@@ -73,3 +75,9 @@ def test_both_pictures_are_of_the_same_moment() -> None:
     kept, copy = same_moment(row)
     assert kept == 3.0 and copy == pytest.approx(2 / 0.98)
     assert same_moment({"shift_s": -1.0, "overlap_s": 4.0, "speed": 1.0}) == (2.0, 3.0)
+
+
+def test_a_copy_is_counted_as_rejected(dataset: Dataset) -> None:
+    waves = [row[0] for row in run_query(dataset, "SELECT DISTINCT wave_id FROM clips").fetchall()]
+    assert count_clips(dataset, waves) == {"kept": 3, "rejected": 2}, "one by a rule, one copy"
+    assert count_clips(dataset, []) == {"kept": 0, "rejected": 0}
