@@ -2,11 +2,11 @@
 
     python -m benchmarks.chain VIDEO [VIDEO …] --weights DIR [--set STEP.KEY=VALUE …]
 
-Three sides on the same files in the same process, the best of `--repeats`: `bare` finds, crops
-and takes the sound; `whole` also hears the source, measures, synchronises and transcribes;
-`apart` is `whole` with a decode of its own for every watcher of a clip. Prints seconds per
-step, and the ratio to `bare`, also of CPU seconds, which other work on the machine changes
-less. Nothing is committed to manifests.
+Three sides on the same files in the same process, the best of `--repeats`: `bare` finds faces,
+hears speech, crops, takes the sound and its features; `whole` also measures, synchronises and
+transcribes; `apart` is `whole` with a decode of its own for every watcher of a clip. Prints
+seconds per step, and the ratio to `bare`, also of CPU seconds, which other work on the machine
+changes less. Nothing is committed to manifests.
 """
 
 import argparse
@@ -25,11 +25,13 @@ from tasks.engine import Stage, open_engine
 from tasks.measure import WATCHERS, MeasureClip
 from tasks.probe import ProbeVideo
 from tasks.source import describe_file, total_duration
+from tasks.speech import TranscribeClip
 from tasks.step import Context, Step
+from tasks.sync import SyncClip
 from tasks.units import Candidate
 
-SCORING = {"listen", "measure", "sync", "words", "transcribe"}
-"""Names of the steps that `bare` goes without."""
+SCORING = (MeasureClip, SyncClip, TranscribeClip)
+"""Steps that `bare` goes without."""
 SIDES = ("bare", "whole", "apart")
 
 
@@ -41,7 +43,7 @@ def chain(config: CurateConfig, side: str) -> list[Stage]:
         for step, settings in stage.steps:
             if side == "apart" and step is MeasureClip:
                 steps += [(alone(name), settings) for name in WATCHERS]
-            elif side != "bare" or step.NAME not in SCORING:
+            elif side != "bare" or step not in SCORING:
                 steps.append((step, settings))
         if steps:
             made.append(Stage(tuple(steps)))
