@@ -7,7 +7,7 @@ import typer
 from flows.commands.options import EngineKind, WeightsOption
 
 if TYPE_CHECKING:
-    from flows.doctor import Check
+    from flows.check import Check
 
 COLOURS = {"ok": "green", "missing": "red", "not needed": "dim"}
 
@@ -37,7 +37,8 @@ def doctor(
     from flows.embedded import prepare
 
     prepare()
-    from flows.doctor import Setup, examine, verdict
+    from flows.check import Setup
+    from flows.doctor import examine, verdict
 
     folder = weights.expanduser() if weights else None
     setup = Setup(weights=folder, engine=engine.value, gpu=gpu, dataset=dataset)

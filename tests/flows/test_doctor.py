@@ -16,18 +16,12 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
+from flows.check import Check, Setup
+from flows.check_machine import check_dataset, memory
+from flows.check_models import check_speech, check_weights
+from flows.check_services import check_ray, health
 from flows.cli import app
-from flows.doctor import (
-    Check,
-    Setup,
-    check_dataset,
-    check_ray,
-    check_speech,
-    check_weights,
-    health,
-    memory,
-    verdict,
-)
+from flows.doctor import verdict
 
 Memory = namedtuple("Memory", "total available")
 

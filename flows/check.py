@@ -1,0 +1,59 @@
+"""What `vexpress doctor` says in one line, and what it is asked about."""
+
+import importlib.metadata
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+State = Literal["ok", "missing", "not needed"]
+INSTALL = "pip install -e . -c constraints.txt"
+INSTEAD = {"onnxruntime": "onnxruntime-gpu", "opencv-python": "opencv-python-headless"}
+
+
+@dataclass(frozen=True)
+class Setup:
+    """The configuration that is asked about."""
+
+    weights: Path | None = None
+    engine: str = "local"
+    gpu: bool = False
+    dataset: str | None = None
+
+    @property
+    def on_cluster(self) -> bool:
+        """Whether the work runs on other machines."""
+        return self.engine == "ray" and bool(os.environ.get("RAY_ADDRESS"))
+
+
+@dataclass(frozen=True)
+class Check:
+    """One line: what was looked at, what was found, what to do."""
+
+    name: str
+    state: State
+    found: str
+    todo: str = ""
+
+
+def judge(name: str, found: str, *, good: bool, needed: bool = True, todo: str = "") -> Check:
+    """Return a line; `todo` is said only where something is not there."""
+    state: State = "ok" if good else "missing" if needed else "not needed"
+    return Check(name, state, found, "" if good else todo)
+
+
+def version_of(package: str) -> str | None:
+    """Return the installed version of a package, or of the one that stands in for it."""
+    for name in (package, INSTEAD.get(package, package)):
+        try:
+            return importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return None
+
+
+def masked(text: str) -> str:
+    """Return an address, or a text with addresses in it, without credentials and queries."""
+    without_query = re.sub(r"(?<=\S)\?\S*", "", text)
+    return re.sub(r"[^/@\s]+(:[^/@\s]*)?@", "***@", without_query)
