@@ -40,7 +40,7 @@ class Score:
     @property
     def least(self) -> bool:
         """Whether the threshold is the least value allowed, not the most."""
-        return self.rule is None or self.rule.least
+        return self.rule is None or self.rule.bound == "least"
 
 
 GROUPS: dict[str, tuple[Score, ...]] = {

@@ -31,6 +31,7 @@ REASONS = {
     "border": "Too much of the clip is a burnt-in border, or lies outside the picture.",
     "overlay": "A title or logo covers face or chest.",
     "little_speech": "Too little of the stretch is speech.",
+    "language": "Another language is spoken than was asked for.",
     "out_of_sync": "Sound and lips are further apart than is repaired.",
     "unsure_sync": "Nobody can say whether sound and lips are in time.",
     "not_measured": "Below the floor of the run, so never cropped; these rules might keep it.",

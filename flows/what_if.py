@@ -89,8 +89,11 @@ def verdict_sql(keep: KeepRules, columns: set[str]) -> str:
 
 def breaks_sql(rule: Rule, threshold: Any) -> str:
     """Return the condition under which a clip breaks a rule; an unknown score breaks none."""
+    if rule.bound == "among":
+        allowed = ", ".join(f"'{value}'" for value in threshold)
+        return f"{rule.column} NOT IN ({allowed})"
     value = str(threshold).lower() if isinstance(threshold, bool) else repr(threshold)
-    return f"{rule.column} {'<' if rule.least else '>'} {value}"
+    return f"{rule.column} {'<' if rule.bound == 'least' else '>'} {value}"
 
 
 def _sums(connection: duckdb.DuckDBPyConnection, verdicts: str) -> dict[str, Sum]:

@@ -7,12 +7,13 @@ changing one computes nothing again. Their sources are in `flows/presets/*.yaml`
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
 from schemas.clip import Clip
 from schemas.row import Model
+from tasks.language import Language
 from tasks.step import ClipStep
 from tasks.units import Candidate
 
@@ -81,6 +82,9 @@ class KeepRules(Model):
     """Most of face and chest under titles and logos; null: any."""
     min_speech_share: float = Field(0.2, ge=0, le=1)
     """Least share of the clip that is speech."""
+    languages: tuple[Language, ...] | None = Field(None, min_length=1)
+    """Languages to keep, as Whisper codes them (`[en, de]`); null: any. A model that knows only
+    English finds English everywhere."""
     max_sync_off_frames: float | None = Field(1.0, ge=0)
     """Most frames of 1/25 s that sound and lips may be apart after the repair; null: any."""
     require_sync: bool = False
@@ -89,7 +93,7 @@ class KeepRules(Model):
 
 @dataclass(frozen=True)
 class Rule:
-    """A clip is rejected for `reason` when `column` is below (or above) the setting."""
+    """A clip is rejected for `reason` when `column` is not what the setting allows."""
 
     reason: str
     column: str
@@ -98,17 +102,21 @@ class Rule:
     """Field of `KeepRules` with the threshold; null passes."""
     words: str
     """What was expected, with `{}` for the threshold."""
-    least: bool = True
-    """Whether the threshold is the least allowed, not the most."""
+    bound: Literal["least", "most", "among"] = "least"
+    """Whether the threshold is the least allowed, the most, or all values that are."""
 
     def breaks(self, value: Any, threshold: Any) -> bool:
         """Return whether `value` breaks the rule."""
         if value is None or threshold is None:
             return False
-        return bool(value < threshold if self.least else value > threshold)
+        if self.bound == "among":
+            return bool(value not in threshold)
+        return bool(value < threshold if self.bound == "least" else value > threshold)
 
     def sentence(self, value: Any, threshold: Any) -> str:
         """Return what was expected and what was found."""
+        if self.bound == "among":
+            return f"expected {self.words.format(' or '.join(threshold))}, found {value}"
         found = f"{value:.4g}" if not isinstance(value, bool) else "one" if value else "none"
         return f"expected {self.words.format(f'{threshold:g}')}, found {found}"
 
@@ -116,7 +124,9 @@ class Rule:
         """Return the threshold that lets more pass; None lets everything pass."""
         if a is None or b is None:
             return None
-        return min(a, b) if self.least else max(a, b)
+        if self.bound == "among":
+            return (*a, *(value for value in b if value not in a))
+        return min(a, b) if self.bound == "least" else max(a, b)
 
 
 RULES = (
@@ -125,27 +135,28 @@ RULES = (
     Rule("small_face", "face_side_px", "min_face_side_px", "a face of ≥ {} px"),
     Rule("low_score", "det_score_min", "min_det_score", "a detector score ≥ {} in every frame"),
     Rule("low_score", "det_score_mean", "min_det_score_mean", "a mean detector score ≥ {}"),
-    Rule("gaps", "gap_frames", "max_gap_frames", "≤ {} frames without a detection", False),
+    Rule("gaps", "gap_frames", "max_gap_frames", "≤ {} frames without a detection", "most"),
     Rule("small_in_crop", "face_share", "min_face_share", "a face of ≥ {} of the crop"),
-    Rule("turned_away", "yaw_p90_deg", "max_yaw_p90_deg", "yaw ≤ {}° in 90 % of frames", False),
-    Rule("turned_away", "yaw_max_deg", "max_yaw_deg", "yaw ≤ {}° in every frame", False),
+    Rule("turned_away", "yaw_p90_deg", "max_yaw_p90_deg", "yaw ≤ {}° in 90 % of frames", "most"),
+    Rule("turned_away", "yaw_max_deg", "max_yaw_deg", "yaw ≤ {}° in every frame", "most"),
     Rule("blurred", "sharpness", "min_sharpness", "a sharpness ≥ {}"),
     Rule("poor_picture", "image_quality", "min_image_quality", "an image quality ≥ {}"),
-    Rule("blocky", "blockiness", "max_blockiness", "block edges ≤ {}", False),
+    Rule("blocky", "blockiness", "max_blockiness", "block edges ≤ {}", "most"),
     Rule("dark", "face_luma", "min_face_luma", "a face of luma ≥ {}"),
-    Rule("overexposed", "light_share", "max_light_share", "≤ {} of the face white", False),
-    Rule("frozen", "repeat_share", "max_repeat_share", "≤ {} of frames repeated", False),
-    Rule("frozen", "freeze_s", "max_freeze_s", "no freeze longer than {} s", False),
-    Rule("shaking", "camera_motion", "max_camera_motion", "≤ {} sides a second", False),
-    Rule("border", "border_share", "max_border_share", "≤ {} of the clip border", False),
-    Rule("overlay", "overlay_share", "max_overlay_share", "≤ {} of face and chest covered", False),
+    Rule("overexposed", "light_share", "max_light_share", "≤ {} of the face white", "most"),
+    Rule("frozen", "repeat_share", "max_repeat_share", "≤ {} of frames repeated", "most"),
+    Rule("frozen", "freeze_s", "max_freeze_s", "no freeze longer than {} s", "most"),
+    Rule("shaking", "camera_motion", "max_camera_motion", "≤ {} sides a second", "most"),
+    Rule("border", "border_share", "max_border_share", "≤ {} of the clip border", "most"),
+    Rule("overlay", "overlay_share", "max_overlay_share", "≤ {} of face and chest covered", "most"),
     Rule("little_speech", "speech_share", "min_speech_share", "a speech share ≥ {}"),
+    Rule("language", "language", "languages", "{} to be spoken", "among"),
     Rule(
         "out_of_sync",
         "sync_off_by_frames",
         "max_sync_off_frames",
         "sound and lips ≤ {} frames apart",
-        least=False,
+        bound="most",
     ),
     Rule("unsure_sync", "sync_known", "require_sync", "a sure offset of sound and lips"),
 )

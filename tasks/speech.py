@@ -19,6 +19,7 @@ from schemas.errors import ConfigError
 from schemas.row import Model
 from schemas.word import Word
 from tasks.features import read_wav
+from tasks.language import Language
 from tasks.step import ClipStep, Resources, file_digest, make_key
 from tasks.transcript import FasterWhisper, Transcriber, Transcript
 from tasks.units import Candidate
@@ -41,7 +42,7 @@ class SpeechConfig(Model):
     model: str | None = None
     """A CTranslate2 Whisper: a folder, or NAME for `faster-whisper-NAME` under the weights; null:
     the largest that lies there."""
-    language: str | None = None
+    language: Language | None = None
     """Language that is spoken, such as `en`; null: found out clip by clip."""
     compute_type: str = "default"
     """CTranslate2's type: `default` (the model's own), `int8`, `float16`, `float32`, …"""

@@ -70,6 +70,27 @@ def test_sql_and_python_judge_alike(dataset: Dataset, preset: Preset) -> None:
     assert sum(total.seconds for total in found.values()) == pytest.approx(403 * 4)
 
 
+def test_other_languages_are_tried_without_a_step(tmp_path: Path) -> None:
+    made = Dataset(tmp_path / "set")
+    made.create()
+    prepare_manifests(made)
+    spoken = {"a": "en", "b": "de", "c": "no", "d": None}
+    clips = [rows.clip(c, media_path=f"media/{c}.mp4", language=x) for c, x in spoken.items()]
+    commit_wave(made, "w1", [*clips, rows.video()])
+    keep = KeepRules(languages=("en", "no"))
+    found = compare(made, {"mine": keep})
+    assert [c for c in clips if judge(c, keep)] == [clips[1]]
+    assert {name: total.clips for name, total in found.sums["mine"].items()} == {
+        "kept": 3,
+        "language": 1,
+    }
+    assert found.unknown["mine"]["language"] == 1
+    table = invoke("funnel", made.root, "--set", "keep.languages=[en, no]")
+    assert "default changed: language is not known of 1 clips, which it lets pass" in table
+    (line,) = [line for line in table.splitlines() if line.startswith("│ language")]
+    assert "1 (0.1 min)" in line and "Another language" in line
+
+
 def test_the_default_preset_is_the_programs_default() -> None:
     assert load_config("default").keep == KeepRules()
 
@@ -129,6 +150,7 @@ def test_the_table_has_a_column_a_preset(dataset: Dataset) -> None:
     [
         ("crop.size=256", "expected a threshold, such as keep.min_frames=50"),
         ("keep.min_frame=3", "keep.min_frame: no such setting"),
+        ("keep.languages=[klingon]", "expected a language as Whisper codes it"),
     ],
 )
 def test_what_is_no_threshold_is_refused(dataset: Dataset, setting: str, words: str) -> None:

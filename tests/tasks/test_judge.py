@@ -3,6 +3,7 @@
 import pytest
 
 from flows.config import load_config
+from schemas.errors import ConfigError
 from tasks.judge import BEFORE_CROP, FloorRules, KeepRules, Rule, judge, loosest
 from tasks.judge import RULES as RULES_TABLE
 from tests.schemas import rows
@@ -16,6 +17,7 @@ GOOD = rows.clip(
     det_score_mean=0.8,
     gap_frames=2,
     speech_share=0.7,
+    language="de",
 )
 
 
@@ -37,12 +39,13 @@ GOOD = rows.clip(
         ({"gap_frames": 6}, "gaps", "expected ≤ 5 frames without a detection, found 6"),
         ({"speech_share": 0.1}, "little_speech", "expected a speech share ≥ 0.2, found 0.1"),
         ({"speech_share": 0.0}, "little_speech", "expected a speech share ≥ 0.2, found 0"),
+        ({"language": "fr"}, "language", "expected en or de to be spoken, found fr"),
     ],
 )
 def test_a_rule_rejects_with_its_reason(
     changes: dict[str, float], reason: str, sentence: str
 ) -> None:
-    rules = RULES.model_copy(update={"max_gap_frames": 5})
+    rules = RULES.model_copy(update={"max_gap_frames": 5, "languages": ("en", "de")})
     assert judge(GOOD, rules) is None
     verdict = judge(GOOD.model_copy(update=changes), rules)
     assert verdict == (reason, sentence)
@@ -63,7 +66,7 @@ def test_a_source_without_sound_is_rejected_unless_allowed() -> None:
 
 
 def test_a_score_that_is_not_known_yet_rejects_nothing() -> None:
-    assert judge(rows.clip(), RULES) is None
+    assert judge(rows.clip(), RULES.model_copy(update={"languages": ("en",)})) is None
 
 
 def test_any_number_of_bridged_frames_may_stay_by_default() -> None:
@@ -86,6 +89,33 @@ def test_a_candidate_is_measured_where_either_set_of_rules_lets_it_pass() -> Non
     own = KeepRules(min_frames=10, min_face_side_px=500, max_gap_frames=3)
     both = loosest(FloorRules(), own)
     assert (both.min_frames, both.min_face_side_px, both.max_gap_frames) == (10, 60, None)
+
+
+def test_languages_are_set_by_their_codes_even_where_yaml_reads_one_as_false() -> None:
+    config = load_config(settings=["keep.languages=[en, no]", "speech.language=no"])
+    assert config.keep.languages == ("en", "no")
+    assert config.speech.language == "no"
+
+
+@pytest.mark.parametrize(
+    ("setting", "words"),
+    [
+        ("keep.languages=[en, german]", r"keep.languages.1: .*; german is `de`, found 'german'"),
+        ("keep.languages=[en-US]", "english is `en`, found 'en-US'"),
+        ("keep.languages=[xx]", "expected a language as Whisper codes it, such as `en` or `zh`, f"),
+        ("keep.languages=[]", "keep.languages: Tuple should have at least 1 item"),
+        ("speech.language=german", "speech.language: .*; german is `de`"),
+    ],
+)
+def test_a_language_that_whisper_does_not_know_is_refused(setting: str, words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        load_config(settings=[setting])
+
+
+def test_the_looser_of_two_lists_has_what_either_has() -> None:
+    (rule,) = [rule for rule in RULES_TABLE if rule.setting == "languages"]
+    assert rule.loosest(("en", "de"), ("de", "fr")) == ("en", "de", "fr")
+    assert rule.loosest(("en",), None) is None
 
 
 def test_every_rule_has_a_column_and_a_setting() -> None:
