@@ -19,6 +19,7 @@ import numpy as np
 
 from benchmarks.fit_lip_sound import cut, fit, write_filters
 from benchmarks.talking_clips import AROUND_S, TalkingClip, talking_clips
+from tasks.sync import SURE
 from vexpress import lip_sound_filters
 from vexpress.lip_sound import LAGS, RATE, Filters, estimate_offset
 from vexpress.sync import SyncEstimate
@@ -41,7 +42,7 @@ def main() -> None:
         write_filters(fit(clips), clips, Path(lip_sound_filters.__file__))
         return
     filters = without_each_person(clips)
-    as_they_are(clips, filters)
+    by_person(as_they_are(clips, filters))
     shifted(clips, filters)
     foreign(clips, filters)
 
@@ -52,20 +53,37 @@ def without_each_person(clips: list[TalkingClip]) -> dict[str, Filters]:
     return {p: fit([clip for clip in clips if clip.person != p]) for p in sorted(persons)}
 
 
-def as_they_are(clips: list[TalkingClip], filters: dict[str, Filters]) -> None:
-    """Print the estimate of each clip, and how many lie near zero."""
+def as_they_are(
+    clips: list[TalkingClip], filters: dict[str, Filters]
+) -> list[tuple[TalkingClip, SyncEstimate]]:
+    """Print the estimate of each clip, and how many lie near zero; return what is sure."""
     print("clip                              frames  offset  confidence  baseline")
-    near = {"ours": 0, "baseline": 0}
+    near, sure = {"ours": 0, "baseline": 0}, []
     start, judged = time.perf_counter(), 0
     for clip in clips:
         found = estimate_offset(clip.lips, cut(clip), filters=filters[clip.person])
         judged += len(clip.lips)
         simple = baseline(clip)
+        if found.confidence is not None and found.confidence >= SURE["lips"]:
+            sure.append((clip, found))
         near["ours"] += found.offset_frames is not None and abs(found.offset_frames) <= 1
         near["baseline"] += abs(simple) <= 1
         print(f"{clip.name:32} {len(clip.lips):6}  {told(found)}  {simple:8g}")
     seconds = time.perf_counter() - start
     print(f"within 1 frame of zero: {near}; {1000 * seconds / judged:.2f} ms a frame\n")
+    return sure
+
+
+def by_person(sure: list[tuple[TalkingClip, SyncEstimate]]) -> None:
+    """Print what the sure clips of each person say: of one recording, or of one bias."""
+    offsets: dict[str, list[str]] = {}
+    for clip, found in sure:
+        offsets.setdefault(clip.person, []).append(f"{found.offset_frames:g} ({clip.name})")
+    print(f"{len(sure)} sure clips, offset by person")
+    for person, told in sorted(offsets.items()):
+        print(f"{person:16} {', '.join(told)}")
+    largest = max(abs(found.offset_frames or 0) for _, found in sure)
+    print(f"largest {largest:g}\n")
 
 
 def told(found: SyncEstimate) -> str:

@@ -30,6 +30,9 @@ VIDEOS = (
 SHOTS = ((0, "tys"), (10, "AOC"), (14.4, "nobody"), (43.4, "5"), (58.4, "hamilton"))
 SHOTS += ((67.2, "kara"), (77.2, "nobody"), (82.2, "l4"))
 """Who is seen in multishot.mp4, from which second on (multishot.json)."""
+WITHOUT = ("identity.backend=none", "speech.backend=none", "sync.repair=false")
+WITHOUT += ("duplicates.find=false", "persons.find=false")
+"""What nobody asks here."""
 PERSONS = {"AlexandriaOcasioCortez": "AOC", "hamilton": "hamilton"}
 
 
@@ -65,10 +68,10 @@ def _curate(assets: Path, dataset: Path, model: str) -> None:
     names = dataset.parent / "talking_clips.txt"
     names.write_text("".join(f"{assets / name}\n" for name in VIDEOS))
     command = [sys.executable, "-m", "flows.cli", "curate", str(names), str(dataset)]
-    options = ["--preset", "permissive", "--set", f"faces.model={model}"]
-    subprocess.run(
-        [*command, *options, "--weights", str(assets / "models")], check=True, capture_output=True
-    )
+    options = ["--preset", "permissive", "--weights", str(assets / "models")]
+    settings = [f"faces.model={model}", *WITHOUT]
+    options += [word for setting in settings for word in ("--set", setting)]
+    subprocess.run([*command, *options], check=True, stdout=subprocess.DEVNULL)
 
 
 def _lips(reader: LipReader, media: Path, points: np.ndarray) -> np.ndarray:

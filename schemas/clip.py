@@ -131,7 +131,8 @@ class Clip(Row):
     """By how much later the clip's sound was cut from the source, so that it fits, frames of
     1/25 s: the offset, or 0; null where it is not known."""
     sync_off_by_frames: float | None = None
-    """How far sound and lips of the clip are still apart, frames of 1/25 s, never negative."""
+    """How far sound and lips of the clip are still apart, frames of 1/25 s, never negative; 0
+    where the offset is too small to be told from the back end's error (`tasks/sync.py`)."""
     sync_note: str | None = None
     """Why there is no offset."""
     audio_hash: str | None = None

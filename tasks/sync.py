@@ -2,7 +2,8 @@
 
 Takes a `Candidate` with the series `syncnet` or `lips`, gives it with the columns `sync_…`.
 The rule is LatentSync's: an offset of up to 6 frames that is sure enough is repaired, a
-larger one is a reason to reject; nothing is rejected here. One that is not sure is no offset.
+larger one is a reason to reject; nothing is rejected here. One that is not sure is no offset,
+and one that is smaller than the back end's own error counts as in time.
 
 Sign: positive means late sound, heard after the lips moved. Frames are of 1/25 s, whatever
 the clip's own rate, as SyncNet's are.
@@ -24,8 +25,10 @@ from tasks.units import Candidate
 from vexpress.lip_sound import PAD_S, RATE, estimate_offset
 from vexpress.sync import SYNCNET_FILES, SyncEstimate, estimate_from, find_syncnet
 
-LEAST_REPAIRED = 1.0
-"""Half a frame is the grid of the estimate: not worth moving the sound."""
+LEAST_REPAIRED = {"syncnet": 1.0, "lips": 3.5}
+"""Offset from which sound counts as out of time, frames. SyncNet: its grid; LatentSync repairs
+whatever is not 0. Lips: ours; sure clips of real videos say up to 3 as they are, and nobody can
+tell whether that is the video's error or the estimate's (`benchmarks/README.md`)."""
 SURE = {"syncnet": 3.0, "lips": 4.5}
 """Confidence from which an offset is believed. SyncNet: LatentSync's filter. Lips: ours, see
 `benchmarks/README.md`; the scales have nothing to do with each other."""
@@ -43,6 +46,9 @@ class SyncConfig(Model):
     """Cut the sound of the clip where it belongs."""
     max_repair_frames: float = Field(6, ge=0, le=15)
     """Largest offset that is repaired, frames of 1/25 s (LatentSync: 6)."""
+    min_repair_frames: float | None = Field(None, ge=0, le=15)
+    """Least offset that is believed to be one, frames of 1/25 s: what is smaller counts as in
+    time; null: 1 with SyncNet, 3.5 by lip shape."""
     min_confidence: float | None = Field(None, ge=0)
     """Least confidence of an offset that is believed; null: 3 with SyncNet (LatentSync),
     4.5 by lip shape."""
@@ -107,16 +113,18 @@ def decide(row: Candidate, config: SyncConfig) -> Candidate:
     offset, confidence = row.clip.sync_offset_frames, row.clip.sync_confidence
     if offset is None or confidence is None:
         return row.update(sync_known=False)
-    least = config.min_confidence
-    least = SURE[str(row.clip.sync_backend)] if least is None else least
-    if confidence < least:
-        note = f"not sure: confidence {confidence:.1f}, expected ≥ {least:g}"
+    backend = str(row.clip.sync_backend)
+    sure = SURE[backend] if config.min_confidence is None else config.min_confidence
+    if confidence < sure:
+        note = f"not sure: confidence {confidence:.1f}, expected ≥ {sure:g}"
         return row.update(sync_known=False, sync_offset_frames=None, sync_note=note)
-    mend = config.repair and LEAST_REPAIRED <= abs(offset) <= config.max_repair_frames
+    least = config.min_repair_frames
+    apart = abs(offset) >= (LEAST_REPAIRED[backend] if least is None else least)
+    mend = config.repair and apart and abs(offset) <= config.max_repair_frames
     return row.update(
         sync_known=True,
         sync_repaired_frames=offset if mend else 0.0,
-        sync_off_by_frames=0.0 if mend else abs(offset),
+        sync_off_by_frames=abs(offset) if apart and not mend else 0.0,
     )
 
 

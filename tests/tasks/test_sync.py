@@ -114,7 +114,7 @@ def pictures(path: Path) -> list[bytes]:
         return [bytes(packet) for packet in container.demux(video=0) if packet.dts is not None]
 
 
-@pytest.mark.parametrize("frames", [-5, -2, 0, 6])
+@pytest.mark.parametrize("frames", [-5, 5, 6])
 def test_late_and_early_sound_is_put_where_it_belongs(
     frames: int, speaker: Speaker, chain: Chain, tmp_path: Path
 ) -> None:
@@ -126,6 +126,19 @@ def test_late_and_early_sound_is_put_where_it_belongs(
     for late in chain.lateness(row, speaker.path):
         assert abs(late) <= 1
     assert judge(row.clip, KeepRules()) is None
+
+
+@pytest.mark.parametrize("frames", [-2, 0])
+def test_what_may_be_the_error_of_lip_shape_is_left_as_it_is(
+    frames: int, speaker: Speaker, chain: Chain, tmp_path: Path
+) -> None:
+    row = chain.run(speaker.late(tmp_path, frames))
+    assert row.clip.sync_offset_frames == pytest.approx(frames, abs=1)
+    assert (row.clip.sync_repaired_frames, row.clip.sync_off_by_frames) == (0, 0)
+    assert chain.lateness(row, speaker.path) == pytest.approx((frames, frames), abs=0.1)
+    assert judge(row.clip, KeepRules(require_sync=True)) is None, "nor is it a reason to reject"
+    asked = decide(row, SyncConfig(min_repair_frames=0)).clip
+    assert asked.sync_repaired_frames == row.clip.sync_offset_frames
 
 
 def test_an_offset_beyond_six_frames_is_no_repair_but_a_reason(
@@ -219,9 +232,10 @@ def test_an_offset_that_is_not_sure_is_none(speaker: Speaker, tmp_path: Path) ->
         None,
     )
     assert clip.sync_note == "not sure: confidence 4.0, expected ≥ 4.5"
-    assert decide(doubtful, SyncConfig(min_confidence=3.5)).clip.sync_repaired_frames == 3
-    sure = doubtful.update(sync_backend="syncnet")
-    assert decide(sure, SyncConfig()).clip.sync_repaired_frames == 3
+    believed = decide(doubtful, SyncConfig(min_confidence=3.5)).clip
+    assert believed.sync_known and believed.sync_repaired_frames == 0
+    sure = decide(doubtful.update(sync_backend="syncnet"), SyncConfig()).clip
+    assert sure.sync_repaired_frames == 3, "SyncNet can tell 3 frames"
 
 
 def test_lips_are_the_same_however_large_the_clip(speaker: Speaker, tmp_path: Path) -> None:
