@@ -73,11 +73,14 @@ GROUPS: dict[str, tuple[Score, ...]] = {
         Score("repeat_share", "Repeated frames", low=0, high=1),
         Score("freeze_s", "Longest freeze", "s", low=0),
         Score("border_share", "Border", low=0, high=1),
-        Score("overlay_share", "Titles over face and chest", low=0),
+        Score("overlay_share", "Titles over face and chest", low=0, high=1),
     ),
     "The sound": (
         Score("speech_share", "Speech share", low=0, high=1),
         Score("audio_rms_db", "Level", "dB", low=-80, high=0),
+        Score("sync_offset_frames", "Sound after lips", "frames of 1/25 s", low=-15, high=15),
+        Score("sync_off_by_frames", "… left after the repair", "frames", low=0, high=15),
+        Score("sync_confidence", "How sure the offset is", low=0),
     ),
 }
 """Scores to look at, by heading."""

@@ -13,7 +13,7 @@ class AskedVideo(Model):
     name: str | None = None
     """What the requester calls it; free text."""
     reference: str | None = None
-    """The portrait: a path, relative to the table's folder. None: the clip's first frame."""
+    """The portrait: a path, relative to the table's folder. None: the clip's middle frame."""
     audio: str | None = None
     """The sound: a path, also of a video. None: the clip's sound."""
     kps: str | None = None

@@ -5,6 +5,7 @@ other input.
 """
 
 import hashlib
+import itertools
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -65,11 +66,11 @@ def find_clips(dataset: Dataset, clip_ids: list[str]) -> dict[str, ClipInputs]:
 
 
 def write_inputs(dataset: Dataset, clip: ClipInputs, folder: Path) -> dict[str, Path]:
-    """Write the clip's first frame and points into `folder`; return all its files by column.
+    """Write the clip's middle frame and points into `folder`; return all its files by column.
 
     Raises Rejection where the clip cannot be read any more.
     """
-    picture = first_picture(dataset, clip.media_path)
+    picture = middle_picture(dataset, clip.media_path)
     size = (picture.shape[1], picture.shape[0])
     Image.fromarray(picture).save(folder / "reference.png")
     rows = connect(dataset).execute(POINTS, {"id": clip.clip_id}).fetchall()
@@ -81,8 +82,8 @@ def write_inputs(dataset: Dataset, clip: ClipInputs, folder: Path) -> dict[str, 
     return {"reference": folder / "reference.png", "kps": folder / "kps.pth", "audio": sound}
 
 
-def first_picture(dataset: Dataset, media_path: str) -> np.ndarray:
-    """Return a clip's first frame, uint8 (height, width, 3) RGB.
+def middle_picture(dataset: Dataset, media_path: str) -> np.ndarray:
+    """Return a clip's middle frame, uint8 (height, width, 3) RGB; the ends may be faded.
 
     Raises Rejection where it has none.
     """
@@ -91,7 +92,8 @@ def first_picture(dataset: Dataset, media_path: str) -> np.ndarray:
         open_media(str(path)) as container,
     ):
         stream = video_streams(container)[0]
-        frame = next(container.decode(stream), None)
+        frames = itertools.islice(container.decode(stream), stream.frames // 2, None)
+        frame = next(frames, None)
         if frame is None:
             raise Rejection("no_clip", f"{media_path}: expected a picture, found none")
         picture = to_upright_bgr(frame, (stream.width, stream.height), 0)
@@ -100,7 +102,7 @@ def first_picture(dataset: Dataset, media_path: str) -> np.ndarray:
 
 @contextmanager
 def reference_picture(dataset: Dataset, row: Generation) -> Iterator[Path]:
-    """Give the picture that a video was made from: a file, or the first frame of its clip.
+    """Give the picture that a video was made from: a file, or the middle frame of its clip.
 
     Raises Rejection where the clip has no frame any more.
     """
@@ -111,7 +113,7 @@ def reference_picture(dataset: Dataset, row: Generation) -> Iterator[Path]:
     with TemporaryDirectory() as folder:
         path = Path(folder) / "reference.png"
         if dataset.exists(media):
-            Image.fromarray(first_picture(dataset, media)).save(path)
+            Image.fromarray(middle_picture(dataset, media)).save(path)
         yield path
 
 

@@ -30,7 +30,7 @@ from tasks.request_table import is_query, list_tables, merge, read_requests
 from tasks.step import Rejection, make_key
 from vexpress.retarget import Strategy
 
-VERSION = 1
+VERSION = 2
 """Raised when the same request gives another video."""
 
 

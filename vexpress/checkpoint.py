@@ -17,6 +17,8 @@ from torch import nn
 from vexpress.errors import CheckpointError
 
 SUFFIXES = (".safetensors", ".bin", ".pth")
+READABLE = 0o644
+"""Mode of what is written: safetensors alone would keep it from everybody else."""
 _SHOWN = 8
 
 State = dict[str, torch.Tensor]
@@ -61,6 +63,7 @@ def write_state(path: Path, state: Mapping[str, torch.Tensor]) -> None:
     partial = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
     try:
         save_file(state, partial) if path.suffix == ".safetensors" else torch.save(state, partial)
+        partial.chmod(READABLE)
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)

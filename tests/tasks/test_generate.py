@@ -166,10 +166,10 @@ def test_a_clip_of_the_data_set_drives_speaks_and_lends_its_picture(
     assert row.audio == dataset.uri("media/c1.wav")
     assert row.asked_kps is not None
     np.testing.assert_allclose(row.asked_kps, points.kps * (64 / SIZE.width), atol=1e-3)
-    _, first = next(iter(read_frames(inputs / "clip.mp4", SIZE.width, SIZE.height)))
+    shown = [image for _, image in read_frames(inputs / "clip.mp4", SIZE.width, SIZE.height)]
     with reference_picture(dataset, row) as path:
         lent = np.asarray(Image.open(path)).astype(int)
-    assert np.abs(lent - first[..., ::-1]).mean() < 2
+    assert np.abs(lent - shown[len(shown) // 2][..., ::-1]).mean() < 2
     missing = plan(dataset, inputs, {"clip_id": "nowhere"})
     assert [r.reason for r in missing.rejected] == ["no_clip"]
 

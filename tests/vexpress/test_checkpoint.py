@@ -124,3 +124,9 @@ def test_nothing_half_written_stays(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="suffix"):
         write_state(tmp_path / "x.txt", Broken())
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".bin"])
+def test_others_may_read_what_is_written(tmp_path: Path, suffix: str) -> None:
+    write_state(tmp_path / f"x{suffix}", {"a": torch.zeros(1)})
+    assert (tmp_path / f"x{suffix}").stat().st_mode & 0o777 == 0o644

@@ -16,6 +16,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
+from vexpress.checkpoint import READABLE
 from vexpress.errors import InputError, VExpressError
 
 
@@ -100,6 +101,7 @@ def write_index(path: Path, clips: Sequence[TrainingClip]) -> None:
     try:
         listing = json.dumps([asdict(clip.files) for clip in clips])
         save_file(arrays, partial, metadata={"clips": listing})
+        partial.chmod(READABLE)
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
