@@ -4,13 +4,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.cluster.hierarchy import fcluster, linkage
+from scipy.spatial.distance import pdist
 
 from schemas.dataset import Dataset
 from schemas.face import ClipFace
 from schemas.manifest import commit_wave, prepare_manifests
 from schemas.query import run_query
-from tasks import persons
-from tasks.persons import PersonConfig, find_persons, group_vectors
+from tasks import group_vectors as linking
+from tasks.group_vectors import group_vectors
+from tasks.persons import PersonConfig, find_persons
 from tests.schemas import rows
 
 
@@ -62,11 +65,18 @@ def test_a_chain_of_likenesses_does_not_make_one_person() -> None:
     assert groups.max() >= 3, "each is like the next, the first is not like the last"
 
 
-def test_a_crowd_too_large_for_one_table_is_merged_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(persons, "LARGEST", 16)
-    monkeypatch.setattr(persons, "BLOCK", 7)
-    vectors = faces(4, 30, spread=0.2)
-    assert len(set(group_vectors(vectors, 0.5).tolist())) == 4
+@pytest.mark.parametrize("largest", [2048, 0])
+def test_groups_are_those_of_a_table_of_all_distances(
+    largest: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(linking, "LARGEST", largest)
+    monkeypatch.setattr(linking, "CELLS", 97)
+    vectors = 0.57 * faces(30, 12, spread=0.9)
+    vectors = np.concatenate([vectors, vectors[:40], np.tile(vectors[:1], (50, 1))])
+    found = group_vectors(vectors, 0.5)
+    expected = fcluster(linkage(pdist(vectors, "sqeuclidean"), "average"), 0.5**2, "distance")
+    np.testing.assert_array_equal(found[:, None] == found, expected[:, None] == expected)
+    assert 30 < found.max() + 1 < 250, "people fall apart: not every join is obvious"
 
 
 def test_ids_stay_when_people_and_clips_are_added(tmp_path: Path) -> None:
