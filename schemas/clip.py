@@ -142,7 +142,7 @@ class Clip(Row):
     language_score: float | None = None
     """Probability of that language, 0..1; null where it was given, or the model knows but one."""
     transcript: str | None = None
-    """What is said; null where nothing was transcribed."""
+    """What is said; null where nothing was transcribed, empty where that repeated itself."""
     words: int | None = None
     """Words of the clip in the table `words`."""
     speech_note: str | None = None

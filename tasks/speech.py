@@ -21,7 +21,7 @@ from schemas.word import Word
 from tasks.features import read_wav
 from tasks.language import Language
 from tasks.step import ClipStep, Resources, file_digest, make_key
-from tasks.transcript import FasterWhisper, Transcriber, Transcript
+from tasks.transcript import FasterWhisper, Transcriber, Transcript, believed
 from tasks.units import Candidate
 from tasks.whisperx_process import WhisperX
 
@@ -63,6 +63,7 @@ class TranscribeClip(ClipStep):
     """Write down what is said; the model loads once a worker."""
 
     NAME: ClassVar[str] = "speech"
+    VERSION: ClassVar[int] = 2
     RESOURCES: ClassVar[Resources] = Resources(cpus=2, gpus=0.25)
 
     def run(self, row: Candidate, ledger: Any) -> list[Model]:
@@ -88,7 +89,7 @@ class TranscribeClip(ClipStep):
         """Yield the candidate with its transcript, and its words."""
         with self.context.dataset.local_copy(str(row.clip.audio_path)) as path:
             sound = read_wav(path)
-        heard = self._transcriber(sound)
+        heard = believed(self._transcriber(sound))
         backend = f"{self.config.backend} {model_name(str(self.config.model))}"
         note = f"{backend} {self._digest[:12]}"
         yield row.update(

@@ -1,12 +1,21 @@
 """Sound to words, through faster-whisper; what every back end answers."""
 
-from dataclasses import dataclass, field
+import zlib
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import numpy as np
 
 THREADS = 2
 """A fixed number gives the same words and scores on every machine."""
+RATE = 16000
+MOST_COMPRESSION = 2.4
+"""Text that zlib makes smaller than this repeats itself, as where Whisper does not make out what
+is said (openai-whisper's default `compression_ratio_threshold`)."""
+TOKENS_PER_S, LEAST_TOKENS = 12, 32
+"""Nobody speaks faster; without a limit a repetition goes on for 448 tokens."""
+WINDOW_S = 30
+"""How much Whisper hears at once, seconds."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +37,23 @@ class Transcript:
     text: str
     words: list[Spoken] = field(default_factory=list)
     note: str = ""
+
+
+def compression(text: str) -> float:
+    """Return how many times smaller zlib makes a text."""
+    return len(text.encode()) / len(zlib.compress(text.encode()))
+
+
+def believed(heard: Transcript) -> Transcript:
+    """Return a transcript as it is, or without its words where they repeat themselves."""
+    found = compression(heard.text)
+    if found <= MOST_COMPRESSION:
+        return heard
+    note = (
+        f"left out: {len(heard.words)} words that repeat themselves "
+        f"(the text compresses {found:.1f} times, expected ≤ {MOST_COMPRESSION:g})"
+    )
+    return replace(heard, text="", words=[], note="; ".join(filter(None, (heard.note, note))))
 
 
 class Transcriber(Protocol):
@@ -67,7 +93,9 @@ class FasterWhisper:
 
     def __call__(self, sound: np.ndarray) -> Transcript:
         """Return what is said in 16 kHz mono sound, float32 (samples,)."""
-        found, info = self._transcribe(sound, **self._options)
+        seconds = min(len(sound) / RATE, WINDOW_S)
+        most = LEAST_TOKENS + round(TOKENS_PER_S * seconds)
+        found, info = self._transcribe(sound, max_new_tokens=most, **self._options)
         segments = list(found)
         words = [
             Spoken(word.word.strip(), float(word.start), float(word.end), float(word.probability))

@@ -3,6 +3,7 @@
 import shutil
 import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,9 +17,11 @@ from schemas.word import Word
 from tasks.curate import finished
 from tasks.features import read_wav
 from tasks.ledger import Ledger
+from tasks.resample import read_sound
 from tasks.sound import SoundConfig, TakeSound
 from tasks.speech import MODEL_FILES, SpeechConfig, TranscribeClip, find_whisperx, resolve_speech
 from tasks.step import Context
+from tasks.transcript import MOST_COMPRESSION, RATE, FasterWhisper, believed, compression
 from tasks.units import Candidate
 from tasks.whisperx_process import WhisperX
 from tests.talking_heads import Shot, Speech, VideoFormat, render
@@ -89,6 +92,17 @@ def test_a_real_recording_under_a_video_is_transcribed_in_the_clips_time(
         ours = np.array([getattr(word, f"{name}_s") for word in words]) - START_S
         theirs = np.array([getattr(word, name) for word in alone])
         assert np.abs(ours - theirs).max() < 0.12, name
+
+
+@pytest.mark.assets
+def test_words_that_repeat_themselves_are_left_out(assets: Path, config: SpeechConfig) -> None:
+    sound = read_sound(str(assets / "videos/demo2_video.mp4"), 10.2, 10 * RATE, RATE)[:, 0]
+    heard = FasterWhisper(config.model_copy(update={"beam_size": 1}), gpu=False)(sound)
+    assert compression(heard.text) > MOST_COMPRESSION, "the model does not make out what is said"
+    kept = believed(heard)
+    assert (kept.text, kept.words) == ("", [])
+    assert kept.note.startswith(f"left out: {len(heard.words)} words that repeat themselves")
+    assert believed(replace(heard, text=JFK)).text == JFK
 
 
 @pytest.mark.assets
