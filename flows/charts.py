@@ -79,7 +79,7 @@ GROUPS: dict[str, tuple[Score, ...]] = {
         Score("speech_share", "Speech share", low=0, high=1),
         Score("audio_rms_db", "Level", "dB", low=-80, high=0),
         Score("sync_offset_frames", "Sound after lips", "frames of 1/25 s", low=-15, high=15),
-        Score("sync_off_by_frames", "… left after the repair", "frames", low=0, high=15),
+        Score("sync_off_by_frames", "Still apart after the repair", "frames", low=0, high=15),
         Score("sync_confidence", "How sure the offset is", low=0),
     ),
 }

@@ -6,6 +6,7 @@ dozen a group, so that the cost does not grow with the data set.
 
 import logging
 import re
+import textwrap
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
@@ -29,6 +30,8 @@ MAX_SHEETS = 20
 COLUMNS = {True: 2, False: 3}
 """Exhibits side by side in a JPEG sheet, for three frames an exhibit and for one."""
 CAPTION_PX = 20
+SAID_LENGTH = 90
+"""Characters of a transcript that are shown."""
 QUALITY = 82
 
 CHOOSE = """
@@ -74,6 +77,8 @@ class Exhibit:
     """uint8 (height, width, 3) BGR: first, middle and last frame of a clip, or one of a source."""
     problem: str = ""
     """Why there are no pictures."""
+    said: str = ""
+    """The first words of the transcript."""
 
     @property
     def name(self) -> str:
@@ -156,6 +161,7 @@ def exhibit(
         detail=row["detail"] or "",
         pictures=pictures,
         problem=problem,
+        said=textwrap.shorten(row.get("transcript") or "", SAID_LENGTH, placeholder=" …"),
     )
 
 

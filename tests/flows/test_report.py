@@ -200,12 +200,13 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     (folder / "set" / "media" / "made.mp4").rename(folder / "made.mp4")
     (folder / "set" / "media").rmdir()
     crop = {"crop_x1": 200, "crop_y1": 40, "crop_x2": 480, "crop_y2": 320}
+    kept: dict[str, Any] = {"face_side_px": 250.0, "transcript": f"<i>ask</i> {40 * 'what '}"}
     rows: list[Row] = [
         video(source),
         video(folder / "gone.mp4", 2),
         video(folder / EVIL, 3, status="rejected", reason="unreadable", detail="<b>bold</b>"),
         video(folder / "copy.mp4", 1, duplicate_of=str(source)),
-        clip(1, source=str(source), status="kept", media_path="media/made.mp4", face_side_px=250.0),
+        clip(1, source=str(source), status="kept", media_path="media/made.mp4", **kept),
         clip(2, source=str(source), reason="small_face", face_side_px=90.0, **crop),
         clip(3, source=str(folder / "gone.mp4"), video_id="video-2", reason="no_face", faces=0),
         points_of(f"{1:016x}"),
@@ -284,6 +285,12 @@ def test_a_kept_clip_shows_three_frames_with_its_points(dataset: Dataset) -> Non
         x, y = (round(value * scale) for value in point)
         assert pictures[0][y, x].argmax() == channel
         assert pictures[0][y, x].max() > 150
+
+
+def test_a_kept_clip_tells_the_first_of_what_is_said(dataset: Dataset) -> None:
+    page = read_page(dataset)
+    (said,) = [text for text in page.texts if text.startswith("<i>ask</i> what")]
+    assert said.endswith("what …") and len(said) <= 90
 
 
 def test_a_candidate_that_was_never_cropped_shows_its_middle_frame_and_face(
