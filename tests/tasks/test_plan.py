@@ -176,6 +176,9 @@ def test_frames_that_are_not_looked_at_are_no_gaps(tmp_path: Path) -> None:
     looked[30] = []
     (gap,) = plan(watched(looked, every=2), tmp_path)
     assert gap.clip.gap_frames == 1
+    thirds = plan(watched([[] if frame % 3 else face for frame in range(600)], every=3), tmp_path)
+    assert [c.clip.start_frame for c in thirds] == [0, 200, 400]
+    assert [c.clip.gap_frames for c in thirds] == [0, 0, 0]
 
 
 def test_a_candidate_knows_its_face_and_its_scores(tmp_path: Path) -> None:
