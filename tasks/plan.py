@@ -32,6 +32,9 @@ DEEP_S = 0.3
 QUIET_S = 0.2
 """Over how much sound around a cut its level is taken, seconds: longer than the closure of a
 consonant, which is no end of a word."""
+CALM_DB = 6.0
+"""How much louder than the quietest moment a cut may be, dB. What the voice detector takes for a
+pause may be an unvoiced consonant; with noise, a pause varies in level."""
 SLACK_S = 1e-6
 
 
@@ -54,6 +57,7 @@ class PlanClips(Step[Followed]):
     """Divide a stretch and choose each part's square."""
 
     NAME: ClassVar[str] = "plan"
+    VERSION: ClassVar[int] = 2
     TAKES: ClassVar[type] = Followed
     IN_LEDGER: ClassVar[bool] = False
 
@@ -144,8 +148,8 @@ class PlanClips(Step[Followed]):
 def divide(times: np.ndarray, max_s: float, heard: Heard | None = None) -> list[tuple[int, int]]:
     """Return first and end frame of parts no longer than `max_s`, of frame times (F + 1,).
 
-    Equal parts without sound. Otherwise each part ends as deep in a pause as may be, the last
-    of equally deep moments, and is at least `LEAST_PART` of `max_s` long.
+    Equal parts without sound. Otherwise each part ends where it is calm, there as deep in a pause
+    as may be, the last of equally deep moments, and is at least `LEAST_PART` of `max_s` long.
     """
     edges = even_edges(times, max_s) if heard is None else pause_edges(times, max_s, heard)
     return list(itertools.pairwise([0, *edges, len(times) - 1]))
@@ -181,9 +185,10 @@ def pause_edges(times: np.ndarray, max_s: float, heard: Heard) -> list[int]:
 
 
 def best_cut(depths: np.ndarray, levels: np.ndarray) -> int:
-    """Return which of the moments (N,) is deepest in a pause, or else quietest; the last of
-    equals."""
-    worth = depths if depths.max() > 0 else -levels
+    """Return which of the moments (N,) is deepest in a pause, of those within `CALM_DB` of the
+    quietest; where nobody pauses the quietest; the last of equals."""
+    deep = np.where(levels <= levels.min() + CALM_DB, depths, 0)
+    worth = deep if deep.max() > 0 else -levels
     return int(np.flatnonzero(worth == worth.max())[-1])
 
 

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from tests.broken_videos import Expectation, make_broken_videos
 from tests.talking_heads import Face, FrameTruth, Shot, Speech, Truth, VideoFormat, render
+from tests.talking_heads.voice import SILENT, speak
 from vexpress.face_points import DlibDetector, InsightFaceDetector
 from vexpress.face_points import Face as FoundFace
 
@@ -137,6 +138,19 @@ def test_a_voice_detector_hears_speech_where_told_and_silence_elsewhere(
     assert found["start"] / 16_000 == pytest.approx(told.start_s, abs=0.15)
     assert found["end"] / 16_000 == pytest.approx(told.end_s, abs=0.3)
     assert np.abs(samples[round((told.end_s + 0.1) * 16_000) :]).max() < 1e-3
+
+
+def test_words_are_told_when_they_are_heard(video: tuple[Path, Truth]) -> None:
+    (told,) = video[1].speech
+    assert [word.word for word in told.words] == told.text.rstrip(".").split()
+    assert (told.words[0].start_s, told.words[-1].end_s) == (told.start_s, told.end_s)
+    spoken = speak("It was cold. Nobody spoke. Then a bell rang.", "en-us+f4")
+    loud = np.flatnonzero(np.abs(spoken.samples) > SILENT)
+    silences = [(a + 1, b) for a, b in pairwise(loud.tolist()) if b - a > 0.06 * spoken.rate]
+    starts = {word: round(start * spoken.rate) for word, start, _ in spoken.words}
+    ends = {word: round(end * spoken.rate) for word, _, end in spoken.words}
+    pairs = (("cold", "Nobody"), ("spoke", "Then"))
+    assert silences == [(ends[before], starts[after]) for before, after in pairs]
 
 
 RENDER_AGAIN = """

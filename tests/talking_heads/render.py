@@ -10,7 +10,14 @@ from tests.talking_heads import sound
 from tests.talking_heads.portrait import Floats, Pixels
 from tests.talking_heads.scene import Stage
 from tests.talking_heads.script import Shot, VideoFormat
-from tests.talking_heads.truth import CutTruth, FrameTruth, SegmentTruth, SpeechTruth, Truth
+from tests.talking_heads.truth import (
+    CutTruth,
+    FrameTruth,
+    SegmentTruth,
+    SpeechTruth,
+    Truth,
+    WordTruth,
+)
 from tests.talking_heads.write import write_video
 
 DEFAULT_FORMAT = VideoFormat()
@@ -119,7 +126,16 @@ class _Timeline:
                     text=one.text,
                     segment=one.segment,
                     speaker=one.speaker,
+                    words=tuple(self._words(one)),
                 )
+
+    def _words(self, said: sound.Utterance) -> Iterator[WordTruth]:
+        begin_s = said.start_s + self.form.sound_late_s
+        for word, start_s, end_s in said.words:
+            first_s = max(begin_s + start_s, self.form.sound_from_s)
+            last_s = min(begin_s + min(end_s, said.end_s - said.start_s), self.duration_s)
+            if first_s < last_s:
+                yield WordTruth(word=word, start_s=round(first_s, 4), end_s=round(last_s, 4))
 
 
 def _draw(timeline: _Timeline, told: list[FrameTruth]) -> Iterator[tuple[Tick, Pixels]]:

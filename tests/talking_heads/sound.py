@@ -24,6 +24,8 @@ class Utterance:
     start_s: float
     samples: Floats
     rate: int
+    words: tuple[tuple[str, float, float], ...]
+    """Each word with start and end, seconds after `start_s`."""
 
     @property
     def end_s(self) -> float:
@@ -36,17 +38,16 @@ def utterances(shots: list[Shot], starts_s: list[float], rate: int) -> list[Utte
     placed = []
     for segment, (shot, shot_start_s) in enumerate(zip(shots, starts_s, strict=True)):
         for speech in shot.speech:
-            if speech.recording:
-                voice, voice_rate = read(speech.recording)
-            else:
-                voice, voice_rate = speak(speech.text, speech.voice)
-            common = gcd(rate, voice_rate)
-            voice = resample_poly(voice, rate // common, voice_rate // common)
+            said = read(speech.recording) if speech.recording else speak(speech.text, speech.voice)
+            common = gcd(rate, said.rate)
+            voice = resample_poly(said.samples, rate // common, said.rate // common)
             voice = voice * (LEVEL / np.sqrt(np.mean(voice**2)))
             voice = voice[: max(0, int((shot.duration_s - speech.start_s) * rate))]
             start_s = shot_start_s + speech.start_s
             voice = np.clip(voice, -1, 1).astype(np.float32)
-            placed.append(Utterance(segment, speech.speaker, speech.text, start_s, voice, rate))
+            placed.append(
+                Utterance(segment, speech.speaker, speech.text, start_s, voice, rate, said.words)
+            )
     return placed
 
 

@@ -58,6 +58,15 @@ class SegmentTruth(Record):
     background: str
 
 
+class WordTruth(Record):
+    """One spoken word as heard in the file."""
+
+    word: str
+    start_s: float
+    end_s: float
+    """When it falls silent, or the next begins."""
+
+
 class SpeechTruth(Record):
     """One spoken sentence as heard in the file."""
 
@@ -67,6 +76,8 @@ class SpeechTruth(Record):
     segment: int
     speaker: int | None
     """Index of the face that speaks; None is a voice off the screen."""
+    words: tuple[WordTruth, ...]
+    """Its words; those of a recording are not known."""
 
 
 class CutTruth(Record):
