@@ -1,13 +1,15 @@
 """Clips that show what another shows: found by their prints, the best of them kept.
 
-Runs once after the waves, over everything. Clips that share two codes are compared
-(`tasks/match_clips.py`); a code that many share links each clip to the next `NEXT` only, so
-that the cost grows with the number of clips, not its square. Of clips that hang together,
-the best is kept, and whatever shows the same as a kept one is its duplicate.
+Runs once after the waves, over everything. Clips that share codes are compared
+(`tasks/match_clips.py`): each with the `NEXT` that it shares most with, and a code that many
+have links each clip to the next `NEXT` only, so that the cost grows with the number of clips,
+not its square. Of clips that hang together by such matches, the best is kept, and whatever
+shows the same as a kept one is its duplicate.
 """
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any
@@ -15,8 +17,7 @@ from typing import Any
 import duckdb
 import numpy as np
 from pydantic import Field
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
+from scipy.cluster.hierarchy import DisjointSet
 
 from schemas.dataset import Dataset
 from schemas.duplicate import Duplicate
@@ -28,11 +29,13 @@ from tasks.prints import BANDS, PLACES
 from tasks.training_clips import read_value
 from tasks.whole import made_from
 
-VERSION = 1
+VERSION = 2
 NEXT = 16
-"""Clips of one code that a clip is compared with."""
+"""Clips that one is compared with, of those that share a code."""
 AT_ONCE = 256
 """Rows read at once."""
+Copy = Callable[[int, int], Match | None]
+"""Says how a better clip and another match, None where they do not."""
 
 CANDIDATES = """
 WITH numbered AS (SELECT clip_id, codes, dense_rank() OVER (ORDER BY clip_id) AS clip FROM prints),
@@ -40,9 +43,21 @@ shared AS (SELECT DISTINCT clip, unnest(codes) AS code FROM numbered),
 pairs AS (
     SELECT clip AS a, unnest([{leads}]) AS b FROM shared
     WINDOW same AS (PARTITION BY code ORDER BY clip)
+),
+counted AS (
+    SELECT a, b, count(*) AS codes FROM pairs WHERE b IS NOT NULL
+    GROUP BY a, b HAVING codes >= $least
+),
+enough AS (
+    SELECT a, b, counted.codes FROM counted
+    JOIN numbered one ON one.clip = a JOIN numbered other ON other.clip = b
+    WHERE counted.codes >= $share * least(len(one.codes), len(other.codes))
 )
-SELECT a, b FROM pairs WHERE b IS NOT NULL GROUP BY a, b HAVING count(*) >= $least ORDER BY a, b
-""".format(leads=", ".join(f"lead(clip, {n}) OVER same" for n in range(1, NEXT + 1)))
+SELECT a, b FROM enough
+QUALIFY row_number() OVER (PARTITION BY a ORDER BY codes DESC, b) <= {most}
+     OR row_number() OVER (PARTITION BY b ORDER BY codes DESC, a) <= {most}
+ORDER BY a, b
+""".format(leads=", ".join(f"lead(clip, {n}) OVER same" for n in range(1, NEXT + 1)), most=NEXT)
 CLIPS = """
 SELECT clip_id, status = 'kept' AS kept, coalesce(face_side_px, 0) AS face_side_px, frames,
        coalesce(det_score_mean, 0) AS score
@@ -57,6 +72,9 @@ class DuplicateConfig(Model):
     """Look for duplicates; false: every clip stays."""
     min_codes: int = Field(2, ge=1)
     """Codes that two clips must share to be compared."""
+    min_code_share: float = Field(0.03, ge=0, le=1)
+    """Least share of the shorter clip's codes that both must have: long clips share a few by
+    chance, the more the more clips there are."""
     rules: MatchRules = MatchRules()
     """What they must have in common then."""
 
@@ -71,23 +89,41 @@ def _duplicates(dataset: Dataset, config: DuplicateConfig) -> Iterator[Duplicate
     if not config.find:
         return
     connection = connect(dataset)
-    clips = connection.sql(CLIPS).fetchall()
-    pairs = connection.execute(CANDIDATES, {"least": config.min_codes}).fetchnumpy()
-    first, second = (np.asarray(pairs[name], np.int64) - 1 for name in ("a", "b"))
-    groups = groups_of(first, second, len(clips))
-    wanted = {clips[i][0] for group in groups for i in group}
-    with series_of(connection, wanted, dataset.scratch) as read:
-        for group in groups:
-            yield from judge_group(sorted((clips[i] for i in group), key=rank), read, config.rules)
+    best_first = [row[0] for row in sorted(connection.sql(CLIPS).fetchall(), key=rank)]
+    pairs = candidates(connection, best_first, config)
+    with series_of(connection, {best_first[i] for i in pairs.flat}, dataset.scratch) as read:
+
+        @cache
+        def copy(better: int, other: int) -> Match | None:
+            found = match(read(best_first[better]), read(best_first[other]), config.rules)
+            return found if is_copy(found, config.rules) else None
+
+        for group in groups_of(pairs, copy):
+            for other, better, found in judge_group(group, copy):
+                yield _row(best_first[other], best_first[better], found)
 
 
-def groups_of(first: np.ndarray, second: np.ndarray, count: int) -> list[np.ndarray]:
-    """Return numbers of clips that hang together by pairs, the lonely left out."""
-    graph = coo_array((np.ones(len(first), bool), (first, second)), shape=(count, count))
-    parts = connected_components(graph, directed=False)[1]
-    order = np.argsort(parts, kind="stable")
-    groups = np.split(order, np.flatnonzero(np.diff(parts[order])) + 1)
-    return [group for group in groups if len(group) > 1]
+def candidates(
+    connection: duckdb.DuckDBPyConnection, best_first: list[str], config: DuplicateConfig
+) -> np.ndarray:
+    """Return pairs to be compared, int (P, 2): places in `best_first`, the better's first."""
+    asked = {"least": config.min_codes, "share": config.min_code_share}
+    found = connection.execute(CANDIDATES, asked).fetchnumpy()
+    numbers = np.stack([np.asarray(found[name], np.int64) - 1 for name in ("a", "b")], axis=1)
+    places = np.sort(np.argsort(np.array(best_first, str))[numbers], axis=1)
+    return places[np.lexsort(places.T[::-1])]
+
+
+def groups_of(pairs: np.ndarray, copy: Copy) -> list[list[int]]:
+    """Return what hangs together by pairs (P, 2) that are copies, the best of each group first.
+
+    Nothing is compared that hangs together already.
+    """
+    together = DisjointSet(np.unique(pairs).tolist())
+    for better, other in pairs.tolist():
+        if not together.connected(better, other) and copy(better, other):
+            together.merge(better, other)
+    return sorted(sorted(group) for group in together.subsets() if len(group) > 1)
 
 
 def rank(row: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -97,19 +133,16 @@ def rank(row: tuple[Any, ...]) -> tuple[Any, ...]:
     return (not kept, -round(np.log(max(side, 1)) / np.log(1.1)), -frames, -score, clip_id)
 
 
-def judge_group(
-    best_first: list[tuple[Any, ...]], read: Callable[[str], Series], rules: MatchRules
-) -> Iterator[Duplicate]:
-    """Yield the duplicates of a group: those that show the same as a better one."""
-    kept: list[str] = []
-    for clip_id, *_ in best_first:
-        for better in kept:
-            found = match(read(better), read(clip_id), rules)
-            if is_copy(found, rules):
-                yield _row(clip_id, better, found)
-                break
+def judge_group(best_first: list[int], copy: Copy) -> Iterator[tuple[int, int, Match]]:
+    """Yield the duplicates of a group: those that show the same as a better one, that one, how."""
+    kept: list[int] = []
+    for clip in best_first:
+        matches = ((better, copy(better, clip)) for better in kept)
+        better, found = next((m for m in matches if m[1]), (clip, None))
+        if found:
+            yield clip, better, found
         else:
-            kept.append(clip_id)
+            kept.append(clip)
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from pydantic import Field
+from scipy.fft import irfft, next_fast_len, rfft
 from scipy.ndimage import uniform_filter1d
 
 from schemas.row import Model
@@ -137,7 +138,7 @@ def _correlations(
     a, b = _changes(first), _changes(second)
     if min(np.sqrt((a**2).mean()), np.sqrt((b**2).mean())) < still:
         return None
-    products = _along_diagonals(a @ b.T)
+    products = _products(a, b)
     energy_a, energy_b = (a**2).sum(axis=1), (b**2).sum(axis=1)
     # What of each lies in the overlap: sums from the start to the end of it.
     shifts = np.arange(1 - len(b), len(a))
@@ -148,14 +149,15 @@ def _correlations(
     return np.where(ends - starts >= least, found, -1.0)
 
 
-def _along_diagonals(table: np.ndarray) -> np.ndarray:
-    """Sums of a table (A, B) where row - column is 1 - B, 2 - B, … A - 1."""
-    rows, columns = table.shape
-    wide = np.zeros((rows, rows + columns), table.dtype)
-    wide[:, :columns] = table[:, ::-1]
-    # In a table one narrower, each row begins one further to the left: diagonals stand upright.
-    upright = wide.ravel()[: rows * (rows + columns - 1)].reshape(rows, rows + columns - 1)
-    return upright.sum(axis=0)
+def _products(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Sums over time and columns of the products of (A, C) and (B, C), b at every shift.
+
+    By FFT: many small matrix products would each wake BLAS's threads.
+    """
+    count = len(a) + len(b) - 1
+    size = next_fast_len(count, real=True)
+    spectra = rfft(a, size, axis=0) * rfft(b[::-1], size, axis=0)
+    return np.asarray(irfft(spectra.sum(axis=1), size)[:count])
 
 
 def _between(values: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
