@@ -231,7 +231,7 @@ def start_ray() -> bool:
         return False
     with _kept_handler():
         ray.init(
-            address=os.environ.get("RAY_ADDRESS"),
+            address=os.environ.get("RAY_ADDRESS") or "local",  # None joins any that runs here
             include_dashboard=False,
             log_to_driver=False,
             logging_level="ERROR",
