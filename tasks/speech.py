@@ -190,13 +190,13 @@ def aligners(config: SpeechConfig) -> dict[str, str]:
 def find_model(name: str | None, weights: Path | None) -> Path | None:
     """Return the folder of a Whisper model, by path or by name; without a name the largest."""
     if name is None:
-        found = sorted(weights.glob(f"{PREFIX}*")) if weights else []
+        found = sorted(weights.absolute().glob(f"{PREFIX}*")) if weights else []
         whole = [folder for folder in found if is_model(folder)]
         return max(whole, key=lambda f: (f / "model.bin").stat().st_size, default=None)
     places = [Path(name).expanduser()]
     if weights:
         places += [weights / f"{PREFIX}{name}", weights / name]
-    return next((place.resolve() for place in places if is_model(place)), None)
+    return next((place.absolute() for place in places if is_model(place)), None)
 
 
 def is_model(folder: Path) -> bool:
@@ -208,7 +208,7 @@ def _align_folder(language: str, name: str, weights: Path | None) -> Path:
     places = [Path(name).expanduser(), *([weights / name] if weights else [])]
     for place in places:
         if align_files(place):
-            return place.resolve()
+            return place.absolute()
     raise ConfigError(
         f"speech.align: expected a wav2vec2 CTC model of transformers for {language} "
         f"({', '.join(ALIGN_FILES)}, {ALIGN_WEIGHTS[0]}) at {', '.join(map(str, places))}; "

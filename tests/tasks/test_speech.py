@@ -19,7 +19,15 @@ from tasks.features import read_wav
 from tasks.ledger import Ledger
 from tasks.resample import read_sound
 from tasks.sound import SoundConfig, TakeSound
-from tasks.speech import MODEL_FILES, SpeechConfig, TranscribeClip, find_whisperx, resolve_speech
+from tasks.speech import (
+    MODEL_FILES,
+    SpeechConfig,
+    TranscribeClip,
+    find_model,
+    find_whisperx,
+    model_name,
+    resolve_speech,
+)
 from tasks.step import Context
 from tasks.transcript import MOST_COMPRESSION, RATE, FasterWhisper, believed, compression
 from tasks.units import Candidate
@@ -171,6 +179,17 @@ def test_the_largest_model_is_taken_and_half_a_model_is_none(tmp_path: Path) -> 
     for name in ("small", "faster-whisper-small", str(small)):
         assert resolve_speech(SpeechConfig(model=name), tmp_path)[0].model == str(small)
     assert resolve_speech(SpeechConfig(backend="none"), tmp_path)[0].model is None
+
+
+def test_a_model_is_known_by_the_name_it_was_given_and_found_from_any_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = fake_model(tmp_path / "snapshots/8f0e", 1)
+    (tmp_path / "faster-whisper-mine").symlink_to(place)
+    monkeypatch.chdir(tmp_path)
+    for name in (None, "mine", "faster-whisper-mine"):
+        found = find_model(name, Path())
+        assert found == tmp_path / "faster-whisper-mine" and model_name(str(found)) == "mine"
 
 
 def test_a_back_end_that_is_not_there_fails_before_any_work(
