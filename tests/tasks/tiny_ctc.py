@@ -40,6 +40,11 @@ def save_aligner(folder: Path, sound: np.ndarray, words: Words) -> Path:
     )
     model = Wav2Vec2ForCTC(config)
     fit(model, sound, words)
+    return save(model, folder)
+
+
+def save(model: Wav2Vec2ForCTC, folder: Path) -> Path:
+    """Save, and return, a CTC model over `LETTERS` as transformers and whisperx read it."""
     model.save_pretrained(folder)
     Wav2Vec2FeatureExtractor(do_normalize=True).save_pretrained(folder)
     codes = {letter: code for code, letter in enumerate(LETTERS)}
