@@ -11,9 +11,10 @@ from schemas.dataset import Dataset
 from schemas.face import ClipFace
 from schemas.manifest import commit_wave, prepare_manifests
 from schemas.query import run_query
+from schemas.row import content_id
 from tasks import group_vectors as linking
 from tasks.group_vectors import group_vectors
-from tasks.persons import PersonConfig, find_persons
+from tasks.persons import PersonConfig, find_persons, name_groups
 from tests.schemas import rows
 
 
@@ -114,3 +115,20 @@ def test_without_persons_the_column_is_empty(tmp_path: Path) -> None:
     assert told(dataset) == {"a": None}
     find_persons(dataset, PersonConfig(find=False))
     assert told(dataset) == {"a": None}
+
+
+def test_each_model_has_its_own_limit_and_distances_are_from_the_middle(tmp_path: Path) -> None:
+    near, far = np.eye(2, 128, dtype=np.float32) * 0.8 / np.sqrt(2)
+    dataset = write(tmp_path / "set", {"a": near, "b": far})
+    write(tmp_path / "set", {"c": near, "d": far}, backend="arcface/buffalo_l/w600k_r50")
+    find_persons(dataset, PersonConfig())
+    people = told(dataset)
+    assert people["a"] != people["b"] and people["c"] == people["d"], "0.8 apart"
+    apart = run_query(dataset, "SELECT distance FROM persons ORDER BY clip_id").fetchall()
+    assert [d for (d,) in apart] == pytest.approx([0, 0, 0.4, 0.4], abs=1e-6)
+
+
+def test_no_id_is_given_twice() -> None:
+    first = content_id("person", "a")
+    ids = name_groups(["a", "b"], [1, 0], {"b": first})
+    assert ids[0] == first and ids[1] != first

@@ -24,6 +24,7 @@ from tasks.generate_config import GenerateConfig, Limits, Parameters
 from tasks.generate_order import cost, in_runs, in_shards
 from tasks.generate_weights import UsedWeights
 from tasks.requests import Plan, PlannedVideo, plan_requests
+from tests.small_clips import write_video
 from tests.small_requests import write_kps, write_sound, write_table
 from vexpress.errors import PointsError
 from vexpress.kps_file import read_kps
@@ -251,6 +252,15 @@ def test_what_would_fill_memory_is_rejected_by_its_header(
     assert "expected at most 60 s of sound, found 61.0 s" in str(found.rejected[3].detail)
 
 
+def test_a_driving_video_has_pictures(plan: Callable[..., Plan], folder: Path) -> None:
+    write_video(folder / "drive.mp4", [np.zeros((64, 64, 3), np.uint8)] * 5)
+    videos = ("drive.mp4", "s.wav")
+    found = plan([good(video=name, retarget="naive_retarget") for name in videos])
+    assert [p.asked.row_number for p in found.videos] == [1]
+    assert reasons(found) == [(2, "bad_points")]
+    assert "expected a video, found no pictures in it" in str(found.rejected[0].detail)
+
+
 def test_playlists_and_programs_in_disguise_are_not_opened(
     plan: Callable[..., Plan], folder: Path
 ) -> None:
@@ -337,6 +347,12 @@ def test_portraits_take_turns_and_of_one_the_longest_come_first() -> None:
     assert [run[0].digests["reference"] for run in runs[:3]] == ["a", "b", "a"]
     of_a = [cost(p) for run in runs for p in run if p.digests["reference"] == "a"]
     assert of_a == sorted(of_a, reverse=True)
+
+
+def test_a_video_costs_its_frames_and_twice_as_much_with_guidance() -> None:
+    guided = planned("a", 2, 1)
+    plain = guided.model_copy(update={"parameters": Parameters(guidance=1)})
+    assert cost(guided) == 2 * cost(plain) == pytest.approx(2 * cost(planned("a", 1, 1)), rel=0.05)
 
 
 def test_long_tables_have_tens_of_shards() -> None:
