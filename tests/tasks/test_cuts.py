@@ -8,24 +8,11 @@ from tasks.plan import LEAST_PART, divide
 from tests.talking_heads import Shot, Speech
 from tests.talking_heads.sound import mix, utterances
 from tests.talking_heads.voice import speak
+from tests.tasks.sentences import SENTENCES
 
 RATE = 16000
 PAUSE_S = 0.2
 """From which silence on a pause counts as one."""
-SENTENCES = (
-    "The morning train was late again, so nobody on the platform was surprised.",
-    "Seven people asked whether the office would open before the holiday.",
-    "She thought about the question, looked out of the window, and said nothing.",
-    "After twenty years in the harbour the captain sold his ship and bought a small farm.",
-    "It is strange how quickly a city changes when the lights go out.",
-    "Fresh fish, soft cheese and a bottle of cider stood on the table.",
-    "If you push this switch twice the pump stops, and the pressure falls.",
-    "We measured the distance from the church to the bridge, which was six hundred metres.",
-    "Nothing in his letter explained why the shop had been shut since Christmas.",
-    "My sister speaks Swedish, Spanish and a little Japanese.",
-    "The first experiment failed because the sensor was much too hot.",
-    "Listen to the sound of the sea, then tell me what you hear.",
-)
 
 
 def monologue(seed: int, voice: str, pauses_s: tuple[float, float]) -> Shot:
@@ -41,7 +28,7 @@ def monologue(seed: int, voice: str, pauses_s: tuple[float, float]) -> Shot:
     return Shot(duration_s=end_s + 1, speech=tuple(said))
 
 
-@pytest.mark.parametrize("noise_db", [None, -50, -45, -40], ids=str)
+@pytest.mark.parametrize("noise_db", [None, -45, -40], ids=str)
 @pytest.mark.parametrize("pauses_s", [(0.05, 0.3), (0.2, 0.35), (0.2, 0.7)], ids=str)
 def test_no_cut_is_inside_a_word_where_a_pause_is_within_reach(
     pauses_s: tuple[float, float], noise_db: float | None

@@ -1,6 +1,6 @@
-"""An alignment model made on the spot: a small wav2vec2 CTC fitted to one recording.
+"""An alignment model made on the spot: a small wav2vec2 CTC fitted to a few recordings.
 
-It knows one recording and nothing else; with it, the times of whisperx's `align` mean something.
+It knows these voices and no other; with it, the times of whisperx's `align` mean something.
 """
 
 import json
@@ -14,16 +14,20 @@ LETTERS = ["<pad>", "|", *"abcdefghijklmnopqrstuvwxyz'"]
 RATE = 16000
 STRIDE = 320
 """Samples from one vector to the next."""
-STEPS = 140
+STEPS = 300
+PIECE = 10 * RATE
+"""Samples that a step looks at."""
 BLANK_WEIGHT = 0.3
 """Most vectors are blank; without it nothing else would be learnt at first."""
 
 Words = list[tuple[str, float, float]]
 """Word, start and end, seconds."""
+Recording = tuple[np.ndarray, Words]
+"""16 kHz sound, float32 (samples,), and its words."""
 
 
-def save_aligner(folder: Path, sound: np.ndarray, words: Words) -> Path:
-    """Save, and return, a CTC model that finds `words` in 16 kHz `sound`, float32 (samples,)."""
+def save_aligner(folder: Path, recordings: list[Recording]) -> Path:
+    """Save, and return, a CTC model fitted to `recordings`, to each as often."""
     torch.manual_seed(0)
     config = Wav2Vec2Config(
         vocab_size=len(LETTERS),
@@ -39,7 +43,7 @@ def save_aligner(folder: Path, sound: np.ndarray, words: Words) -> Path:
         mask_time_prob=0.0,
     )
     model = Wav2Vec2ForCTC(config)
-    fit(model, sound, words)
+    fit(model, recordings)
     return save(model, folder)
 
 
@@ -54,14 +58,16 @@ def save(model: Wav2Vec2ForCTC, folder: Path) -> Path:
     return folder
 
 
-def fit(model: Wav2Vec2ForCTC, sound: np.ndarray, words: Words) -> None:
-    """Teach the model which letter begins where, from beginnings a part of a stride apart."""
-    optimiser = torch.optim.AdamW(model.parameters(), lr=6e-3)
+def fit(model: Wav2Vec2ForCTC, recordings: list[Recording]) -> None:
+    """Teach the model which letter begins where, piece by piece, each from anywhere on."""
+    optimiser = torch.optim.AdamW(model.parameters(), lr=4e-3)
     weights = torch.full((len(LETTERS),), 1.0)
     weights[0] = BLANK_WEIGHT
+    random = np.random.default_rng(0)
     for step in range(STEPS):
-        begin = step * 37 % STRIDE
-        logits = model(torch.from_numpy(sound[begin:])[None]).logits[0]
+        sound, words = recordings[step % len(recordings)]
+        begin = int(random.integers(0, max(len(sound) - PIECE, STRIDE)))
+        logits = model(torch.from_numpy(sound[begin : begin + PIECE])[None]).logits[0]
         times = (begin + STRIDE * (np.arange(len(logits)) + 0.5)) / RATE
         letters = torch.from_numpy(letters_at(times, words))
         loss = torch.nn.functional.cross_entropy(logits, letters, weights)
@@ -80,5 +86,7 @@ def letters_at(times: np.ndarray, words: Words) -> np.ndarray:
     for word, start_s, end_s in words:
         spelt = [LETTERS.index(c) for c in word.lower() if c in LETTERS]
         begins = np.linspace(start_s, end_s, len(spelt), endpoint=False)
-        codes[np.abs(times[:, None] - begins).argmin(axis=0)] = spelt
+        for letter, begin in zip(spelt, begins, strict=True):
+            if times[0] <= begin <= times[-1]:
+                codes[np.abs(times - begin).argmin()] = letter
     return codes
