@@ -1,6 +1,5 @@
 """What `vexpress doctor` says in one line, and what it is asked about."""
 
-import importlib.metadata
 import os
 import re
 from dataclasses import dataclass
@@ -9,7 +8,6 @@ from typing import Literal
 
 State = Literal["ok", "missing", "not needed"]
 INSTALL = "pip install -e . -c constraints.txt"
-INSTEAD = {"onnxruntime": "onnxruntime-gpu", "opencv-python": "opencv-python-headless"}
 
 
 @dataclass(frozen=True)
@@ -41,16 +39,6 @@ def judge(name: str, found: str, *, good: bool, needed: bool = True, todo: str =
     """Return a line; `todo` is said only where something is not there."""
     state: State = "ok" if good else "missing" if needed else "not needed"
     return Check(name, state, found, "" if good else todo)
-
-
-def version_of(package: str) -> str | None:
-    """Return the installed version of a package, or of the one that stands in for it."""
-    for name in (package, INSTEAD.get(package, package)):
-        try:
-            return importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return None
 
 
 def masked(text: str) -> str:

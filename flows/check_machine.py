@@ -7,7 +7,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from flows.check import INSTALL, Check, Setup, judge, masked, version_of
+from flows.check import INSTALL, Check, Setup, judge, masked
+from schemas.versions import version_of
 
 PYTHONS = ((3, 11), (3, 13))
 """First Python that will do, and the first that will not."""

@@ -3,7 +3,8 @@
 import importlib.util
 from pathlib import Path
 
-from flows.check import INSTALL, Check, Setup, judge, version_of
+from flows.check import INSTALL, Check, Setup, judge
+from schemas.versions import version_of
 
 
 def check_speech(setup: Setup) -> list[Check]:

@@ -3,7 +3,8 @@
 import os
 import socket
 
-from flows.check import INSTALL, Check, Setup, judge, masked, version_of
+from flows.check import INSTALL, Check, Setup, judge, masked
+from schemas.versions import version_of
 
 PATIENCE_S = 2.0
 

@@ -4,7 +4,6 @@ One task run is a wave of videos; the work is in `tasks/`. A run that was stoppe
 where it was; one that is finished does nothing again.
 """
 
-import importlib.metadata
 import json
 import secrets
 from dataclasses import asdict, dataclass
@@ -24,6 +23,7 @@ from schemas.manifest import prepare_manifests, write_run
 from schemas.query import connect, run_query
 from schemas.row import Model
 from schemas.run import Run
+from schemas.versions import versions_of
 from tasks.curate import (
     Wave,
     Weights,
@@ -238,7 +238,7 @@ def _describe(job: Job, planned: int, done_before: int, clips: dict[str, int]) -
         finished_at=finished.isoformat(),
         engine=job.engine.name,
         config=job.config.model_dump_json(),
-        versions=json.dumps({name: importlib.metadata.version(name) for name in LIBRARIES}),
+        versions=versions_of(LIBRARIES),
         weights=json.dumps([asdict(weights) for weights in job.weights]),
         notes=job.notes,
         videos=planned,

@@ -5,7 +5,6 @@ also over runs: a run that was stopped goes on where it was, and a table that gr
 what was added to it.
 """
 
-import importlib.metadata
 import json
 import secrets
 from collections import Counter
@@ -26,6 +25,7 @@ from schemas.generation import Generation
 from schemas.manifest import prepare_manifests, write_part, write_run
 from schemas.row import Model
 from schemas.run import Run
+from schemas.versions import versions_of
 from tasks.generate import FOLDER, Job, forget_notes, found_made
 from tasks.generate_config import GenerateConfig
 from tasks.generate_done import leave_out_done, not_written
@@ -271,7 +271,7 @@ def _describe(requests: str, job: Job, report: GenerateReport, started: datetime
         finished_at=datetime.now(UTC).isoformat(),
         engine=job.config.workers.kind,
         config=job.config.model_dump_json(),
-        versions=json.dumps({name: importlib.metadata.version(name) for name in LIBRARIES}),
+        versions=versions_of(LIBRARIES),
         weights=json.dumps(used),
         notes=[f"faces: {weights.faces}"],
         videos=report.made + report.failed + report.rejected,

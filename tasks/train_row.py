@@ -4,7 +4,6 @@ One row a finished command that trained something. Its id is also that of a snap
 after curation; the snapshot whose clips were trained on is in the row's configuration.
 """
 
-import importlib.metadata
 import json
 import secrets
 from dataclasses import asdict
@@ -16,6 +15,7 @@ from schemas.dataset import Dataset
 from schemas.manifest import write_run
 from schemas.query import run_query
 from schemas.run import Run
+from schemas.versions import versions_of
 from tasks.curate import Weights
 from tasks.step import file_digest
 from tasks.train_stage import uses_ray
@@ -57,7 +57,7 @@ def record_run(
         finished_at=datetime.now(UTC).isoformat(),
         engine="ray" if uses_ray(settings.engine) else "local",
         config=(run / "run.json").read_text(),
-        versions=json.dumps({name: importlib.metadata.version(name) for name in LIBRARIES}),
+        versions=versions_of(LIBRARIES),
         weights=json.dumps([asdict(weights) for weights in _weights(run, settings, trained)]),
         notes=[f"stages {', '.join(map(str, trained))}"],
         videos=0,
