@@ -29,6 +29,7 @@ from tasks.train_stage import read_done, train_stage
 from vexpress.errors import VExpressError
 from vexpress.training.job import StageJob
 from vexpress.training.measurements import Gate, judge
+from vexpress.training.optimiser import require_optimiser
 from vexpress.training.settings import TrainSettings
 
 RETRIES = 2
@@ -76,6 +77,8 @@ def train(
         snapshot: State that the data set must be at, by its file; null takes it as it is.
     """
     wanted, started = sorted(set(stages or (1, 2, 3))), datetime.now(UTC)
+    for number in wanted:
+        require_optimiser(settings.stage(number))
     jobs = [StageJob(run=Path(run), number=n, settings=settings) for n in wanted]
     list_clips_once(Path(run), source, settings)
     _check_snapshot(Path(run), snapshot)

@@ -4,6 +4,7 @@ import importlib.metadata
 import json
 import re
 import shutil
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -207,4 +208,16 @@ def test_wrong_settings_are_named_before_anything_starts(
     arguments = ["train", str(tmp_path), "--out", str(tmp_path / "run"), "--preset", "tiny"]
     result = CliRunner().invoke(app, [*arguments, "--set", option])
     assert result.exit_code == 2 and said in result.output
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.skipif(find_spec("bitsandbytes") is not None, reason="bitsandbytes is installed")
+def test_adam_in_8_bits_without_its_package_is_refused_before_anything_starts(
+    tmp_path: Path,
+) -> None:
+    arguments = ["train", str(tmp_path), "--out", str(tmp_path / "run"), "--preset", "tiny"]
+    wanted = ["--set", "stage_2.eight_bit_adam=true"]
+    result = CliRunner().invoke(app, [*arguments, *wanted])
+    assert result.exit_code == 2, result.output
+    assert "stage_2.eight_bit_adam: expected the package bitsandbytes" in result.output
     assert not (tmp_path / "run").exists()

@@ -1,6 +1,7 @@
 """The optimiser and the running mean of the weights."""
 
 from collections.abc import Mapping
+from importlib.util import find_spec
 from typing import Any
 
 import torch
@@ -12,17 +13,22 @@ from vexpress.training.distributed import fill_shard, whole
 from vexpress.training.settings import StageSettings, rate_at
 
 
+def require_optimiser(stage: StageSettings) -> None:
+    """Raise SettingsError where 8 bits are asked for and cannot be had."""
+    if stage.eight_bit_adam and find_spec("bitsandbytes") is None:
+        raise SettingsError(
+            f"stage_{stage.number}.eight_bit_adam: expected the package bitsandbytes, found none. "
+            "Install it (it needs a GPU), or set eight_bit_adam to false."
+        )
+
+
 def make_optimiser(parameters: list[nn.Parameter], stage: StageSettings) -> torch.optim.Optimizer:
     """AdamW with betas 0.9 and 0.999. Raises SettingsError where 8 bits cannot be had."""
     kind: Any = torch.optim.AdamW
     if stage.eight_bit_adam:
-        try:
-            import bitsandbytes  # type: ignore[import-not-found]
-        except ImportError as error:
-            raise SettingsError(
-                "eight_bit_adam: expected the package bitsandbytes, found none. "
-                "Install it (it needs a GPU), or set eight_bit_adam to false."
-            ) from error
+        require_optimiser(stage)
+        import bitsandbytes  # type: ignore[import-not-found]
+
         kind = bitsandbytes.optim.AdamW8bit
     rate = rate_at(stage.learning_rate, 0)
     return kind(parameters, lr=rate, betas=(0.9, 0.999), weight_decay=stage.weight_decay)
