@@ -7,8 +7,6 @@ on the driver's machine, serves all of them.
 """
 
 import os
-import signal
-import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -243,13 +241,19 @@ def start_ray() -> bool:
 
 @contextmanager
 def _kept_handler() -> Iterator[None]:
-    """Give the caller's answer to SIGTERM back: Ray puts its own, which exits, in its place."""
-    handler = signal.getsignal(signal.SIGTERM)
+    """Keep the caller's answer to SIGTERM: Ray would put its own, which exits, in its place.
+
+    Not even for the time of its start: Prefect tells a run that it is cancelled only where
+    its own answer is in place. Ray (2.60) has no setting for this.
+    """
+    from ray._private import utils
+
+    theirs = utils.set_sigterm_handler
+    utils.set_sigterm_handler = lambda handler: None
     try:
         yield
     finally:
-        if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGTERM, handler)
+        utils.set_sigterm_handler = theirs
 
 
 def fit_resources(wanted: list[Resources], config: EngineConfig) -> list[Resources]:

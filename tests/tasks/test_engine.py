@@ -2,9 +2,12 @@
 
 import os
 import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from schemas.dataset import Dataset
@@ -136,6 +139,37 @@ def on_ray(cluster: None, context: Context) -> Iterator[RayEngine]:
     engine = RayEngine(EngineConfig(kind="ray", max_workers=1), context)
     yield engine
     engine.close()
+
+
+STOPPED = """
+import signal
+from tasks.engine import start_ray
+
+class Told(BaseException):
+    pass
+
+def tell(number, frame):
+    raise Told
+
+signal.signal(signal.SIGTERM, tell)
+try:
+    start_ray()
+except Told:
+    print("told")
+"""
+
+
+def test_a_run_that_is_stopped_while_ray_starts_is_told_so_and_leaves_no_process() -> None:
+    environment = {k: v for k, v in os.environ.items() if k != "RAY_ADDRESS"}
+    command = [sys.executable, "-c", STOPPED]
+    run = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
+    process = psutil.Process(run.pid)
+    while not (family := process.children(recursive=True)):
+        assert run.poll() is None
+        time.sleep(0.02)
+    run.terminate()
+    assert run.communicate(timeout=60)[0] == "told\n"
+    assert psutil.wait_procs(family, timeout=10)[1] == []
 
 
 def test_a_worker_that_dies_costs_one_row(on_ray: RayEngine) -> None:
