@@ -3,6 +3,7 @@
 STATE/stack.json   what was started: ids and start times of processes, address, data
 STATE/prefect/     the server's database and settings
 STATE/logs/        what the processes say
+STATE/ray_token    what a process must know to use the Ray head, which listens on every address
 
 Starting twice changes nothing; what has died is started again. Stopping stops what was
 started here and nothing else.
@@ -36,7 +37,8 @@ from schemas.row import Model
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 PORT = 4200
-RAY = "127.0.0.1:6379"
+RAY = ("127.0.0.1", 6379)
+"""Address and port of the Ray head."""
 PATIENCE_S = 180.0
 HEARTBEAT_S = 30
 """How often a flow says that it lives: the least that Prefect allows."""
@@ -98,9 +100,8 @@ def up(state: Path, data: Path, host: str, port: int | None, ray: bool, tell: Te
             tell(f"server       {stack.url} ({time.monotonic() - began:.0f} s)")
         with stack.client() as client:
             apply_pools(client)
-            if ray and not stack.running("ray"):
-                stack = _launch(state, stack, "ray", _ray(), environment)
-                tell(f"Ray head     {RAY}")
+            if stack.ray and not stack.running("ray"):
+                stack = _launch(state, stack, "ray", ray_command(), environment)
             if not stack.running("worker"):
                 stack = _launch(state, stack, "worker", _worker(stack), environment)
             (state / "logs/deploy.log").write_text(apply_deployments(environment))
@@ -108,6 +109,9 @@ def up(state: Path, data: Path, host: str, port: int | None, ray: bool, tell: Te
             tell("deployments  applied, with limits and automations")
             _wait(lambda: worker_online(client, stack.worker), state, stack, "worker")
             tell(f"worker       in the pool {POOL}; paths are relative to {stack.data}")
+            if stack.ray:
+                _wait(lambda: not _free(*RAY), state, stack, "ray")
+                tell("Ray head     {}:{}".format(*RAY))
         return stack
 
 
@@ -159,11 +163,12 @@ def _begin(state: Path, data: Path, host: str, port: int | None, ray: bool) -> S
     """Return the stack as it was left, or a new one."""
     old = load(state)
     if old and old.running("server"):
-        wanted = (host, port or old.port, str(data))
-        if (old.host, old.port, old.data) != wanted:
+        wanted = (host, port or old.port, str(data), ray or old.ray)
+        if (old.host, old.port, old.data, old.ray) != wanted:
             raise ConfigError(
-                f"a stack runs already at {old.url} over {old.data}: expected the same address "
-                f"and data, found {host}:{wanted[1]} over {data}. Stop it with `vexpress down`."
+                f"a stack runs already at {old.url} over {old.data}, {_with_ray(old.ray)}; found "
+                f"{host}:{wanted[1]} over {data}, {_with_ray(ray)}, asked for: expected the same. "
+                "Stop it with `vexpress down`."
             )
         return old
     if old:
@@ -173,6 +178,8 @@ def _begin(state: Path, data: Path, host: str, port: int | None, ray: bool) -> S
         if port:
             raise ConfigError(f"port {port}: expected it free, found it in use. Give another.")
         preferred = _any_port(host)
+    if ray and not _free(*RAY):
+        raise ConfigError(f"port {RAY[1]}: expected it free for Ray, found it in use")
     stack = Stack(mark=secrets.token_hex(8), host=host, port=preferred, data=str(data), ray=ray)
     _save(state, stack)
     return stack
@@ -214,8 +221,23 @@ def _environment(state: Path, stack: Stack) -> dict[str, str]:
         "VEXPRESS_DATA": stack.data,
     }
     if stack.ray:
-        ours["RAY_ADDRESS"] = RAY
+        ours |= ray_environment(state)
     return {**SETTINGS, **os.environ, **ours}
+
+
+def ray_environment(state: Path) -> dict[str, str]:
+    """What a process needs to use the Ray head; its token is made where there is none."""
+    token = state.resolve() / "ray_token"
+    if not token.is_file():
+        token.touch(mode=0o600)
+        token.write_text(secrets.token_hex(32))
+    address = "{}:{}".format(*RAY)
+    return {
+        "RAY_ADDRESS": address,
+        "RAY_AUTH_MODE": "token",
+        "RAY_AUTH_TOKEN_PATH": str(token),
+        "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S": "0",  # else stopping takes 30 s
+    }
 
 
 def _client(stack: Stack) -> dict[str, str]:
@@ -235,10 +257,15 @@ def _worker(stack: Stack) -> list[str]:
     return [sys.executable, "-m", "prefect", "worker", "start", *who]
 
 
-def _ray() -> list[str]:
+def ray_command() -> list[str]:
+    """What starts the Ray head."""
     ray = str(Path(sys.executable).with_name("ray"))
-    where = ["--node-ip-address=127.0.0.1", "--port=6379", "--include-dashboard=false"]
+    where = [f"--port={RAY[1]}", "--include-dashboard=false"]
     return [ray, "start", "--head", "--block", "--disable-usage-stats", *where]
+
+
+def _with_ray(ray: bool) -> str:
+    return "with Ray" if ray else "without Ray"
 
 
 def _require_password(host: str) -> None:

@@ -48,10 +48,15 @@ def up(
 
     prepare(quiet=False)
     with plain_errors():
+        from flows.stack import ray_environment
         from flows.stack import up as start
 
         stack = start(state.expanduser(), data.expanduser(), host, port, ray, typer.echo)
     typer.echo(f"\nopen      {stack.url}/deployments")
     typer.echo(f"data      {stack.data}: put videos into {Path(stack.data) / 'videos'}")
     typer.echo(f"commands  export PREFECT_API_URL={stack.url}/api   shows their runs there too")
+    if stack.ray:
+        told = ray_environment(state.expanduser())
+        names = ("RAY_ADDRESS", "RAY_AUTH_MODE", "RAY_AUTH_TOKEN_PATH")
+        typer.echo(f"and Ray   export {' '.join(f'{name}={told[name]}' for name in names)}")
     typer.echo("stop      vexpress down")
