@@ -15,7 +15,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.logging import get_run_logger
 
 from flows.artifacts import publish_funnel, publish_sheets
-from flows.progress import CurateProgress
+from flows.curate_progress import CurateProgress
 from flows.report import write_report
 from schemas.dataset import Dataset
 from schemas.errors import DatasetError, stop_when_full
@@ -100,7 +100,8 @@ def curate(
             local or s3://. Never written to.
         dataset: Folder or s3:// prefix of the data set; made if it is not there.
         config: Settings of every step; the preset `default` where nothing is said.
-        weights: Folder with models (insightface/models/…, wav2vec2-base-960h).
+        weights: Folder with models (insightface/models/…, wav2vec2-base-960h); else that of
+            VEXPRESS_WEIGHTS where the run runs.
         licence: Licence note to record for every source that does not bring its own.
         limit: Take only the first so many sources.
     """
@@ -115,7 +116,7 @@ def retry(dataset: str, weights: str | None = None) -> CurateReport:
 
     Args:
         dataset: Folder or s3:// prefix of the data set.
-        weights: Folder with models.
+        weights: Folder with models; else that of VEXPRESS_WEIGHTS.
     """
     data = Dataset(dataset)
     data.require()

@@ -16,6 +16,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.logging import get_run_logger
 
 from flows.evaluate_artifacts import publish_evaluation
+from flows.evaluate_progress import EvaluateProgress
 from flows.evaluate_report import PAGE, write_evaluation_report
 from schemas.dataset import Dataset
 from schemas.errors import stop_when_full
@@ -86,7 +87,8 @@ def evaluate(
         dataset: Folder or s3:// prefix of the data set with the table `generations`.
         config: Settings: what finds and tells faces, how much at once.
         weights: Folder with the models that measure (insightface/models/…,
-            inception-2015-12-05.pt, i3d_torchscript.pt); each may be missing.
+            inception-2015-12-05.pt, i3d_torchscript.pt), each of which may be missing; else that
+            of VEXPRESS_WEIGHTS where the run runs.
         checkpoint: Only videos made by these weights: their name, or the start of their SHA-256.
         limit: Take only the first so many videos.
     """
@@ -114,9 +116,13 @@ def _work(job: Job, notes: list[str], limit: int | None) -> EvaluateReport:
     plan: Plan = plan_evaluation(job.dataset, step, job.checkpoint, limit)
     size = job.config.shard_videos
     shards = [plan.pending[start : start + size] for start in range(0, len(plan.pending), size)]
-    for number, shard in enumerate(shards, 1):
-        name = f"videos {number} of {len(shards)}"
-        job.failed += measure_shard.with_options(task_run_name=name)(job, number, shard)
+    if shards:
+        with EvaluateProgress(len(plan.pending)) as progress:
+            for number, shard in enumerate(shards, 1):
+                measure = measure_shard.with_options(
+                    task_run_name=f"videos {number} of {len(shards)}"
+                )
+                job.failed += measure(job, number, shard, progress)
     sets, missing = measure_sets(job)
     notes = [*notes, *missing]
     page = job.dataset.uri(PAGE)
@@ -134,11 +140,14 @@ def _work(job: Job, notes: list[str], limit: int | None) -> EvaluateReport:
 
 
 @task(name="measure-videos", cache_policy=NO_CACHE, persist_result=False)
-def measure_shard(job: Job, number: int, requests: list[str]) -> int:
+def measure_shard(job: Job, number: int, requests: list[str], progress: EvaluateProgress) -> int:
     """Measure some videos and write their rows together; returns how many broke."""
     generations = read_generations(job.dataset, requests)
     answers = cast("Iterator[Any]", job.engine.run([job.stage], generations))
-    rows = [row.model_copy(update={"run_id": job.run_id}) for row in answers]
+    rows = []
+    for row in answers:
+        rows.append(row.model_copy(update={"run_id": job.run_id}))
+        progress.see(row)
     write_part(job.dataset, _part(job, f"{number:05}"), Evaluation, rows)
     broken = {row.request_id for row in rows if row.status == "failed"}
     get_run_logger().info("%d videos, %d of them failed", len(requests), len(broken))

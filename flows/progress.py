@@ -2,7 +2,6 @@
 
 import sys
 import time
-from collections import Counter
 from types import TracebackType
 from typing import Any, Self
 
@@ -11,32 +10,31 @@ from prefect.logging import get_run_logger
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from schemas.clip import Clip
-from schemas.row import Row
-
 ARTIFACT_EVERY_S = 5.0
 LOG_EVERY_S = 30.0
 
 
-class CurateProgress:
-    """Counts seconds of video twice: when they were watched and when their clips are done."""
+class RunProgress:
+    """What all kinds of run show alike; a kind says in `where` how far it is.
 
-    def __init__(self) -> None:
-        self.counts: Counter[str] = Counter()
-        self._total = self._watched = self._finished = 0.0
-        self._begun = self._logged = self._updated = time.monotonic()
+    Made and used inside a flow or task run: `with` it, and `show` whenever something is done.
+    """
+
+    def __init__(self, title: str, key: str, description: str) -> None:
+        self._title, self._key, self._description = title, key, description
+        self._log = get_run_logger()
         self._bar = terminal_bar()
-        self._task = self._bar.add_task("curate", total=1.0, note="") if self._bar else None
+        self._task = self._bar.add_task(title, total=1.0, note="") if self._bar else None
         self._artifact: Any = None
 
-    def expect(self, video_s: float) -> Self:
-        """Say how many seconds of video there are."""
-        self._total = max(2 * video_s, 1e-9)
-        return self
+    def where(self) -> tuple[float, str]:
+        """Return the share of the work that is done, and a note of what came of it."""
+        raise NotImplementedError
 
     def __enter__(self) -> Self:
-        text = "Share of the work done, percent"
-        self._artifact = create_progress_artifact(0.0, key="progress", description=text)
+        self._begun = self._logged = self._updated = time.monotonic()
+        self._share_before, _ = self.where()
+        self._artifact = create_progress_artifact(0.0, key=self._key, description=self._description)
         if self._bar:
             self._bar.start()
         return self
@@ -47,57 +45,32 @@ class CurateProgress:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if kind is None:
-            self._watched = self._finished = self._total / 2
-        self._show(last=True)
+        self.show(last=True)
         if self._bar:
             self._bar.stop()
 
-    def watched(self, seconds: float) -> None:
-        """Note seconds of video that were watched."""
-        self._watched += seconds
-        self._show()
-
-    def see(self, row: Row) -> None:
-        """Note a row of the manifests; clips count."""
-        if isinstance(row, Clip):
-            self._finished += row.end_s - row.start_s
-            self.counts[row.reason or row.status] += 1
-            self._show()
-
-    @property
-    def kept(self) -> int:
-        """Clips kept so far."""
-        return self.counts["kept"]
-
-    @property
-    def rejected(self) -> int:
-        """Candidates rejected so far."""
-        return self.counts.total() - self.kept
-
-    def _share(self) -> float:
-        done = max(self._watched, self._finished) + self._finished
-        return min(done / self._total, 1.0) if self._total else 0.0
-
-    def _show(self, *, last: bool = False) -> None:
-        now, share = time.monotonic(), self._share()
-        note = f"{self.kept} kept, {self.rejected} rejected"
+    def show(self, *, last: bool = False) -> None:
+        """Tell where the run is, to each who was not told lately."""
+        now, (share, note) = time.monotonic(), self.where()
+        left = time_left(now - self._begun, share - self._share_before, 1 - share)
         if self._bar and self._task is not None:
             self._bar.update(self._task, completed=share, note=note)
         if last or now - self._updated > ARTIFACT_EVERY_S:
             self._updated = now
-            update_progress_artifact(self._artifact, round(100 * share, 1))
-        if not self._bar and now - self._logged > LOG_EVERY_S:
+            words = f"{self._description}: {note}, {left}"
+            update_progress_artifact(self._artifact, round(100 * share, 1), description=words)
+        if not self._bar and (last or now - self._logged > LOG_EVERY_S):
             self._logged = now
-            left = time_left(now - self._begun, share)
-            get_run_logger().info("%.0f %% done, %s, %s", 100 * share, note, left)
+            self._log.info("%s: %.0f %% done, %s, %s", self._title, 100 * share, note, left)
 
 
-def time_left(elapsed_s: float, share: float) -> str:
-    """Return how long the rest will take, in words."""
-    if share < 0.01:
+def time_left(elapsed_s: float, done: float, rest: float) -> str:
+    """Return how long the rest will take, in words; `done` and `rest` are shares of the work."""
+    if rest <= 0:
+        return "nothing left"
+    if done < 0.01:
         return "time left not known yet"
-    left = elapsed_s * (1 - share) / share
+    left = elapsed_s * rest / done
     return f"about {left / 60:.0f} min left" if left > 90 else f"about {left:.0f} s left"
 
 
