@@ -8,7 +8,6 @@ import json
 import secrets
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
@@ -40,6 +39,7 @@ from tasks.persons import find_persons
 from tasks.source import describe_again, list_sources, total_duration
 from tasks.step import Context
 from tasks.units import Source
+from vexpress.weights import weights_folder
 
 LIBRARIES = ("vexpress", "prefect", "ray", "av", "scenedetect", "insightface", "onnxruntime")
 
@@ -134,7 +134,7 @@ def _run(
     config: CurateConfig,
     weights: str | None,
 ) -> CurateReport:
-    folder = Path(weights).expanduser() if weights else None
+    folder = weights_folder(weights)
     config, notes = resolve(config, folder)
     data = Dataset(dataset)
     with stop_when_full(data.root):

@@ -8,7 +8,6 @@ import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, cast
 
 from prefect import flow, task
@@ -36,6 +35,7 @@ from tasks.evaluation_plan import (
     read_generations,
 )
 from tasks.step import Context
+from vexpress.weights import weights_folder
 
 
 class EvaluateReport(Model):
@@ -92,7 +92,7 @@ def evaluate(
         checkpoint: Only videos made by these weights: their name, or the start of their SHA-256.
         limit: Take only the first so many videos.
     """
-    folder = Path(weights).expanduser() if weights else None
+    folder = weights_folder(weights)
     measure, notes = resolve_measuring(config.measure, folder)
     config = config.model_copy(update={"measure": measure})
     data = Dataset(dataset)

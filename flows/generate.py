@@ -34,6 +34,7 @@ from tasks.generate_pool import open_pool
 from tasks.generate_weights import used_weights
 from tasks.ledger import lock_file
 from tasks.requests import Plan, PlannedVideo, plan_requests
+from vexpress.weights import weights_folder
 
 LIBRARIES = ("vexpress", "prefect", "ray", "av", "torch", "diffusers", "transformers")
 
@@ -117,9 +118,10 @@ def generate(
             parameter by its name (steps, seed, width, …).
         dataset: Folder or s3:// prefix of the data set; made if it is not there.
         config: Model, workers, limits, and the parameters of requests that do not say otherwise.
-        weights: Folder with V-Express's weights, downloaded or trained here.
+        weights: Folder with V-Express's weights, downloaded or trained here; else that of
+            VEXPRESS_WEIGHTS where the run runs.
     """
-    folder = Path(weights).expanduser() if weights else None
+    folder = weights_folder(weights)
     data = Dataset(dataset, FOLDER)
     with stop_when_full(data.root):
         data.create()

@@ -99,7 +99,8 @@ def pipeline(
         generate: Settings of generation.
         sample: Query over the data set for a few clips to generate and evaluate; null: none.
         requests: Table of requests to generate in the end; null: none.
-        weights: Folder with models (insightface/models/…, wav2vec2-base-960h).
+        weights: Folder with models (insightface/models/…, wav2vec2-base-960h); else that of
+            VEXPRESS_WEIGHTS where the steps run.
         place: `here`: one after the other in this run. `deployments`: each step is started by
             its name on the server, wherever its work pool is.
     """

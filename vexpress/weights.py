@@ -86,17 +86,18 @@ def locate(folder: Path | None = None, parts: Mapping[str, Path] | None = None) 
     for name, path in parts.items():
         if not path.exists():
             raise MissingWeightsError(f"weights of {name}: expected them at {path}, found none")
-    given = folder or _from_environment()
+    given = weights_folder(folder)
     if given is not None:
-        return _in_folder(given.expanduser(), parts)
+        return _in_folder(given, parts)
     if {*NETWORKS, "vae", "audio_encoder"} <= set(parts):
         return Places(_files(parts), parts["vae"], parts["audio_encoder"], _config(parts))
     return _in_hub(parts)
 
 
-def _from_environment() -> Path | None:
-    value = os.environ.get("VEXPRESS_WEIGHTS")
-    return Path(value) if value else None
+def weights_folder(given: str | Path | None) -> Path | None:
+    """The folder that was given, else that of VEXPRESS_WEIGHTS, else None."""
+    folder = given or os.environ.get("VEXPRESS_WEIGHTS")
+    return Path(folder).expanduser() if folder else None
 
 
 def _files(parts: Mapping[str, Path]) -> dict[str, Path]:
