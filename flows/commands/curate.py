@@ -1,13 +1,14 @@
 """`vexpress curate`."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from flows.commands.options import (
+    ConfigOption,
     DatasetArgument,
     EngineKind,
+    EngineOption,
     Preset,
     WeightsOption,
     plain_errors,
@@ -24,18 +25,14 @@ def curate(
     ],
     dataset: DatasetArgument,
     preset: Annotated[Preset, typer.Option(help="Thresholds to start from.")] = Preset.default,
-    config: Annotated[
-        Path | None, typer.Option(help="YAML file laid over the preset.", show_default=False)
-    ] = None,
+    config: ConfigOption = None,
     settings: Annotated[
         list[str] | None,
         typer.Option(
             "--set", metavar="STEP.KEY=VALUE", help="One setting, such as `keep.min_frames=50`."
         ),
     ] = None,
-    engine: Annotated[
-        EngineKind, typer.Option(help="`local`: this process; `ray`: actors, RAY_ADDRESS if set.")
-    ] = EngineKind.local,
+    engine: EngineOption = EngineKind.local,
     weights: WeightsOption = None,
     licence: Annotated[
         str | None, typer.Option(help="Licence note to record for the sources.")

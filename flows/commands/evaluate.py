@@ -4,7 +4,13 @@ from typing import Annotated, Any
 
 import typer
 
-from flows.commands.options import DatasetArgument, EngineKind, WeightsOption, plain_errors
+from flows.commands.options import (
+    DatasetArgument,
+    EngineKind,
+    EngineOption,
+    WeightsOption,
+    plain_errors,
+)
 
 
 def evaluate(
@@ -22,9 +28,7 @@ def evaluate(
             "--set", metavar="KEY=VALUE", help="One setting, such as `measure.identity=dlib`."
         ),
     ] = None,
-    engine: Annotated[
-        EngineKind, typer.Option(help="`local`: this process; `ray`: actors, RAY_ADDRESS if set.")
-    ] = EngineKind.local,
+    engine: EngineOption = EngineKind.local,
     weights: WeightsOption = None,
     limit: Annotated[
         int | None, typer.Option(min=1, help="Take only the first so many videos.")

@@ -1,11 +1,10 @@
 """`vexpress funnel`."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from flows.commands.options import DatasetArgument, Preset, plain_errors
+from flows.commands.options import ConfigOption, DatasetArgument, Preset, plain_errors
 
 if TYPE_CHECKING:
     from flows.what_if import Comparison
@@ -17,9 +16,7 @@ def funnel(
         Preset | None,
         typer.Option(help="Thresholds to try; all presets where nothing is said."),
     ] = None,
-    config: Annotated[
-        Path | None, typer.Option(help="YAML file laid over the preset.", show_default=False)
-    ] = None,
+    config: ConfigOption = None,
     settings: Annotated[
         list[str] | None,
         typer.Option(

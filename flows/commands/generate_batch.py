@@ -6,7 +6,13 @@ from typing import Annotated
 import typer
 
 from flows.commands.generate import Model
-from flows.commands.options import DatasetArgument, EngineKind, WeightsOption, plain_errors
+from flows.commands.options import (
+    DatasetArgument,
+    EngineKind,
+    EngineOption,
+    WeightsOption,
+    plain_errors,
+)
 
 
 def generate_batch(
@@ -22,9 +28,7 @@ def generate_batch(
     preset: Annotated[
         Model, typer.Option(help="tiny: a small model with random weights, to try the command.")
     ] = Model.published,
-    engine: Annotated[
-        EngineKind, typer.Option(help="`local`: this process; `ray`: actors, RAY_ADDRESS if set.")
-    ] = EngineKind.local,
+    engine: EngineOption = EngineKind.local,
     workers: Annotated[
         int, typer.Option(min=1, help="Actors, each with the model resident (ray).")
     ] = 2,

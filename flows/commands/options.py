@@ -37,7 +37,14 @@ WeightsOption = Annotated[
 DatasetArgument = Annotated[
     str, typer.Argument(metavar="DATASET", help="Folder or s3:// prefix of the data set.")
 ]
-
+EngineOption = Annotated[
+    EngineKind,
+    typer.Option("--engine", help="`local`: this process; `ray`: actors, RAY_ADDRESS if set."),
+]
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option("--config", help="YAML file laid over the preset.", show_default=False),
+]
 PickOption = Annotated[
     str | None,
     typer.Option("--pick", help="Only the clips of a `vexpress pick`.", show_default=False),

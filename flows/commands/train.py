@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from flows.commands.options import PickOption, plain_errors, within
+from flows.commands.options import ConfigOption, PickOption, plain_errors, within
 
 
 class TrainPreset(StrEnum):
@@ -27,9 +27,7 @@ def train(
         str, typer.Option(help='SQL condition on clips, such as "speech_share > 0.5".')
     ] = "",
     pick: PickOption = None,
-    config: Annotated[
-        Path | None, typer.Option(help="YAML file laid over the preset.", show_default=False)
-    ] = None,
+    config: ConfigOption = None,
     settings: Annotated[
         list[str] | None,
         typer.Option(
