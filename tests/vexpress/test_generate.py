@@ -15,11 +15,11 @@ import torch
 from PIL import Image
 
 from vexpress.errors import InputError, PointsError, PortraitError, SoundError
-from vexpress.face_points import DlibDetector, FaceDetector
+from vexpress.face_points import DlibDetector, FaceDetector, load_face_detector
 from vexpress.generate import Request, prepare, render
 from vexpress.kps_file import read_kps
 from vexpress.pipeline import VExpressPipeline
-from vexpress.portrait import read_image
+from vexpress.portrait import read_image, read_portrait
 from vexpress.random_model import tiny_pipeline
 from vexpress.retarget import Strategy
 from vexpress.settings import Sampling
@@ -238,6 +238,34 @@ def test_portraits_that_do_not_do_are_refused_with_the_reason(
             prepare(request_for(reference=path), detector)
     cropped = prepare(request_for(reference=tmp_path / "wide.png", auto_crop=True), detector)
     assert cropped.portrait.points.min() > 0 and cropped.portrait.points.max() < 64
+
+
+def test_a_face_that_is_too_small_is_refused_with_the_crop_that_helps(
+    assets: Path, tmp_path: Path
+) -> None:
+    model = assets / "models/insightface/models/scrfd_500m"
+    detector = load_face_detector("insightface", str(model))
+    portrait = Image.open(assets / "vexpress_samples/tys/ref.jpg").convert("RGB")
+    for side, around, says in ((150, 640, "--auto-crop takes"), (70, 140, "at least 48")):
+        canvas = Image.new("RGB", (around, around), "grey")
+        canvas.paste(portrait.resize((side, side)), ((around - side) // 2, (around - side) // 2))
+        canvas.save(tmp_path / "small.png")
+        with pytest.raises(PortraitError, match=says):
+            read_portrait(tmp_path / "small.png", 64, 64, detector)
+
+
+def test_sound_without_speech_or_longer_than_the_points_is_said(
+    request_for: Callable[..., Request], detector: FaceDetector, assets: Path, tmp_path: Path
+) -> None:
+    points = assets / "vexpress_samples/tys/kps.pth"
+    fine = prepare(request_for(kps=points, strategy=Strategy.NO_RETARGET, fps=24), detector)
+    assert fine.notes == []
+    write_wav(tmp_path / "buzz.wav", voice(16_000, 1.0), 16_000)
+    torch.save([np.asarray(p, np.float32) for p in read_kps(points)[:10]], tmp_path / "few.pth")
+    given = {"audio": tmp_path / "buzz.wav", "kps": tmp_path / "few.pth"}
+    said = prepare(request_for(**given, strategy=Strategy.NO_RETARGET), detector).notes
+    assert len(said) == 2 and "no speech was heard" in said[0]
+    assert "longer than the driving points: 10 points for 25 frames" in said[1]
 
 
 @pytest.mark.parametrize(
