@@ -42,8 +42,9 @@ def wait(ready: Callable[[], Any], what: str, patience_s: float = PATIENCE_S) ->
 class RunningStack:
     """`vexpress up` and `down` over a folder of data, and a client of the server."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, **environment: str) -> None:
         self.state, self.data = folder / "state", folder / "data"
+        self.environment = environment
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
@@ -51,6 +52,7 @@ class RunningStack:
     def command(self, *words: str) -> str:
         """Give a `vexpress` command; return what it said."""
         environment = {k: v for k, v in os.environ.items() if not k.startswith("PREFECT_")}
+        environment |= self.environment
         python = [sys.executable, "-m", "flows.cli"]
         done = subprocess.run([*python, *words], capture_output=True, text=True, env=environment)
         assert done.returncode == 0, done.stdout + done.stderr

@@ -47,6 +47,7 @@ def pipeline_groups(weights: Path) -> dict[str, Any]:
             "gates": {"max_loss_ratio": 9, "min_audio_sensitivity": 0, "min_kps_sensitivity": 0},
         },
         "gate": {"min_kept_minutes": 0.03},
+        "generate": {"parameters": {"steps": 1, "width": 64, "height": 64}},
     }
 
 
@@ -84,19 +85,26 @@ def test_a_gate_that_does_not_hold_stops_before_training_with_its_numbers(
 def test_the_whole_way_leads_to_weights_of_the_snapshot_that_the_gate_saw(
     pipeline: Pipeline,
 ) -> None:
-    result = pipeline("--sample", "0")
+    result = pipeline("--sample", "1")
     assert result.exit_code == 0, result.output
-    assert "done      curate, train" in result.output
+    assert "done      curate, train, generate, evaluate" in result.output
     assert (pipeline.folder / "run/weights/v-express/motion_module.bin").is_file()
+    data = Dataset(pipeline.folder / "dataset")
     sql = "SELECT snapshot FROM runs WHERE kind = 'curate'"
-    ((snapshot,),) = run_query(Dataset(pipeline.folder / "dataset"), sql).fetchall()
+    ((snapshot,),) = run_query(data, sql).fetchall()
     assert json.loads((pipeline.folder / "run/run.json").read_text())["snapshot"] == snapshot
+    made = "SELECT status, weights FROM generations"
+    assert run_query(data, made).fetchall() == [("made", str(pipeline.folder / "run/weights"))]
+    assert run_query(data, "SELECT DISTINCT weights FROM evaluations").fetchall() == [
+        (str(pipeline.folder / "run/weights"),)
+    ]
 
 
 def test_given_again_it_does_nothing_again(pipeline: Pipeline) -> None:
-    files = [*pipeline.folder.glob("dataset/media/*"), *pipeline.folder.glob("run/stage_*/done*")]
+    kinds = ("dataset/media/*", "run/stage_*/done*", "dataset/generations/*.mp4")
+    files = [file for kind in kinds for file in pipeline.folder.glob(kind)]
     before = {file: file.stat().st_mtime_ns for file in files}
-    assert pipeline("--sample", "0").exit_code == 0
+    assert pipeline("--sample", "1").exit_code == 0
     assert before and {file: file.stat().st_mtime_ns for file in before} == before
 
 
