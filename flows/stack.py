@@ -15,6 +15,7 @@ import os
 import secrets
 import socket
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -260,7 +261,9 @@ def _worker(stack: Stack) -> list[str]:
 def ray_command() -> list[str]:
     """What starts the Ray head."""
     ray = str(Path(sys.executable).with_name("ray"))
-    where = [f"--port={RAY[1]}", "--include-dashboard=false"]
+    # Not in Ray's own folder: every Ray that starts on this machine would join what it finds there.
+    folder = Path(tempfile.gettempdir()) / f"vexpress-ray-{os.getuid()}"
+    where = [f"--port={RAY[1]}", f"--temp-dir={folder}", "--include-dashboard=false"]
     return [ray, "start", "--head", "--block", "--disable-usage-stats", *where]
 
 

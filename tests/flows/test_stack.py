@@ -7,6 +7,7 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -95,6 +96,10 @@ def test_a_run_joins_the_ray_head_by_its_token_and_the_head_stops_at_once(
         assert done.returncode == 0, done.stderr
         family = [process, *process.children(recursive=True)]
         assert int(done.stdout) in {p.pid for p in family}, "the work was done in the head"
+        note = Path(tempfile.gettempdir()) / "ray/ray_current_cluster"
+        found = note.read_text() if note.is_file() else ""
+        port = environment["RAY_ADDRESS"].split(":")[1]
+        assert not found.endswith(port), "a Ray that starts elsewhere here does not join it"
     finally:
         began = time.monotonic()
         stop(head)
