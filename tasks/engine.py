@@ -7,6 +7,8 @@ on the driver's machine, serves all of them.
 """
 
 import os
+import signal
+import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -244,16 +246,19 @@ def _kept_handler() -> Iterator[None]:
     """Keep the caller's answer to SIGTERM: Ray would put its own, which exits, in its place.
 
     Not even for the time of its start: Prefect tells a run that it is cancelled only where
-    its own answer is in place. Ray (2.60) has no setting for this.
+    its own answer is in place. Ray (2.60) has no setting for this, and its C++ part takes the
+    signal once more, underneath: so the caller's answer is given back in the end.
     """
     from ray._private import utils
 
-    theirs = utils.set_sigterm_handler
+    theirs, handler = utils.set_sigterm_handler, signal.getsignal(signal.SIGTERM)
     utils.set_sigterm_handler = lambda handler: None
     try:
         yield
     finally:
         utils.set_sigterm_handler = theirs
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, handler)
 
 
 def fit_resources(wanted: list[Resources], config: EngineConfig) -> list[Resources]:

@@ -31,6 +31,7 @@ def ray_here() -> Iterator[None]:
     ray = pytest.importorskip("ray")
     root = str(Path(__file__).parents[2])
     ray.init(
+        address="local",
         num_cpus=2,
         include_dashboard=False,
         log_to_driver=False,
