@@ -132,3 +132,9 @@ def test_no_id_is_given_twice() -> None:
     first = content_id("person", "a")
     ids = name_groups(["a", "b"], [1, 0], {"b": first})
     assert ids[0] == first and ids[1] != first
+
+
+def test_two_alike_are_one_person_and_two_unlike_are_two() -> None:
+    near, far = np.eye(2, 128, dtype=np.float32)
+    assert group_vectors(np.stack([near, near]), 0.5).tolist() == [0, 0]
+    assert len(set(group_vectors(np.stack([near, far]), 0.5).tolist())) == 2
