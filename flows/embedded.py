@@ -6,6 +6,8 @@ that one is used and nothing here changes it.
 
 import os
 
+import psutil
+
 SETTINGS = {
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "PREFECT_SERVER_ALLOW_EPHEMERAL_MODE": "true",
@@ -16,6 +18,9 @@ SETTINGS = {
     "HF_HUB_DISABLE_TELEMETRY": "1",
     "DIFFUSERS_VERBOSITY": "error",
 }
+OWNER = "VEXPRESS_EMBEDDED_BY"
+"""In the environment of an embedded server: process that started it."""
+SERVER = "prefect.server.api.server:create_app"
 
 
 def prepare(*, quiet: bool = True) -> None:
@@ -24,3 +29,23 @@ def prepare(*, quiet: bool = True) -> None:
         os.environ.setdefault(name, value)
     if quiet:
         os.environ.setdefault("PREFECT_LOGGING_LEVEL", "CRITICAL")
+    os.environ[OWNER] = str(os.getpid())
+    end_orphans()
+
+
+def end_orphans() -> None:
+    """End embedded servers whose run was killed: nobody else ever would."""
+    for process in psutil.process_iter(["cmdline"]):
+        try:
+            if SERVER in (process.info["cmdline"] or ()) and is_orphan(process):
+                process.terminate()
+        except psutil.Error:  # gone meanwhile, or somebody else's
+            continue
+
+
+def is_orphan(process: psutil.Process) -> bool:
+    """Return whether a server was embedded by a process that is no more."""
+    environment = process.environ()
+    owner = environment.get(OWNER, "")
+    embedded = environment.get("PREFECT__SERVER_EPHEMERAL") == "1"
+    return embedded and owner.isdigit() and not psutil.pid_exists(int(owner))
