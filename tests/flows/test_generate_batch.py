@@ -149,10 +149,10 @@ def test_after_a_dead_actor_and_a_dead_run_every_request_is_there_once(
     assert len(actors) == 2
     actors[0].send_signal(signal.SIGKILL)
     wait_for(lambda: len(videos(dataset)) >= 80, first, home)
-    family = psutil.Process(first.pid).children(recursive=True)
+    actors = actors_of(first)
     first.send_signal(signal.SIGKILL)
     assert first.wait() == -signal.SIGKILL
-    psutil.wait_procs(family, timeout=30)
+    psutil.wait_procs(actors, timeout=30)
     before = videos(dataset)
     assert 80 <= len(before) < GOOD, "the kill was too late to show anything"
 
