@@ -37,7 +37,7 @@ SECRET = "planted-4be1d07a92"
 NAMES = ("curate", "report", "train", "generate", "evaluate", "pipeline")
 SILENT_S = 36
 """Silence after which a run counts as lost; Prefect's shortest heartbeat is 30 s."""
-STOPPED_S = 15
+STOPPED_S = 22
 """What a cancelled run's Ray may take to end; Prefect kills what has not ended after 30 s."""
 RAY_AT_WORK = ("ray::", "/raylet/raylet", "gcs_server")
 """Parts of command lines. (A worker that was about to start gives up by itself later.)"""
