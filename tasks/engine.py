@@ -251,7 +251,8 @@ def _kept_handler() -> Iterator[None]:
     """
     from ray._private import utils
 
-    theirs, handler = utils.set_sigterm_handler, signal.getsignal(signal.SIGTERM)
+    theirs = getattr(utils, "set_sigterm_handler", None)
+    handler = signal.getsignal(signal.SIGTERM)
     utils.set_sigterm_handler = lambda handler: None
     try:
         yield
