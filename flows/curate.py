@@ -171,8 +171,8 @@ def _work(job: Job, sources: list[Source]) -> CurateReport:
             for number, wave in enumerate(waves, 1):
                 run_wave.with_options(task_run_name=f"wave {number} of {len(waves)}")(wave, job)
     related = relate_clips(job.dataset, job.config)
-    made = job.dataset, [wave.wave_id for wave in waves]
-    run = _describe(job, len(planned), len(sources) - len(planned), count_clips(*made))
+    clips = count_clips(job.dataset, [wave.wave_id for wave in waves])
+    run = _describe(job, len(planned), len(sources) - len(planned), clips)
     report = job.dataset.uri("report.html")
     if waves or related or not job.dataset.exists("report.html"):
         write_run(job.dataset, run)

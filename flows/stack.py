@@ -229,7 +229,7 @@ def _environment(state: Path, stack: Stack) -> dict[str, str]:
 def ray_environment(state: Path) -> dict[str, str]:
     """What a process needs to use the Ray head; its token is made where there is none."""
     token = state.resolve() / "ray_token"
-    if not token.is_file():
+    if not token.is_file() or not token.stat().st_size:
         token.touch(mode=0o600)
         token.write_text(secrets.token_hex(32))
     address = "{}:{}".format(*RAY)
@@ -259,10 +259,13 @@ def _worker(stack: Stack) -> list[str]:
 
 
 def ray_command() -> list[str]:
-    """What starts the Ray head."""
+    """What starts the Ray head. Raises ConfigError where its folder is somebody else's."""
     ray = str(Path(sys.executable).with_name("ray"))
     # Not in Ray's own folder: every Ray that starts on this machine would join what it finds there.
     folder = Path(tempfile.gettempdir()) / f"vexpress-ray-{os.getuid()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    if folder.lstat().st_uid != os.getuid():
+        raise ConfigError(f"{folder}: expected a folder of this user for Ray, found another's")
     where = [f"--port={RAY[1]}", f"--temp-dir={folder}", "--include-dashboard=false"]
     return [ray, "start", "--head", "--block", "--disable-usage-stats", *where]
 

@@ -9,14 +9,11 @@ import numpy as np
 THREADS = 2
 """A fixed number gives the same words and times everywhere. The spectrogram is numpy's, with as
 many threads as that takes: scores differ in the sixth digit."""
-RATE = 16000
 MOST_COMPRESSION = 2.4
 """Text that zlib makes smaller than this repeats itself, as where Whisper does not make out what
 is said (openai-whisper's default `compression_ratio_threshold`)."""
-TOKENS_PER_S, LEAST_TOKENS = 12, 32
-"""Nobody speaks faster; without a limit a repetition goes on for 448 tokens."""
-WINDOW_S = 30
-"""How much Whisper hears at once, seconds."""
+MOST_TOKENS = 224
+"""Of 30 s, as in openai-whisper (half of what the decoder holds): a repetition ends sooner."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +80,7 @@ class FasterWhisper:
             "beam_size": config.beam_size,
             "temperature": 0.0,  # no sampling: the same words every time
             "condition_on_previous_text": False,
+            "max_new_tokens": MOST_TOKENS,
             "word_timestamps": True,
             "vad_filter": True,
             "vad_parameters": {"threshold": config.vad_threshold},
@@ -94,9 +92,7 @@ class FasterWhisper:
 
     def __call__(self, sound: np.ndarray) -> Transcript:
         """Return what is said in 16 kHz mono sound, float32 (samples,)."""
-        seconds = min(len(sound) / RATE, WINDOW_S)
-        most = LEAST_TOKENS + round(TOKENS_PER_S * seconds)
-        found, info = self._transcribe(sound, max_new_tokens=most, **self._options)
+        found, info = self._transcribe(sound, **self._options)
         segments = list(found)
         words = [
             Spoken(word.word.strip(), float(word.start), float(word.end), float(word.probability))

@@ -105,3 +105,14 @@ def test_a_run_joins_the_ray_head_by_its_token_and_the_head_stops_at_once(
         stop(head)
     assert time.monotonic() - began < 15, "Ray itself would wait for half a minute"
     assert psutil.wait_procs(family, timeout=3)[1] == []
+
+
+def test_the_ray_head_does_not_live_in_a_folder_of_somebody_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    mine = os.getuid()
+    assert f"--temp-dir={tmp_path}/vexpress-ray-{mine}" in ray_command()
+    monkeypatch.setattr(os, "getuid", lambda: mine + 1)
+    with pytest.raises(ConfigError, match="a folder of this user for Ray"):
+        ray_command()

@@ -18,7 +18,7 @@ from tasks.curate import finished
 from tasks.features import read_wav
 from tasks.ledger import Ledger
 from tasks.resample import read_sound
-from tasks.sound import SoundConfig, TakeSound
+from tasks.sound import RATE, SoundConfig, TakeSound
 from tasks.speech import (
     MODEL_FILES,
     SpeechConfig,
@@ -29,7 +29,7 @@ from tasks.speech import (
     resolve_speech,
 )
 from tasks.step import Context
-from tasks.transcript import MOST_COMPRESSION, RATE, FasterWhisper, believed, compression
+from tasks.transcript import MOST_COMPRESSION, FasterWhisper, believed, compression
 from tasks.units import Candidate
 from tasks.whisperx_process import WhisperX
 from tests.talking_heads import Shot, Speech, Truth, VideoFormat, render
