@@ -9,7 +9,7 @@ shows the same as a kept one is its duplicate.
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any
@@ -34,6 +34,8 @@ NEXT = 16
 """Clips that one is compared with, of those that share a code."""
 AT_ONCE = 256
 """Rows read at once."""
+REMEMBERED = 1 << 16
+"""Comparisons remembered, so that their memory does not grow with the number of clips."""
 Copy = Callable[[int, int], Match | None]
 """Says how a better clip and another match, None where they do not."""
 
@@ -93,7 +95,7 @@ def _duplicates(dataset: Dataset, config: DuplicateConfig) -> Iterator[Duplicate
     pairs = candidates(connection, best_first, config)
     with series_of(connection, {best_first[i] for i in pairs.flat}, dataset.scratch) as read:
 
-        @cache
+        @lru_cache(REMEMBERED)
         def copy(better: int, other: int) -> Match | None:
             found = match(read(best_first[better]), read(best_first[other]), config.rules)
             return found if is_copy(found, config.rules) else None

@@ -31,7 +31,9 @@ from tasks.quality import QualityConfig
 from tasks.scenes import SceneConfig
 from tasks.sound import SoundConfig
 from tasks.source import list_sources
+from tasks.speech import SpeechConfig
 from tasks.step import Context
+from tests.conftest import ASSETS
 from tests.talking_heads import Face, Shot, Speech, Truth, render
 from tests.tasks.conftest import SMALL
 from tests.tasks.tiny_wav2vec2 import save_model
@@ -70,6 +72,15 @@ def config(videos: Path) -> CurateConfig:
         features=FeatureConfig(model=str(videos / "tiny")),
         keep=KeepRules(min_frames=20, min_face_side_px=60, min_speech_share=0),
     )
+
+
+@pytest.fixture
+def speech() -> SpeechConfig:
+    """Whisper's smallest model where it is, else none."""
+    model = ASSETS / "models/faster-whisper-tiny.en"
+    if not model.is_dir():
+        return SpeechConfig(backend="none")
+    return SpeechConfig(backend="faster-whisper", model=str(model))
 
 
 def run(videos: Path, folder: Path, config: CurateConfig) -> dict[str, Tally]:
@@ -250,16 +261,28 @@ def test_ray_gives_the_same_rows_and_files(
     curated: Path,
     videos: Path,
     config: CurateConfig,
+    speech: SpeechConfig,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("RAY_worker_niceness", "0")  # else whatever runs beside goes first
-    ray = config.model_copy(update={"engine": EngineConfig(kind="ray", max_workers=1)})
-    tallies = run(videos, tmp_path / "set", ray)
+    here, there = tmp_path / "here", tmp_path / "there"
+    subprocess.run(["cp", "-r", str(curated), str(here)], check=True)
+    heard = config.model_copy(update={"speech": speech})
+    assert run(videos, here, heard)["speech"].run == (1 if speech.model else 0), (
+        "the clip that is heard"
+    )
+    ray = heard.model_copy(update={"engine": EngineConfig(kind="ray", max_workers=1)})
+    tallies = run(videos, there, ray)
     assert (tallies["faces"].run, tallies["crop"].run) == (1, 2)
     for table in TABLES:
-        assert rows(tmp_path / "set", table) == rows(curated, table), table
-    made, expected = media(tmp_path / "set"), media(curated)
+        assert rows(there, table) == rows(here, table), table
+    said, expected_words = rows(there, "words"), rows(here, "words")
+    assert [word.pop("score") for word in said] == pytest.approx(
+        [word.pop("score") for word in expected_words], abs=1e-3
+    )
+    assert said == expected_words and bool(said) == (speech.model is not None)
+    made, expected = media(there), media(here)
     assert made.keys() == expected.keys()
     for name in expected:
         if name.endswith(".safetensors"):  # as many threads as Ray allows: the last bits differ

@@ -1,0 +1,58 @@
+"""A stage is tried again where that may help, and not where a person has to do something."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from prefect import flow
+
+from flows.train import may_help, run_stage
+from tests.small_training import small_settings
+from vexpress.errors import VExpressError
+from vexpress.training.job import StageJob
+from vexpress.training.journal import read_journal
+
+STEPS = {"steps": 2, "learning_rate": 1e-3}
+
+
+def job_of(material: Path, run: Path) -> StageJob:
+    run.mkdir()
+    shutil.copy(material / "clips.safetensors", run)
+    return StageJob(run=run, number=3, settings=small_settings(material, stage_3=STEPS))
+
+
+def train_and_mend(job: StageJob, mend: Path) -> list[bool]:
+    """Train; after each failure take away what is in the way; return whether it was tried again."""
+    asked: list[bool] = []
+
+    def ask(*failure: Any) -> bool:
+        asked.append(may_help(*failure))
+        mend.unlink()
+        return asked[-1]
+
+    @flow
+    def only_this_stage() -> None:
+        run_stage.with_options(retry_delay_seconds=0, retry_condition_fn=ask)(job)
+
+    only_this_stage()
+    return asked
+
+
+def test_a_stage_that_a_file_system_failed_is_trained_by_the_next_try(
+    material: Path, tmp_path: Path
+) -> None:
+    job = job_of(material, tmp_path / "run")
+    job.folder.write_text("a file where the folder has to be")
+    assert train_and_mend(job, job.folder) == [True]
+    steps = [n["step"] for n in read_journal(job.folder / "metrics.jsonl") if n["kind"] == "train"]
+    assert steps == [1, 2] and (job.folder / "done.json").is_file()
+
+
+def test_an_error_that_says_what_to_do_is_not_tried_again(material: Path, tmp_path: Path) -> None:
+    job = job_of(material, tmp_path / "run")
+    clips = job.run / "clips.safetensors"
+    clips.write_bytes(b"no clips")
+    with pytest.raises(VExpressError, match="clips"):
+        train_and_mend(job, clips)
+    assert not (job.folder / "done.json").exists()
