@@ -120,7 +120,7 @@ def from_stable_diffusion(folder: Path, seed: int, audio_dim: int) -> Networks:
             ),
         )
     reference = {k: v for k, v in spatial.items() if not k.startswith("conv_norm_out")}
-    load_state(networks.reference_net, reference, str(path))
+    load_state(networks.reference_net, _own(reference), str(path))
     _load_denoising(networks.denoising_unet, spatial, motion, f"{path} with {motion_path.name}")
     return networks
 
@@ -128,7 +128,7 @@ def from_stable_diffusion(folder: Path, seed: int, audio_dim: int) -> Networks:
 def _load_denoising(unet: DenoisingUNet, spatial: State, motion: State, source: str) -> None:
     """Raises CheckpointError for stray keys, as `load_state` does for missing ones."""
     copies = {
-        key.replace(old, new): tensor.clone()
+        key.replace(old, new): tensor
         for key, tensor in spatial.items()
         for old, new in COPIED
         if f"transformer_blocks.0.{old}" in key
@@ -136,7 +136,12 @@ def _load_denoising(unet: DenoisingUNet, spatial: State, motion: State, source: 
     stray = [key for key in motion if "motion_modules." not in key]
     if stray:
         raise CheckpointError(f"{source}: expected motion modules alone, found {stray[:4]}")
-    load_state(unet, {**spatial, **copies, **motion}, source)
+    load_state(unet, _own({**spatial, **copies, **motion}), source)
+
+
+def _own(state: State) -> State:
+    """A copy in float32: each network, and each of its weights, learns by itself."""
+    return {key: tensor.to(torch.float32, copy=True) for key, tensor in state.items()}
 
 
 def _sizes(config: Path) -> dict[str, Any]:

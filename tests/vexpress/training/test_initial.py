@@ -1,5 +1,6 @@
 """Weights that training starts from, and parts that learn, by name."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -14,11 +15,13 @@ from vexpress.errors import CheckpointError, SettingsError
 from vexpress.published import Networks
 from vexpress.reference_net import ReferenceNet
 from vexpress.training.initial import MOTION_FILE, random_networks, start_networks
+from vexpress.training.job import StageJob
 from vexpress.training.measurements import judge
 from vexpress.training.model import TrainingModel
 from vexpress.training.parts import part_of, zero_outputs
 from vexpress.training.presets import full
 from vexpress.training.settings import GateSettings
+from vexpress.training.stage_run import StageRun
 from vexpress.v_kps_guider import VKpsGuider
 
 
@@ -57,6 +60,30 @@ def test_from_stable_diffusion_attention_to_the_reference_starts_as_self_attenti
                 assert torch.equal(denoising[name.replace(old, new)], tensor), name
     motion = [v for k, v in denoising.items() if k.endswith("temporal_transformer.proj_out.bias")]
     assert motion and all(torch.equal(v, torch.full_like(v, 0.5)) for v in motion)
+
+
+def test_from_stable_diffusion_in_half_precision_all_weights_are_float32_and_on_their_own(
+    material: Path, stable_diffusion: Path
+) -> None:
+    unet = UNet2DConditionModel.from_pretrained(stable_diffusion / "unet")
+    unet.half().save_pretrained(stable_diffusion / "unet")
+    settings = small_settings(material).derive(start=stable_diffusion)
+    parameters = list(TrainingModel(start_networks(settings, audio_dim=32)).parameters())
+    assert {parameter.dtype for parameter in parameters} == {torch.float32}
+    assert len({parameter.data_ptr() for parameter in parameters}) == len(parameters)
+
+
+def test_stage_1_from_stable_diffusion_zeroes_nothing_of_the_reference_net(
+    material: Path, stable_diffusion: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    shutil.copy(material / "clips.safetensors", run)
+    settings = small_settings(material).derive(start=stable_diffusion)
+    stage = StageRun(StageJob(run=run, number=1, settings=settings), torch.device("cpu"))
+    spatial = UNet2DConditionModel.from_pretrained(stable_diffusion / "unet").state_dict()
+    for name, tensor in stage.model.reference_net.state_dict().items():
+        assert torch.equal(tensor, spatial[name]), name
 
 
 def test_a_damaged_motion_file_is_named(material: Path, stable_diffusion: Path) -> None:
