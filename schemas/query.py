@@ -8,6 +8,7 @@ import glob
 import re
 
 import duckdb
+import pyarrow as pa
 
 from schemas.dataset import Dataset
 from schemas.errors import QueryError
@@ -60,14 +61,32 @@ def run_query(dataset: Dataset, sql: str) -> duckdb.DuckDBPyRelation:
     """
     connection = connect(dataset)
     try:
-        statements = [statement.type for statement in duckdb.extract_statements(sql)]
-        # COPY and EXPORT would write where the data set may be read.
-        if statements != [duckdb.StatementType.SELECT]:
-            found = ", ".join(kind.name for kind in statements) or "nothing"
-            raise QueryError(f"expected one statement that reads (SELECT …), found: {found}")
-        return connection.sql(sql)
+        return _one_select(connection, sql)
     except duckdb.Error as error:
         views = "videos scenes tracks clips kps words persons duplicates runs kept rejected"
         views += " funnel hours picks picked"
         views += " generations evaluations evaluation_summary evaluation_pairs"
         raise QueryError(f"{error}\nViews: {views}. Columns: DESCRIBE clips") from error
+
+
+def ask_where(connection: duckdb.DuckDBPyConnection, where: str, sql: str) -> pa.Table:
+    """Return the answer to `sql`, in which `chosen` has the ids of the kept clips that satisfy
+    the condition `where`.
+
+    Raises QueryError for a wrong condition, and for one that is more than a condition.
+    """
+    chosen = f"SELECT clip_id FROM kept WHERE ({where or 'true'})"
+    try:
+        return _one_select(connection, f"WITH chosen AS ({chosen}) {sql}").to_arrow_table()
+    except (duckdb.Error, QueryError) as error:
+        raise QueryError(f"--where {where!r}: {error}\nColumns: DESCRIBE clips") from error
+
+
+def _one_select(connection: duckdb.DuckDBPyConnection, sql: str) -> duckdb.DuckDBPyRelation:
+    """The answer to one statement that reads; COPY and EXPORT would write where the data set
+    may be read."""
+    statements = [statement.type for statement in duckdb.extract_statements(sql)]
+    if statements != [duckdb.StatementType.SELECT]:
+        found = ", ".join(kind.name for kind in statements) or "nothing"
+        raise QueryError(f"expected one statement that reads (SELECT …), found: {found}")
+    return connection.sql(sql)

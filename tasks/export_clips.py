@@ -16,8 +16,8 @@ import pyarrow as pa
 import safetensors.numpy
 
 from schemas.dataset import Dataset
-from schemas.errors import DatasetError, QueryError
-from schemas.query import connect
+from schemas.errors import DatasetError
+from schemas.query import ask_where, connect
 from tasks.training_clips import identity_column, landmarks_of, points_of, read_value
 from vexpress.training.clips import held_out
 
@@ -84,19 +84,16 @@ def select_clips(dataset: Dataset, where: str = "", validation_share: float = 0.
 
 def _clips(dataset: Dataset, connection: duckdb.DuckDBPyConnection, where: str) -> pa.Table:
     """The chosen clips with `split` holding who is seen, until it is split."""
-    chosen = f"SELECT clip_id FROM kept WHERE ({where})" if where else "SELECT clip_id FROM kept"
-    try:
-        left_out = ", ".join(INTERNAL)
-        clips = connection.sql(
-            f"SELECT kept.* EXCLUDE ({left_out}), v.licence, "
-            f"{identity_column(connection)} AS split FROM kept "
-            f"SEMI JOIN ({chosen}) USING (clip_id) LEFT JOIN (SELECT video_id, wave_id, "
-            "any_value(licence) AS licence FROM videos WHERE duplicate_of IS NULL "
-            "GROUP BY ALL) v USING (video_id, wave_id) "
-            "ORDER BY wave_id, clip_id"
-        ).to_arrow_table()
-    except duckdb.Error as error:
-        raise QueryError(f"--where {where!r}: {error}\nColumns: DESCRIBE clips") from error
+    clips = ask_where(
+        connection,
+        where,
+        f"SELECT kept.* EXCLUDE ({', '.join(INTERNAL)}), v.licence, "
+        f"{identity_column(connection)} AS split FROM kept "
+        "SEMI JOIN chosen USING (clip_id) LEFT JOIN (SELECT video_id, wave_id, "
+        "any_value(licence) AS licence FROM videos WHERE duplicate_of IS NULL "
+        "GROUP BY ALL) v USING (video_id, wave_id) "
+        "ORDER BY wave_id, clip_id",
+    )
     if not clips.num_rows:
         raise DatasetError(
             f"{dataset.root}: expected kept clips{f' with {where}' if where else ''}, found none. "

@@ -15,8 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from schemas.dataset import Dataset
-from schemas.errors import QueryError
-from schemas.query import connect
+from schemas.query import ask_where, connect
 from vexpress.training.clips import ClipError, ClipFiles, TrainingClip
 from vexpress.training.lips import lip_boxes, lip_source
 from vexpress.training.sound_vectors import check_vectors
@@ -57,20 +56,15 @@ def gather_clips(dataset: Dataset, where: str = "") -> list[TrainingClip]:
 def clip_rows(dataset: Dataset, where: str) -> Iterator[dict[str, Any]]:
     """What training needs to know of every kept clip that satisfies `where`, by clip id."""
     connection = connect(dataset)
-    try:
-        group = identity_column(connection)
-        chosen = (
-            f"SELECT clip_id FROM kept WHERE ({where})" if where else "SELECT clip_id FROM kept"
-        )
-        table = connection.sql(
-            f"SELECT clip_id, {group} AS who, fps, frames, media_path, features_path, "
-            "features_note, det_score_mean, k.points, k.landmarks, k.landmark_count "
-            "FROM kept SEMI JOIN (" + chosen + ") USING (clip_id) "
-            "JOIN (SELECT clip_id, points, landmarks, landmark_count FROM kps) k USING (clip_id) "
-            "ORDER BY clip_id"
-        ).to_arrow_table()
-    except duckdb.Error as error:
-        raise QueryError(f"--where {where!r}: {error}\nColumns: DESCRIBE clips") from error
+    table = ask_where(
+        connection,
+        where,
+        f"SELECT clip_id, {identity_column(connection)} AS who, fps, frames, media_path, "
+        "features_path, features_note, det_score_mean, k.points, k.landmarks, k.landmark_count "
+        "FROM kept SEMI JOIN chosen USING (clip_id) "
+        "JOIN (SELECT clip_id, points, landmarks, landmark_count FROM kps) k USING (clip_id) "
+        "ORDER BY clip_id",
+    )
     for batch in table.to_batches():
         for number in range(batch.num_rows):
             yield {name: read_value(batch.column(name)[number]) for name in table.column_names}

@@ -16,10 +16,12 @@ from schemas.errors import DatasetError, QueryError
 from schemas.manifest import replace_table
 from schemas.person import ClipPerson
 from tasks import export_webdataset as shards
+from tasks.export_clips import select_clips
 from tasks.export_folder import ExportFolder
 from tasks.export_huggingface import export_huggingface
 from tasks.export_list import export_list
 from tasks.export_webdataset import export_webdataset
+from tasks.training_clips import gather_clips
 from tests.training_dataset import FRAMES, write_dataset
 from vexpress.training.published_list import read_list
 
@@ -168,6 +170,28 @@ def test_what_cannot_be_exported_is_said(dataset: Dataset, tmp_path: Path) -> No
     (tmp_path / "broken/media/clip1.mp4").unlink()
     with pytest.raises(DatasetError, match=r"found none at media/clip1\.mp4"):
         export_webdataset(broken, tmp_path / "c")
+
+
+CLOSED = [
+    "true)) SELECT 1; {copy}; WITH chosen AS (SELECT clip_id FROM kept WHERE (true",
+    "true)) USING (clip_id) LEFT JOIN (SELECT video_id, wave_id, licence FROM videos) v "
+    "USING (video_id, wave_id); {copy}; SELECT kept.*, v.licence, '' AS split FROM kept "
+    "SEMI JOIN (SELECT clip_id FROM kept WHERE (true",
+    "true)) USING (clip_id) JOIN (SELECT clip_id, points, landmarks, landmark_count FROM kps) k "
+    "USING (clip_id); {copy}; SELECT clip_id FROM kept SEMI JOIN (SELECT clip_id FROM kept "
+    "WHERE (true",
+]
+"""Conditions that close the brackets around them, and say more."""
+
+
+@pytest.mark.parametrize("where", CLOSED)
+def test_a_condition_is_no_way_to_write(dataset: Dataset, where: str) -> None:
+    before = sorted(Path(dataset.root).rglob("*"))
+    where = where.format(copy=f"COPY (SELECT 1) TO '{dataset.root}/written.csv'")
+    for read in (select_clips, gather_clips):
+        with pytest.raises(QueryError, match="--where"):
+            read(dataset, where)
+    assert sorted(Path(dataset.root).rglob("*")) == before
 
 
 def test_licences_of_sources_are_counted(dataset: Dataset, tmp_path: Path) -> None:
