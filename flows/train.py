@@ -24,7 +24,7 @@ from schemas.errors import ConfigError, VexpressDataError
 from schemas.row import Model
 from tasks.export_weights import export_weights
 from tasks.train_row import record_run
-from tasks.train_run import open_run, read_snapshot, record_stage
+from tasks.train_run import absolute_paths, open_run, read_snapshot, record_stage
 from tasks.train_stage import read_done, train_stage
 from vexpress.errors import VExpressError
 from vexpress.training.job import StageJob
@@ -79,9 +79,10 @@ def train(
     wanted, started = sorted(set(stages or (1, 2, 3))), datetime.now(UTC)
     for number in wanted:
         require_optimiser(settings.stage(number))
-    jobs = [StageJob(run=Path(run), number=n, settings=settings) for n in wanted]
-    list_clips_once(Path(run), source, settings)
-    _check_snapshot(Path(run), snapshot)
+    source, folder, settings = absolute_paths(source, run, settings)
+    jobs = [StageJob(run=folder, number=n, settings=settings) for n in wanted]
+    list_clips_once(folder, source, settings)
+    _check_snapshot(folder, snapshot)
     before = [job.number for job in jobs if read_done(job) is not None]
     gates: dict[int, list[Gate]] = {}
     run_id = None
@@ -91,10 +92,10 @@ def train(
             run_stage.with_options(task_run_name=f"stage {job.number}")(job)
             gates[job.number] = pass_gate(job, source)
     finally:
-        report = write_train_report(Path(run), settings)
+        report = write_train_report(folder, settings)
         trained = [j.number for j in jobs if j.number not in before and read_done(j) is not None]
         if trained:
-            run_id = record_run(Path(run), source, settings, started, trained)
+            run_id = record_run(folder, source, settings, started, trained)
     weights = export(jobs[-1]) if jobs[-1].number == 3 else None
     return TrainReport(
         stages=trained,
@@ -103,7 +104,7 @@ def train(
         weights=weights,
         report=str(report),
         run_id=run_id,
-        snapshot=read_snapshot(Path(run)),
+        snapshot=read_snapshot(folder),
     )
 
 

@@ -34,6 +34,17 @@ FREE = (
 """Settings that may differ when a run is resumed: they do not change what is learned."""
 
 
+def absolute_paths(
+    source: str, run: str, settings: TrainSettings
+) -> tuple[str, Path, TrainSettings]:
+    """Source, run's folder and settings whose paths mean the same on every machine that sees
+    them: Ray's workers start in another folder. A URI stays as it is."""
+    given = {"start": settings.start, "vae": settings.vae}
+    found = {name: _absolute(path) for name, path in given.items() if path}
+    named = source if "://" in source else str(_absolute(Path(source)))
+    return named, _absolute(Path(run)), settings.derive(**found)
+
+
 def open_run(run: Path, source: str, settings: TrainSettings) -> None:
     """Make the run's folder, or check that it is of the same source and settings.
 
@@ -110,6 +121,10 @@ def _gate_rows(
             passed=gate.passed,
             at_s=journal[-1]["at"],
         )
+
+
+def _absolute(path: Path) -> Path:
+    return path.expanduser().resolve()
 
 
 def _check_same(note: Path, wanted: dict[str, Any]) -> None:

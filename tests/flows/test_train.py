@@ -2,6 +2,7 @@
 
 import importlib.metadata
 import json
+import os
 import re
 import shutil
 from importlib.util import find_spec
@@ -165,6 +166,29 @@ def test_a_failed_gate_stops_with_its_numbers_and_can_be_judged_anew(
     again = trainer("--stages", "1")
     assert again.exit_code == 0 and "stage 1 finished before" in again.output, again.output
     assert (tmp_path / "run/stage_1/metrics.jsonl").read_text() == journal
+
+
+def test_a_run_is_the_same_from_any_folder(
+    material: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trainer = Trainer(material, tmp_path)
+    file = tmp_path / "config.yaml"
+    file.write_text(yaml.safe_dump({**CONFIG, "stage_1": {"steps": 1, "batch": 1}}))
+
+    def train(folder: Path) -> Result:
+        monkeypatch.chdir(folder)
+        paths = {"--out": trainer.run_folder, "--config": file}
+        paths |= {"--start": material / "start", "--vae": material / "vae"}
+        options = [part for name, path in paths.items() for part in (name, os.path.relpath(path))]
+        named = os.path.relpath(trainer.dataset.root)
+        chosen = ["--preset", "tiny", "--stages", "1"]
+        return CliRunner().invoke(app, ["train", named, *options, *chosen])
+
+    result = train(tmp_path)
+    assert result.exit_code == 0, result.output
+    assert str(trainer.run_folder / "report.html") in result.output
+    again = train(Path(trainer.dataset.root))
+    assert again.exit_code == 0 and "stage 1 finished before" in again.output, again.output
 
 
 def test_a_published_list_can_be_trained_on(material: Path, tmp_path: Path) -> None:
