@@ -17,12 +17,15 @@ from flows.artifacts import publish_funnel, publish_sheets
 from flows.curate_progress import CurateProgress
 from flows.report import write_report
 from schemas.dataset import Dataset
+from schemas.duplicate import Duplicate
 from schemas.errors import DatasetError, stop_when_full
-from schemas.manifest import prepare_manifests, write_run
+from schemas.manifest import begin_run, prepare_manifests, write_run
+from schemas.person import ClipPerson
 from schemas.query import connect, run_query
 from schemas.row import Model
 from schemas.run import Run
 from schemas.versions import versions_of
+from schemas.video import Video
 from tasks.curate import (
     Wave,
     Weights,
@@ -35,6 +38,7 @@ from tasks.curate import (
 from tasks.curate_config import CurateConfig
 from tasks.duplicates import find_duplicates
 from tasks.engine import Engine, open_engine
+from tasks.missing_files import sources_with_missing_files
 from tasks.persons import find_persons
 from tasks.source import describe_again, list_sources, total_duration
 from tasks.step import Context
@@ -77,6 +81,7 @@ class Job:
     engine: Engine
     progress: CurateProgress
     started: datetime
+    run_id: str
 
     @property
     def mark(self) -> str:
@@ -141,6 +146,7 @@ def _run(
         data.create()
         prepare_manifests(data)
         progress = CurateProgress()
+        started = datetime.now(UTC)
         context = Context(data, folder, config.engine.gpus_per_worker > 0, progress.watched)
         engine = open_engine(config.engine, context)
         job = Job(
@@ -151,7 +157,8 @@ def _run(
             notes=notes,
             engine=engine,
             progress=progress,
-            started=datetime.now(UTC),
+            started=started,
+            run_id=f"{started:%Y%m%d-%H%M%S}-{secrets.token_hex(3)}",
         )
         try:
             if sources is None:
@@ -164,17 +171,19 @@ def _run(
 def _work(job: Job, sources: list[Source]) -> CurateReport:
     for note in job.notes:
         get_run_logger().info(note)
+    job.engine.ledger.reopen(sources_with_missing_files(job.dataset))
     waves = plan_waves(sources, job.engine, job.config, job.mark)
     planned = [source for wave in waves for source in wave.sources]
     if waves:
+        begin_run(job.dataset, _describe(job, len(planned), len(sources) - len(planned)))
         with job.progress.expect(total_duration(planned)):
             for number, wave in enumerate(waves, 1):
                 run_wave.with_options(task_run_name=f"wave {number} of {len(waves)}")(wave, job)
     related = relate_clips(job.dataset, job.config)
     clips = count_clips(job.dataset, [wave.wave_id for wave in waves])
-    run = _describe(job, len(planned), len(sources) - len(planned), clips)
+    run = _finished(job, _describe(job, len(planned), len(sources) - len(planned)), clips)
     report = job.dataset.uri("report.html")
-    if waves or related or not job.dataset.exists("report.html"):
+    if waves or related or _is_old("report.html", job.dataset):
         write_run(job.dataset, run)
         publish_sheets(job.dataset, write_report(job.dataset).sheets)
     publish_funnel(job.dataset, report, job.notes)
@@ -227,16 +236,21 @@ SELECT status, count(*) FROM clips WHERE list_contains($waves, wave_id) GROUP BY
 """
 
 
-def _describe(job: Job, planned: int, done_before: int, clips: dict[str, int]) -> Run:
-    tallies = job.engine.ledger.tallies()
-    finished = datetime.now(UTC)
-    run_id = f"{job.started:%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
+def _is_old(report: str, dataset: Dataset) -> bool:
+    """Whether clips were written after the report, or there is none: a run was stopped there."""
+    tables = (Video.TABLE, Duplicate.TABLE, ClipPerson.TABLE)
+    newest = max(dataset.modified(f"manifests/{table}") for table in tables)
+    return dataset.modified(report) < newest
+
+
+def _describe(job: Job, planned: int, done_before: int) -> Run:
+    """Return the row of a run that begins."""
     return Run(
-        run_id=run_id,
+        run_id=job.run_id,
         kind="curate",
         source=job.label,
         started_at=job.started.isoformat(),
-        finished_at=finished.isoformat(),
+        finished_at="",
         engine=job.engine.name,
         config=job.config.model_dump_json(),
         versions=versions_of(LIBRARIES),
@@ -244,10 +258,26 @@ def _describe(job: Job, planned: int, done_before: int, clips: dict[str, int]) -
         notes=job.notes,
         videos=planned,
         videos_done_before=done_before,
-        clips_kept=clips["kept"],
-        clips_rejected=clips["rejected"],
-        units_run=sum(tally.run for tally in tallies.values()),
-        units_reused=sum(tally.reused for tally in tallies.values()),
-        step_seconds=json.dumps({k: round(t.seconds, 3) for k, t in tallies.items()}),
-        snapshot=f"snapshots/{run_id}.json",
+        clips_kept=0,
+        clips_rejected=0,
+        units_run=0,
+        units_reused=0,
+        step_seconds="{}",
+        snapshot="",
     )
+
+
+def _finished(job: Job, begun: Run, clips: dict[str, int]) -> Run:
+    """Return the row with what became of the run."""
+    tallies = job.engine.ledger.tallies()
+    seconds = {step: round(tally.seconds, 3) for step, tally in tallies.items()}
+    changes = {
+        "finished_at": datetime.now(UTC).isoformat(),
+        "clips_kept": clips["kept"],
+        "clips_rejected": clips["rejected"],
+        "units_run": sum(tally.run for tally in tallies.values()),
+        "units_reused": sum(tally.reused for tally in tallies.values()),
+        "step_seconds": json.dumps(seconds),
+        "snapshot": f"snapshots/{begun.run_id}.json",
+    }
+    return begun.model_copy(update=changes)

@@ -136,6 +136,17 @@ class Dataset:
         self.fs.get_file(self.path(name), str(target))
         return target
 
+    def modified(self, name: str) -> float:
+        """Return when `name` was written last, or anything in it where it is a folder.
+
+        Seconds since the epoch by the storage's clock; 0 where nothing is there.
+        """
+        times = [
+            info["mtime"] if "mtime" in info else info["LastModified"].timestamp()
+            for info in self.fs.find(self.path(name), detail=True).values()
+        ]
+        return float(max(times, default=0.0))
+
     @contextmanager
     def local_copy(self, name: str) -> Iterator[Path]:
         """Give a local path of `name`; the copy of a remote file is gone afterwards."""

@@ -168,9 +168,14 @@ def newest_part(dataset: Dataset, row_type: type[Row]) -> tuple[str, str] | None
     return names[-1], metadata.get(b"made_from", b"").decode()
 
 
-def write_run(dataset: Dataset, run: Run) -> None:
-    """Write the row of a finished run and, last, the snapshot it names."""
+def begin_run(dataset: Dataset, run: Run) -> None:
+    """Write the row of a run that begins: what it uses is known before its first clip is."""
     write_part(dataset, f"manifests/runs/{run.run_id}.parquet", Run, [run])
+
+
+def write_run(dataset: Dataset, run: Run) -> None:
+    """Write the row of a finished run, over that of its beginning, and last its snapshot."""
+    begin_run(dataset, run)
     parts = [
         {"file": name, "rows": pq.read_metadata(dataset.fs.open(dataset.path(name))).num_rows}
         for row_type in TABLES

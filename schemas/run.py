@@ -1,4 +1,4 @@
-"""What a run did and with what. Table `runs`, one row per finished run."""
+"""What a run did and with what. Table `runs`, one row per run."""
 
 from typing import ClassVar
 
@@ -6,7 +6,8 @@ from schemas.row import Row
 
 
 class Run(Row):
-    """Written when a run ends; with it, everything in the data set can be explained."""
+    """Written when a run ends, by `curate` also when it begins; with it, everything in the data
+    set can be explained."""
 
     TABLE: ClassVar[str] = "runs"
 
@@ -20,7 +21,7 @@ class Run(Row):
     started_at: str
     """ISO 8601 UTC."""
     finished_at: str
-    """ISO 8601 UTC."""
+    """ISO 8601 UTC; empty while it runs, and for ever where it was killed: counts are 0 then."""
     engine: str
     """`local` or `ray`."""
     config: str
@@ -46,4 +47,5 @@ class Run(Row):
     step_seconds: str
     """Seconds of work per step, all workers added up, JSON object; seconds per stage."""
     snapshot: str
-    """File that lists the manifest files of this state of the data set and their row counts."""
+    """File that lists the manifest files of this state of the data set and their row counts;
+    empty where the run is not finished."""

@@ -212,6 +212,9 @@ def curate_wave(
     Raises FullDisk when nothing more can be written; what is done stays done.
     """
     with stop_when_full(dataset.root):
+        # Files of clips are about to change: whoever stops now must not be taken for done.
+        if engine.ledger.reopen([source.uri for source in wave.sources]):
+            keep_ledger(dataset, engine.ledger)
         videos = probe(wave, engine, config)
         done = _commit(wave, videos, dataset, engine, config, on_row)
         engine.ledger.mark_done(

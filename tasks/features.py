@@ -5,6 +5,7 @@ float32 (N, 1, hidden), wav2vec2's last hidden state, about 50 vectors a second.
 weights the clip says so in `features_note`; numbers are never made up.
 """
 
+import json
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
@@ -21,6 +22,8 @@ from tasks.units import Candidate
 
 DEFAULT_MODEL = "wav2vec2-base-960h"
 SETTING_FILES = ("config.json", "preprocessor_config.json")
+MAX_HEADER = 1 << 16
+"""Bytes read of a file's header."""
 WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin")
 
 
@@ -67,9 +70,30 @@ class ExtractFeatures(ClipStep):
         name = f"features/{row.clip.clip_id}.safetensors"
         note = f"{Path(str(self.config.model)).name} {self._digest[:12]}"
         with temporary_file(self.context.dataset.scratch, ".safetensors") as path:
-            save_file({"global_embeds": self._embed(sound)}, str(path), {"model": note})
+            about = made_from(note, row.clip.audio_hash)
+            save_file({"global_embeds": self._embed(sound)}, str(path), about)
             self.context.dataset.publish(path, name)
         yield row.update(features_path=name, features_note=note)
+
+    def is_complete(self, answers: list[Model]) -> bool:
+        """Also whether the file is of this model and sound: it may have been written again."""
+        clips = [a.clip for a in answers if isinstance(a, Candidate)]
+        return super().is_complete(answers) and all(
+            self._about(clip.features_path) == made_from(clip.features_note, clip.audio_hash)
+            for clip in clips
+            if clip.features_path
+        )
+
+    def _about(self, name: str) -> dict[str, str]:
+        """What a file of features says of itself; only its header is read."""
+        dataset = self.context.dataset
+        with dataset.fs.open(dataset.path(name), "rb") as file:
+            size = int.from_bytes(file.read(8), "little")
+            header = file.read(min(size, MAX_HEADER))
+        try:
+            return dict(json.loads(header)["__metadata__"])
+        except (ValueError, KeyError, TypeError):
+            return {}
 
     @cached_property
     def _digest(self) -> str:
@@ -95,6 +119,11 @@ class ExtractFeatures(ClipStep):
         with torch.no_grad():
             hidden = model(values.to(model.device)).last_hidden_state
         return hidden[0][:, None].float().cpu().numpy()
+
+
+def made_from(note: str | None, audio_hash: str | None) -> dict[str, str]:
+    """Return what a file says of itself: one entry, for their order in the file is not fixed."""
+    return {"made_from": f"{note}, sound {audio_hash}"}
 
 
 def read_wav(path: Path) -> np.ndarray:

@@ -174,6 +174,12 @@ class Ledger:
         rows = self._db.execute("SELECT uri FROM sources WHERE failed = 1 ORDER BY uri")
         return [row[0] for row in rows]
 
+    def reopen(self, uris: list[str]) -> bool:
+        """Let sources count as not done; return whether any counted as done."""
+        with self._transaction():
+            query = "UPDATE sources SET stamp = '' WHERE uri = ? AND stamp <> ''"
+            return sum(self._db.execute(query, (uri,)).rowcount for uri in uris) > 0
+
     def _transaction(self) -> sqlite3.Connection:
         self._db.execute("BEGIN")
         return self._db

@@ -26,7 +26,9 @@ from vexpress.training.settings import TrainSettings
 from vexpress.weights import network_files
 
 LIBRARIES = ("vexpress", "prefect", "ray", "torch", "diffusers", "transformers")
-NEWEST = "SELECT snapshot FROM runs WHERE kind = 'curate' ORDER BY finished_at DESC LIMIT 1"
+NEWEST = """
+SELECT snapshot FROM runs WHERE kind = 'curate' AND snapshot <> '' ORDER BY finished_at DESC LIMIT 1
+"""
 
 
 def newest_snapshot(source: str) -> str | None:

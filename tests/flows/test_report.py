@@ -358,7 +358,7 @@ def test_an_empty_data_set_has_a_page_too(tmp_path: Path) -> None:
     assert write_report(dataset).sheets == []
     page = read_page(dataset)
     assert "Nothing is in this data set yet." in page.text
-    assert "No finished run is recorded here" in page.text
+    assert "No run is recorded here" in page.text
 
 
 def test_many_candidates_cost_no_more_pictures_and_leave_no_old_sheets(tmp_path: Path) -> None:

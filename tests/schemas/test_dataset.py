@@ -115,6 +115,8 @@ def test_a_bucket_holds_a_whole_data_set(bucket: str, tmp_path: Path) -> None:
     ]
     assert files.cat("bucket/some/set/media/c1.mp4") == b"picture"
     assert dataset.fetch("media/c1.mp4").read_bytes() == b"picture"
+    assert dataset.modified("media") == dataset.modified("media/c1.mp4") > 1e9
+    assert dataset.modified("media/c2.mp4") == 0
     assert dataset.uri("media/c1.mp4") == "s3://bucket/some/set/media/c1.mp4"
     assert dataset.ledger_path.is_relative_to(tmp_path / "cache")
     for elsewhere in ("/etc/passwd", "s3://bucket/secret.txt"):

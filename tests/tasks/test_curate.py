@@ -12,10 +12,12 @@ import pytest
 from safetensors.numpy import load
 
 from flows.what_if import compare
+from schemas.clip import Clip
 from schemas.dataset import Dataset
 from schemas.errors import FullDisk
 from schemas.manifest import prepare_manifests
 from schemas.query import run_query
+from schemas.row import Row
 from tasks.crop import CropConfig
 from tasks.curate import Weights, curate_wave, fingerprint, plan_waves, used_weights
 from tasks.curate_config import CurateConfig
@@ -27,6 +29,7 @@ from tasks.image_quality import ImageQualityConfig
 from tasks.judge import KeepRules
 from tasks.ledger import Tally
 from tasks.listen import ListenConfig
+from tasks.missing_files import sources_with_missing_files
 from tasks.quality import QualityConfig
 from tasks.scenes import SceneConfig
 from tasks.sound import SoundConfig
@@ -246,6 +249,51 @@ def test_other_thresholds_are_tried_without_a_step_and_then_made_so_without_one(
     lost = run_query(dataset, "SELECT detail, sharpness FROM rejected WHERE reason = 'blurred'")
     ((detail, sharpness),) = lost.fetchall()
     assert sharpness == dull and detail.startswith("expected a sharpness ≥ ")
+
+
+def other_features(videos: Path, config: CurateConfig) -> CurateConfig:
+    save_model(videos / "other", seed=1)
+    return config.model_copy(update={"features": FeatureConfig(model=str(videos / "other"))})
+
+
+def test_a_setting_changed_and_changed_back_leaves_the_files_of_the_first(
+    curated: Path, videos: Path, config: CurateConfig, tmp_path: Path
+) -> None:
+    subprocess.run(["cp", "-r", str(curated), str(tmp_path / "set")], check=True)
+    run(videos, tmp_path / "set", other_features(videos, config))
+    assert media(tmp_path / "set") != media(curated)
+    assert run(videos, tmp_path / "set", config)["features"].run == 2
+    assert media(tmp_path / "set") == media(curated)
+    assert rows(tmp_path / "set", "clips") == rows(curated, "clips")
+
+
+def test_a_run_with_other_settings_that_was_stopped_leaves_nothing_behind(
+    curated: Path, videos: Path, config: CurateConfig, tmp_path: Path
+) -> None:
+    subprocess.run(["cp", "-r", str(curated), str(tmp_path / "set")], check=True)
+    dataset, other = Dataset(tmp_path / "set"), other_features(videos, config)
+    engine = open_engine(other.engine, Context(dataset))
+
+    def stop(row: Row) -> None:
+        if isinstance(row, Clip) and row.features_path:
+            raise KeyboardInterrupt
+
+    (wave,) = plan_waves(list_sources(str(videos)), engine, other, "other")
+    with pytest.raises(KeyboardInterrupt):
+        curate_wave(wave, dataset, engine, other, "other", stop)
+    engine.close()
+    assert media(tmp_path / "set") != media(curated)
+    run(videos, tmp_path / "set", config)
+    assert media(tmp_path / "set") == media(curated)
+    assert rows(tmp_path / "set", "clips") == rows(curated, "clips")
+
+
+def test_a_source_whose_file_is_gone_is_named(curated: Path, videos: Path, tmp_path: Path) -> None:
+    subprocess.run(["cp", "-r", str(curated), str(tmp_path / "set")], check=True)
+    dataset = Dataset(tmp_path / "set")
+    assert sources_with_missing_files(dataset) == []
+    next((tmp_path / "set/features").iterdir()).unlink()
+    assert sources_with_missing_files(dataset) == [str(videos / "talk.mp4")]
 
 
 def test_other_weights_are_another_fingerprint(config: CurateConfig) -> None:
