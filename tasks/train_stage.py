@@ -6,6 +6,7 @@ folder must be seen by all machines.
 """
 
 import json
+import logging
 import os
 from typing import Any
 
@@ -13,6 +14,8 @@ from schemas.errors import ConfigError
 from vexpress.errors import VExpressError
 from vexpress.training.job import StageJob
 from vexpress.training.settings import EngineSettings
+
+log = logging.getLogger(__name__)
 
 
 def train_stage(job: StageJob) -> dict[str, Any]:
@@ -67,7 +70,7 @@ def _here(job: StageJob) -> None:
 
 
 def _with_ray(job: StageJob) -> None:
-    from ray.train import FailureConfig, RunConfig, ScalingConfig
+    from ray.train import RunConfig, ScalingConfig
     from ray.train.torch import TorchConfig, TorchTrainer
 
     from tasks.engine import start_ray
@@ -88,10 +91,9 @@ def _with_ray(job: StageJob) -> None:
             run_config=RunConfig(
                 name=f"stage_{job.number}",
                 storage_path=str((job.run / "ray").resolve()),
-                failure_config=FailureConfig(max_failures=engine.max_failures),
             ),
         )
-        _fit(trainer)
+        _fit(trainer, engine.max_failures)
     finally:
         if started:
             import ray
@@ -99,18 +101,23 @@ def _with_ray(job: StageJob) -> None:
             ray.shutdown()
 
 
-def _fit(trainer: Any) -> None:
-    """Run the trainer; what a worker raised on purpose is raised here as it was."""
+def _fit(trainer: Any, max_failures: int) -> None:
+    """Run the trainer, again where workers were lost; what a worker raised on purpose is
+    raised here as it was, at once: Ray's own count would try that again too."""
     from ray.train import WorkerGroupError
 
-    try:
-        trainer.fit()
-    except WorkerGroupError as error:
-        for failure in error.worker_failures.values():
-            cause = getattr(failure, "cause", None) or failure
-            if isinstance(cause, VExpressError):
-                raise cause from error
-        raise
+    for left in reversed(range(max_failures + 1)):
+        try:
+            trainer.fit()
+            return
+        except WorkerGroupError as error:
+            for failure in error.worker_failures.values():
+                cause = getattr(failure, "cause", None) or failure
+                if isinstance(cause, VExpressError):
+                    raise cause from error
+            if not left:
+                raise
+            log.warning("%s; going on from the last checkpoint", error)
 
 
 def _work(config: dict[str, str]) -> None:

@@ -2,10 +2,13 @@
 
 import os
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
+import psutil
 import pytest
 import torch
 
@@ -87,15 +90,37 @@ def test_two_workers_with_batch_one_are_one_worker_with_batch_two(
     check_same(sharded, alone)
 
 
-def test_an_error_of_a_worker_arrives_as_it_was(
+def test_an_error_of_a_worker_arrives_as_it_was_and_is_not_tried_again(
     material: Path, tmp_path: Path, ray_here: None
 ) -> None:
-    from vexpress.training.clips import ClipError
+    from vexpress.training.stage_run import TrainingDiverged
 
-    job = job_of(material, tmp_path / "short", batch=1, kind="ray", max_failures=0)
-    settings = job.settings.derive(data=job.settings.data.derive(reference_margin=90))
-    with pytest.raises(ClipError, match="at least 92 frames"):
-        train_stage(job.derive(settings=settings))
+    job = job_of(material, tmp_path / "far", batch=1, kind="ray", max_failures=2)
+    stage = job.settings.stage_3.derive(learning_rate=1e30)
+    with pytest.raises(TrainingDiverged, match="expected a finite loss"):
+        train_stage(job.derive(settings=job.settings.derive(stage_3=stage)))
+    begun = [n for n in read_journal(job.folder / "metrics.jsonl") if n["step"] == 0]
+    assert len(begun) == 1, "each try measures once before the first step"
+
+
+def test_a_lost_worker_is_replaced(material: Path, tmp_path: Path, ray_here: None) -> None:
+    job = job_of(material, tmp_path / "lost", batch=1, kind="ray", save_every=1, max_failures=1)
+    stage = job.settings.stage_3.derive(steps=20)
+    job = job.derive(settings=job.settings.derive(stage_3=stage))
+    killer = Thread(target=kill_worker, args=(job,), daemon=True)
+    killer.start()
+    assert train_stage(job)["steps"] == 20
+    killer.join()
+    steps = [n["step"] for n in read_journal(job.folder / "metrics.jsonl") if n["kind"] == "train"]
+    assert steps == list(range(1, 21)), "it went on where it was"
+
+
+def kill_worker(job: StageJob) -> None:
+    """Kill the process that trains, once it has begun."""
+    while not list(job.folder.glob("checkpoints/step-*")):
+        time.sleep(0.02)
+    family = psutil.Process().children(recursive=True)
+    next(p for p in family if "TrainWorker" in " ".join(p.cmdline())).kill()
 
 
 def test_more_than_the_cluster_has_is_refused_at_once(
