@@ -25,11 +25,11 @@ from schemas.manifest import replace_table
 from schemas.query import connect
 from schemas.row import Model
 from tasks.match_clips import Match, MatchRules, Series, is_copy, match
-from tasks.prints import BANDS, PLACES
+from tasks.prints import BANDS, PLACES, RATE_HZ
 from tasks.training_clips import read_value
 from tasks.whole import made_from
 
-VERSION = 2
+VERSION = 3
 NEXT = 16
 """Clips that one is compared with, of those that share a code."""
 AT_ONCE = 256
@@ -61,8 +61,10 @@ QUALIFY row_number() OVER (PARTITION BY a ORDER BY codes DESC, b) <= {most}
 ORDER BY a, b
 """.format(leads=", ".join(f"lead(clip, {n}) OVER same" for n in range(1, NEXT + 1)), most=NEXT)
 CLIPS = """
-SELECT clip_id, status = 'kept' AS kept, coalesce(face_side_px, 0) AS face_side_px, frames,
-       coalesce(det_score_mean, 0) AS score
+SELECT clip_id, status = 'kept' AS kept,
+       coalesce(has_sound, true) AND coalesce(speech_share, 1) > 0 AS heard,
+       coalesce(face_side_px, 0) AS face_side_px, frames, coalesce(speech_share, 0) AS speech,
+       coalesce(det_score_mean, 0) AS score, coalesce(sync_repaired_frames, 0) AS repaired
 FROM judged WHERE clip_id IN (SELECT clip_id FROM prints) ORDER BY clip_id
 """
 
@@ -91,9 +93,11 @@ def _duplicates(dataset: Dataset, config: DuplicateConfig) -> Iterator[Duplicate
     if not config.find:
         return
     connection = connect(dataset)
-    best_first = [row[0] for row in sorted(connection.sql(CLIPS).fetchall(), key=rank)]
+    clips = sorted(connection.sql(CLIPS).fetchall(), key=rank)
+    best_first = [row[0] for row in clips]
     pairs = candidates(connection, best_first, config)
-    with series_of(connection, {best_first[i] for i in pairs.flat}, dataset.scratch) as read:
+    repaired = {clips[i][0]: clips[i][-1] for i in np.unique(pairs)}
+    with series_of(connection, repaired, dataset.scratch) as read:
 
         @lru_cache(REMEMBERED)
         def copy(better: int, other: int) -> Match | None:
@@ -129,10 +133,12 @@ def groups_of(pairs: np.ndarray, copy: Copy) -> list[list[int]]:
 
 
 def rank(row: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Return what sorts the best clip first: kept by the rules, a face larger by more than a
-    tenth, longer, surer of the face; last its id, so that the order is always the same."""
-    clip_id, kept, side, frames, score = row
-    return (not kept, -round(np.log(max(side, 1)) / np.log(1.1)), -frames, -score, clip_id)
+    """Return what sorts the best clip first: kept by the rules, not without speech, a face
+    larger by more than a tenth, longer, its sound not repaired, more speech by a tenth, surer
+    of the face; last its id, so that the order is always the same."""
+    clip_id, kept, heard, side, frames, speech, score, repaired = row
+    face, spoken = round(np.log(max(side, 1)) / np.log(1.1)), round(speech, 1)
+    return (not kept, not heard, -face, -frames, repaired != 0, -spoken, -score, clip_id)
 
 
 def judge_group(best_first: list[int], copy: Copy) -> Iterator[tuple[int, int, Match]]:
@@ -149,18 +155,19 @@ def judge_group(best_first: list[int], copy: Copy) -> Iterator[tuple[int, int, M
 
 @contextmanager
 def series_of(
-    connection: duckdb.DuckDBPyConnection, wanted: set[str], scratch: Path
+    connection: duckdb.DuckDBPyConnection, repaired: dict[str, float], scratch: Path
 ) -> Iterator[Callable[[str], Series]]:
-    """Give a function that reads the series of one of the clips `wanted`.
+    """Give a function that reads the series of a clip: its picture, and the sound that it has.
 
-    The table is read once, into a file, so that no more than a few clips are in memory.
+    Prints are of the source's sound; `repaired` says by how many frames each clip's is cut
+    later. The table is read once, into a file, so that no more than a few clips are in memory.
     """
     places: dict[str, tuple[int, int, int]] = {}
     with TemporaryFile(dir=scratch) as file:
         query = connection.sql("SELECT clip_id, picture, sound FROM prints")
         for batch in query.to_arrow_reader(AT_ONCE):
             for clip_id, *series in zip(*batch.columns, strict=True):
-                if clip_id.as_py() in wanted:
+                if clip_id.as_py() in repaired:
                     picture, sound = (read_value(values).astype(np.int16) for values in series)
                     places[clip_id.as_py()] = file.tell(), picture.size, sound.size
                     file.write(picture.tobytes() + sound.tobytes())
@@ -170,9 +177,20 @@ def series_of(
             file.seek(start)
             values = np.frombuffer(file.read(2 * (picture + sound)), np.int16).astype(np.float32)
             heard = values[picture:].reshape(-1, BANDS) / 100
+            heard = cut_later(heard, repaired[clip_id])
             return Series(values[:picture].reshape(-1, len(PLACES)), heard)
 
         yield read
+
+
+def cut_later(heard: np.ndarray, frames: float) -> np.ndarray:
+    """Return levels (T, 12) of sound that is cut later by `frames` of 1/25 s; the outermost
+    level stands for what was not read."""
+    if not frames:
+        return heard
+    places = np.arange(len(heard)) + frames / 25 * RATE_HZ
+    columns = [np.interp(places, range(len(heard)), column) for column in heard.T]
+    return np.stack(columns, axis=1).astype(np.float32)
 
 
 def _row(clip_id: str, better: str, found: Match) -> Duplicate:

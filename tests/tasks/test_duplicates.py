@@ -163,6 +163,42 @@ def test_the_best_is_kept_and_the_view_says_why_the_others_are_not(tmp_path: Pat
     assert run_query(dataset, "SELECT clip_id FROM kept").fetchall() == [("c1",)]
 
 
+def test_copies_whose_sound_was_repaired_are_the_same_and_the_unrepaired_is_kept(
+    tmp_path: Path,
+) -> None:
+    """Prints are of the source's sound: early and late there, in time in the clips."""
+    picture, sound = talk(1)
+    copies = {
+        "early": again((picture, np.roll(sound, -3, axis=0)), 1),
+        "late": again((picture, np.roll(sound, 3, axis=0)), 2),
+    }
+    repairs = {f: {"sync_repaired_frames": n} for f, n in {"early": -6.0, "late": 6.0}.items()}
+    dataset = write(tmp_path / "two", copies, **repairs)
+    find_duplicates(dataset, DuplicateConfig())
+    assert found_in(dataset) == {"late": "early"}
+    told = run_query(dataset, "SELECT shift_s, sound > 0.9, picture > 0.9 FROM duplicates")
+    assert told.fetchall() == [(0.0, True, True)]
+    dataset = write(tmp_path / "three", {**copies, "never": again(talk(1), 3)}, **repairs)
+    find_duplicates(dataset, DuplicateConfig())
+    assert found_in(dataset) == {"early": "never", "late": "never"}
+
+
+@pytest.mark.parametrize(
+    "worse",
+    [
+        {"has_sound": False, "face_side_px": 400.0},
+        {"speech_share": 0.0, "face_side_px": 400.0},
+        {"speech_share": 0.5, "det_score_mean": 0.99},
+    ],
+)
+def test_the_copy_that_is_heard_is_the_best(worse: dict[str, Any], tmp_path: Path) -> None:
+    heard = {"has_sound": True, "speech_share": 0.9, "det_score_mean": 0.9}
+    talks = {"a": talk(1), "b": again(talk(1), 2)}
+    dataset = write(tmp_path / "set", talks, a={**heard, **worse}, b=heard)
+    find_duplicates(dataset, DuplicateConfig())
+    assert found_in(dataset) == {"a": "b"}
+
+
 def test_nothing_is_done_again_and_a_switch_turns_it_off(tmp_path: Path) -> None:
     dataset = write(tmp_path / "set", {"a": talk(1), "b": again(talk(1), 2)})
     assert find_duplicates(dataset, DuplicateConfig())
