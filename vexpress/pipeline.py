@@ -2,7 +2,6 @@
 
 import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ from vexpress.denoising_unet import DenoisingUNet
 from vexpress.errors import SettingsError
 from vexpress.heap import kept_heap
 from vexpress.reference_net import ReferenceNet
+from vexpress.residence import ResidentPipeline
 from vexpress.settings import Sampling
 from vexpress.v_kps_guider import VKpsGuider
 from vexpress.windows import padded_frames, plan_windows
@@ -54,7 +54,7 @@ def published_scheduler() -> DDIMScheduler:
     )
 
 
-class VExpressPipeline(DiffusionPipeline):
+class VExpressPipeline(ResidentPipeline):
     """Portrait video from a picture, facial points and sound (arXiv:2406.02511).
 
     Numbers equal the published code's. Any diffusers scheduler for velocity prediction
@@ -176,24 +176,24 @@ class VExpressPipeline(DiffusionPipeline):
         sampling = sampling or Sampling()
         self._check(points, waveform, width, height, preview)
         frames = padded_frames(len(points), sampling.window, sampling.overlap)
-        with self._resident(sampling, self.audio_encoder, self.audio_projection):
+        with self.resident(sampling.memory, self.audio_encoder, self.audio_projection):
             tokens = self.encode_audio(waveform, len(points), frames)
         if isinstance(reference_image, Mapping):
             features = reference_image
         else:
-            with self._resident(sampling, self.vae, self.reference_net):
+            with self.resident(sampling.memory, self.vae, self.reference_net):
                 features = self.encode_reference(reference_image, width, height)
         padding = ((0, frames - len(points)), (0, 0), (0, 0))
         scene = Scene(np.pad(points, padding, mode="edge"), tokens, (width, height))
         latents = self.draw_noise(frames, width, height, seed)
         if sampling.memory == "normal":
             latents = latents.to(self._execution_device)
-        with self._resident(sampling, self.denoising_unet, self.v_kps_guider):
+        with self.resident(sampling.memory, self.denoising_unet, self.v_kps_guider):
             workers = self._workers(features, scene, sampling, devices)
             latents = self._denoise(latents, workers, sampling, callback_on_step_end)
             del workers
         vae = self.preview_vae if preview else self.vae
-        with self._resident(sampling, vae):
+        with self.resident(sampling.memory, vae):
             yield from self._decode(vae, latents[:, :, : len(points)], sampling)
 
     def encode_audio(self, waveform: np.ndarray, frames: int, padded: int) -> torch.Tensor:
@@ -210,6 +210,7 @@ class VExpressPipeline(DiffusionPipeline):
         self, image: Image.Image | np.ndarray, width: int, height: int
     ) -> dict[str, torch.Tensor]:
         """Portrait to features of the reference net, by block."""
+        self.bring(self.vae, self.reference_net)
         if isinstance(image, np.ndarray):
             image = Image.fromarray(image)
         pixels = VaeImageProcessor(FACTOR).preprocess(image, height=height, width=width)
@@ -278,20 +279,6 @@ class VExpressPipeline(DiffusionPipeline):
                 chunk = chunk.to(vae.device, vae.dtype) / vae.config.scaling_factor
                 chunk = chunk.contiguous(memory_format=torch.channels_last)
                 yield (vae.decode(chunk).sample / 2 + 0.5).clamp(0, 1)
-
-    @contextmanager
-    def _resident(self, sampling: Sampling, *networks: nn.Module) -> Iterator[None]:
-        """With low memory, networks are on the device only while they work."""
-        device = self._execution_device
-        if sampling.memory == "normal" or device.type == "cpu":
-            yield
-            return
-        for network in networks:
-            network.to(device)
-        yield
-        for network in networks:
-            network.to("cpu")
-        torch.cuda.empty_cache()
 
     def _check(
         self, points: np.ndarray, waveform: np.ndarray, width: int, height: int, preview: bool
