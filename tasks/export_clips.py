@@ -37,7 +37,7 @@ class Selection:
 
     dataset: Dataset
     clips: pa.Table
-    """Columns of `clips` that are not internal, with `licence` and `split`."""
+    """Columns of `clips` that are not internal, with `licence`, `split` and `points_hash`."""
     files: dict[str, tuple[int, str]]
     """Size in bytes and time or tag of every file of clips, by its name in the data set."""
     licences: dict[str, Any]
@@ -50,7 +50,11 @@ class Selection:
 
     def stamp(self, row: dict[str, Any]) -> list[Any]:
         """Return what tells whether anything of a clip has changed."""
-        return [described(row), [self.files[name] for name in file_names(row).values()]]
+        return [described(row), *self.contents(row)]
+
+    def contents(self, row: dict[str, Any]) -> list[Any]:
+        """Return what tells whether a clip's files or points have changed."""
+        return [[self.files[name] for name in file_names(row).values()], row["points_hash"]]
 
 
 @dataclass(frozen=True)
@@ -87,11 +91,12 @@ def _clips(dataset: Dataset, connection: duckdb.DuckDBPyConnection, where: str) 
     clips = ask_where(
         connection,
         where,
-        f"SELECT kept.* EXCLUDE ({', '.join(INTERNAL)}), v.licence, "
+        f"SELECT kept.* EXCLUDE ({', '.join(INTERNAL)}), v.licence, k.points_hash, "
         f"{identity_column(connection)} AS split FROM kept "
         "SEMI JOIN chosen USING (clip_id) LEFT JOIN (SELECT video_id, wave_id, "
         "any_value(licence) AS licence FROM videos WHERE duplicate_of IS NULL "
-        "GROUP BY ALL) v USING (video_id, wave_id) "
+        "GROUP BY ALL) v USING (video_id, wave_id) LEFT JOIN (SELECT clip_id, wave_id, "
+        "hash(points, detected, landmarks) AS points_hash FROM kps) k USING (clip_id, wave_id) "
         "ORDER BY wave_id, clip_id",
     )
     if not clips.num_rows:
@@ -103,8 +108,8 @@ def _clips(dataset: Dataset, connection: duckdb.DuckDBPyConnection, where: str) 
 
 
 def described(row: dict[str, Any]) -> dict[str, Any]:
-    """Return what an export says of a clip: no columns that name places in the data set."""
-    hidden = ("wave_id", "media_path", "audio_path", "features_path")
+    """Return what an export says of a clip: nothing of how the data set holds it."""
+    hidden = ("wave_id", "media_path", "audio_path", "features_path", "points_hash")
     return {name: value for name, value in row.items() if name not in hidden}
 
 

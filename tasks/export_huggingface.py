@@ -44,7 +44,7 @@ def export_huggingface(
     splits = [s for s in SPLITS if s in selection.clips["split"].to_pylist()]
     tables = {f"{split}/metadata.parquet": metadata(selection, split) for split in splits}
     card = data_card(selection, tables)
-    files = {name: digest_of(_clip_digest(selection, r, name)) for r, name in _media(selection)}
+    files = {name: digest_of(name, *selection.contents(r)) for r, name in _media(selection)}
     made_of_all = digest_of(list(files.items()), [described(row) for row in selection.rows()], card)
     pending = set(target.plan({**files, **dict.fromkeys((*tables, README, LICENCES), made_of_all)}))
     wanted = (row for row in selection.rows() if pending.intersection(clip_files(row).values()))
@@ -85,10 +85,6 @@ def metadata(selection: Selection, split: str) -> pa.Table:
 
 def _media(selection: Selection) -> Any:
     return ((row, name) for row in selection.rows() for name in clip_files(row).values())
-
-
-def _clip_digest(selection: Selection, row: dict[str, Any], name: str) -> list[Any]:
-    return [name, [selection.files[n] for n in file_names(row).values()]]
 
 
 def _put(data: bytes, path: Path) -> None:

@@ -39,12 +39,15 @@ def train_and_mend(job: StageJob, mend: Path) -> list[bool]:
     return asked
 
 
+@pytest.mark.parametrize("name", ["stage_3", "stage_3/checkpoints"])
 def test_a_stage_that_a_file_system_failed_is_trained_by_the_next_try(
-    material: Path, tmp_path: Path
+    material: Path, tmp_path: Path, name: str
 ) -> None:
     job = job_of(material, tmp_path / "run")
-    job.folder.write_text("a file where the folder has to be")
-    assert train_and_mend(job, job.folder) == [True]
+    in_the_way = job.run / name
+    in_the_way.parent.mkdir(exist_ok=True)
+    in_the_way.write_text("a file where the folder has to be")
+    assert train_and_mend(job, in_the_way) == [True]
     steps = [n["step"] for n in read_journal(job.folder / "metrics.jsonl") if n["kind"] == "train"]
     assert steps == [1, 2] and (job.folder / "done.json").is_file()
 

@@ -214,6 +214,6 @@ def test_a_disk_that_is_full_while_saving_leaves_the_last_checkpoint(tmp_path: P
     """No more than 100 kB can be written to a file, as on a full disk."""
     command = [sys.executable, "-c", FULL_DISK, str(tmp_path)]
     answer = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
-    assert "that of step 1 is untouched" in answer.stdout, answer
+    assert "the disk is full; that of step 1 is untouched" in answer.stdout, answer
     assert [path.name for path in tmp_path.iterdir()] == ["step-00000001"]
     assert Checkpoints(tmp_path, keep=1).load_latest()["weights"].sum() == 10
