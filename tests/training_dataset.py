@@ -27,7 +27,7 @@ def write_dataset(root: Path, count: int = 3, licence: str | None = None) -> Dat
         for kind, suffix in (("media", "mp4"), ("features", "safetensors")):
             (root / kind).mkdir(exist_ok=True)
             shutil.move(root / f"made/{name}.{suffix}", root / f"{kind}/{name}.{suffix}")
-        rows += [_video(number, licence), _clip(number, "kept"), _kps(number)]
+        rows += [_video(number, licence), _clip(number, "kept"), points_of_clip(number)]
     shutil.rmtree(root / "made")
     rows += [_video(count, licence), _clip(count, "rejected")]
     commit_wave(dataset, "wave", rows)
@@ -63,7 +63,8 @@ def _clip(number: int, status: str) -> Clip:
     )
 
 
-def _kps(number: int) -> ClipKps:
+def points_of_clip(number: int) -> ClipKps:
+    """The row of `kps` of a clip."""
     points = np.stack([points_at(frame, number) for frame in range(FRAMES)])
     mouth = np.linspace(points[:, 3], points[:, 4], 20, axis=1)
     others = np.repeat(points[:, 2:3], 48, axis=1)

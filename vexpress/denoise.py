@@ -24,6 +24,9 @@ from vexpress.windows import plan_windows
 Batch = tuple[range, ...]
 KEPT_BYTES = {"normal": 4 << 30, "low": 0}
 """Features of windows that a device keeps between steps; more windows compute theirs anew."""
+INNER_BYTES = 4 << 30
+"""Results of inner layers kept between steps, with low memory on the CPU; more windows are
+computed in full."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +50,7 @@ class Worker:
     sampling: Sampling
     _known: dict[Batch, Conditions] = field(default_factory=dict)
     _known_bytes: int = 0
-    _inner: dict[tuple[Batch, bool], Inner] = field(default_factory=dict)
+    _inner: dict[tuple[Batch, bool], torch.Tensor] = field(default_factory=dict)
 
     def predict(
         self, latents: torch.Tensor, timestep: torch.Tensor, batch: Batch, step: int
@@ -69,12 +72,24 @@ class Worker:
         step: int,
         conditions: Conditions | None,
     ) -> torch.Tensor:
-        weights = self.sampling.reference_weight, self.sampling.audio_weight
-        if self.sampling.reuse_every == 1:
+        sampling = self.sampling
+        weights = sampling.reference_weight, sampling.audio_weight
+        if sampling.reuse_every == 1:
             return self.unet(latents, timestep, conditions, *weights)
-        inner = self._inner.setdefault((batch, conditions is None), Inner())
-        inner.reuse = self.sampling.reuses(step)
-        return self.unet(latents, timestep, conditions, *weights, inner)
+        half = batch, conditions is None
+        kept = self._inner.pop(half, None)
+        inner = Inner(None if kept is None else kept.to(latents.device), sampling.reuses(step))
+        velocity = self.unet(latents, timestep, conditions, *weights, inner)
+        if sampling.reuses(step + 1) and (conditions is not None or sampling.guides(step + 1)):
+            self._keep(half, inner)
+        return velocity
+
+    def _keep(self, half: tuple[Batch, bool], inner: Inner) -> None:
+        """Keep the result of the inner layers for the next step, where memory allows."""
+        assert inner.kept is not None
+        size = sum(kept.nbytes for kept in self._inner.values()) + inner.kept.nbytes
+        if size <= INNER_BYTES:
+            self._inner[half] = inner.kept.cpu() if self.sampling.memory == "low" else inner.kept
 
     def _conditions(self, batch: Batch) -> Conditions:
         """Features of a batch of windows: computed once where memory allows."""

@@ -13,7 +13,8 @@ import webdataset
 
 from schemas.dataset import Dataset
 from schemas.errors import DatasetError, QueryError
-from schemas.manifest import replace_table
+from schemas.keypoints import ClipKps
+from schemas.manifest import replace_table, write_part
 from schemas.person import ClipPerson
 from tasks import export_webdataset as shards
 from tasks.export_clips import select_clips
@@ -22,7 +23,7 @@ from tasks.export_huggingface import export_huggingface
 from tasks.export_list import export_list
 from tasks.export_webdataset import export_webdataset
 from tasks.training_clips import gather_clips
-from tests.training_dataset import FRAMES, write_dataset
+from tests.training_dataset import FRAMES, points_of_clip, write_dataset
 from vexpress.training.published_list import read_list
 
 COUNT = 6
@@ -126,6 +127,26 @@ def test_another_selection_leaves_nothing_of_the_old_one(dataset: Dataset, tmp_p
         fresh = tmp_path / f"{export.__name__} fresh"
         export(dataset, fresh, "clip_id < 'clip3'")
         assert contents(folder) == contents(fresh), export.__name__
+
+
+def test_other_points_are_exported_anew(tmp_path: Path) -> None:
+    """The clip's id says nothing of them: a detector's settings may move them a little."""
+    made = write_dataset(tmp_path / "set")
+    exports = (export_huggingface, export_webdataset, export_list)
+    old, fresh = tmp_path / "old", tmp_path / "fresh"
+    for export in exports:
+        export(made, old / export.__name__)
+    before = contents(old)
+    rows = [points_of_clip(number) for number in range(3)]
+    moved = [row.model_copy(update={"points": row.points + 0.5}) for row in rows]
+    write_part(made, "manifests/kps/wave.parquet", ClipKps, moved)
+    for export in exports:
+        export(made, old / export.__name__)
+        export(made, fresh / export.__name__)
+    assert contents(old) == contents(fresh)
+    changed = {name for name, data in contents(old).items() if data != before[name]}
+    assert changed >= {f"export_list/face_info/clip{n}.pt" for n in range(3)}
+    assert {Path(name).suffix for name in changed} >= {".npz", ".tar"}
 
 
 def test_files_of_others_are_never_touched(dataset: Dataset, tmp_path: Path) -> None:
