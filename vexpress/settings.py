@@ -42,7 +42,7 @@ class Sampling(BaseModel):
     """Share of the steps, from the first on, that use guidance; below 1 is approximate."""
     reuse_every: int = Field(1, ge=1)
     """Compute the inner layers in every so-manieth step and reuse them between (DeepCache,
-    arXiv:2312.00858); above 1 is approximate."""
+    arXiv:2312.00858), of as many windows as fit into 4 GiB; above 1 is approximate."""
 
     @model_validator(mode="after")
     def _windows_make_sense(self) -> Self:

@@ -8,7 +8,7 @@ import pytest
 import torch
 from diffusers import AutoencoderTiny
 
-from vexpress import Sampling, VExpressPipeline
+from vexpress import Sampling, VExpressPipeline, denoise
 from vexpress.errors import MissingWeightsError, SettingsError
 from vexpress.loading import load_pipeline
 from vexpress.random_model import tiny_pipeline
@@ -105,6 +105,36 @@ def test_approximate_speed_ups_change_the_video_and_keep_its_shape(
     error = decibels(found, expected)
     print(f"{changes}: {error:.1f} dB from exact (tiny random model)")
     assert 3 < error < 100, "expected to differ from the exact video, and to resemble it"
+
+
+def test_windows_whose_inner_layers_are_not_kept_are_computed_in_full(
+    pipeline: VExpressPipeline, expected: torch.Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(denoise, "INNER_BYTES", 0)
+    assert (video(pipeline, reuse_every=2) - expected).abs().max() <= EXACT
+
+
+def test_of_inner_layers_no_more_is_kept_than_fits_and_the_next_step_takes(
+    pipeline: VExpressPipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two windows, each with and without conditions; the last step guides no more."""
+    monkeypatch.setattr(denoise, "INNER_BYTES", 3 * 4 * 32 * 24 * 8 * 8)
+    workers: list[denoise.Worker] = []
+    kept: list[int] = []
+    start = pipeline._workers
+
+    def watched(*given: Any) -> list[denoise.Worker]:
+        workers.extend(start(*given))
+        return workers
+
+    monkeypatch.setattr(pipeline, "_workers", watched)
+
+    def count(*_: Any) -> dict:
+        kept.append(len(workers[0]._inner))
+        return {}
+
+    video(pipeline, callback=count, steps=3, guidance_share=0.5, reuse_every=3)
+    assert kept == [3, 2, 0]
 
 
 def test_other_solvers_make_a_video_near_ddims(pipeline: VExpressPipeline) -> None:
