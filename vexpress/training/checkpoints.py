@@ -19,6 +19,7 @@ from vexpress.errors import CheckpointError
 
 log = logging.getLogger(__name__)
 STATE, NOTE = "state.pt", "checkpoint.json"
+FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 class Checkpoints:
@@ -30,13 +31,15 @@ class Checkpoints:
     def save(self, step: int, state: dict[str, Any]) -> None:
         """Write a checkpoint under another name, then rename it; drop the oldest.
 
-        Raises CheckpointError when it cannot be written (a full disk, say); earlier ones stay.
+        Raises CheckpointError when the disk is full, and the OSError of a file system that may
+        get over it; earlier ones stay.
         """
         partial = self.folder / f".partial-{os.getpid()}"
         try:
             shutil.rmtree(partial, ignore_errors=True)
             partial.mkdir(parents=True)
-            torch.save(state, partial / STATE)
+            with (partial / STATE).open("wb") as file:  # so that errors have their number
+                torch.save(state, file)
             note = {"step": step, **_fingerprint(partial / STATE)}
             (partial / NOTE).write_text(json.dumps(note))
             _flush(partial / STATE)
@@ -45,7 +48,10 @@ class Checkpoints:
             partial.rename(target)
         except (OSError, RuntimeError) as error:
             shutil.rmtree(partial, ignore_errors=True)
-            raise CheckpointError(self._not_saved(step, error)) from error
+            cause = error if isinstance(error, OSError) else error.__context__  # torch's own
+            if isinstance(cause, OSError) and cause.errno not in FULL:
+                raise cause from None
+            raise CheckpointError(self._not_saved(step, cause or error)) from error
         for old in self.steps()[: -self.keep]:
             shutil.rmtree(self._path(old))
 
@@ -78,8 +84,8 @@ class Checkpoints:
     def _path(self, step: int) -> Path:
         return self.folder / f"step-{step:08d}"
 
-    def _not_saved(self, step: int, error: Exception) -> str:
-        full = getattr(error, "errno", None) in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+    def _not_saved(self, step: int, error: BaseException) -> str:
+        full = getattr(error, "errno", None) in FULL
         reason = "the disk is full" if full else str(error).splitlines()[0]
         steps = self.steps()
         last = f"that of step {steps[-1]} is untouched" if steps else "there is no earlier one"
