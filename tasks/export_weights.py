@@ -5,6 +5,7 @@ from pathlib import Path
 
 from schemas.errors import ConfigError
 from vexpress.training.initial import saved_networks, write_networks
+from vexpress.weights import pretrained_in
 
 BESIDE = ("sd-vae-ft-mse", "wav2vec2-base-960h")
 
@@ -29,6 +30,7 @@ def export_weights(
     source = mean if mean.is_dir() else done[0] / "weights"
     write_networks(folder, saved_networks(source / "v-express"), ".bin")
     for name in BESIDE:
-        if beside and (beside / name).is_dir() and not (folder / name).exists():
-            shutil.copytree(beside / name, folder / name)
+        found = pretrained_in(beside, name) if beside else None
+        if found and not (folder / name).exists():
+            shutil.copytree(found, folder / name)
     return folder

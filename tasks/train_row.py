@@ -23,7 +23,7 @@ from vexpress.training.clips import ClipIndex
 from vexpress.training.job import CLIPS, StageJob
 from vexpress.training.journal import read_journal
 from vexpress.training.settings import TrainSettings
-from vexpress.weights import network_files
+from vexpress.weights import network_files, networks_in
 
 LIBRARIES = ("vexpress", "prefect", "ray", "torch", "diffusers", "transformers")
 NEWEST = """
@@ -92,7 +92,7 @@ def _weights(run: Path, settings: TrainSettings, trained: list[int]) -> list[Wei
     folders |= {f"stage_{number}": run / f"stage_{number}/weights" for number in trained[-1:]}
     found = []
     for name, folder in folders.items():
-        files = network_files(folder / "v-express") or network_files(folder)
+        files = network_files(networks_in(folder) or folder)
         licence = "as the weights it started from" if name != "start" else "not known"
         paths = sorted(files.values())
         found.append(Weights(name, [str(path) for path in paths], file_digest(paths), licence))

@@ -61,6 +61,7 @@ TABLE = (
 )
 NETWORKS = ("reference_net", "denoising_unet", "v_kps_guider", "audio_projection")
 FILES = (*NETWORKS, "motion_module")
+UNET_CONFIG = "stable-diffusion-v1-5/unet/config.json"
 
 
 @dataclass(frozen=True)
@@ -113,19 +114,37 @@ def _config(parts: Mapping[str, Path]) -> Path | None:
 def _in_folder(folder: Path, parts: Mapping[str, Path]) -> Places:
     if not folder.is_dir():
         raise MissingWeightsError(f"weights: expected a folder, found none at {folder}.\n{HOW}")
-    roots = [folder, folder / "model_ckpts"]
-    networks = [place for root in roots for place in (root / "v-express", root)]
-    home = next((p for p in networks if find_weight_file(p, "denoising_unet")), networks[0])
+    home = networks_in(folder) or folder / "v-express"
     files = {**network_files(home), **_files(parts)}
     missing = [name for name in NETWORKS if name not in files]
-    vae = parts.get("vae") or _holder(roots, "sd-vae-ft-mse")
-    audio = parts.get("audio_encoder") or _holder(roots, "wav2vec2-base-960h")
+    vae = parts.get("vae") or pretrained_in(folder, "sd-vae-ft-mse")
+    audio = parts.get("audio_encoder") or pretrained_in(folder, "wav2vec2-base-960h")
     missing += [] if vae else ["sd-vae-ft-mse/"]
     missing += [] if audio else ["wav2vec2-base-960h/"]
     if vae is None or audio is None or missing:
         raise MissingWeightsError(f"weights in {folder}: missing {', '.join(missing)}.\n{HOW}")
-    unet_config = _config(parts) or _first(roots, "stable-diffusion-v1-5/unet/config.json")
-    return Places(files, vae, audio, unet_config)
+    return Places(files, vae, audio, _config(parts) or find_file(folder, UNET_CONFIG))
+
+
+def networks_in(folder: Path) -> Path | None:
+    """Where in `folder` the V-Express files lie, in any of the layouts that are understood."""
+    places = [place for root in _roots(folder) for place in (root / "v-express", root)]
+    return next((p for p in places if find_weight_file(p, "denoising_unet")), None)
+
+
+def pretrained_in(folder: Path, name: str) -> Path | None:
+    """The pretrained folder `name` (sd-vae-ft-mse, say) in any of the layouts."""
+    config = find_file(folder, f"{name}/config.json")
+    return config.parent if config else None
+
+
+def find_file(folder: Path, path: str) -> Path | None:
+    """The file `path` of the published layout in any of the layouts."""
+    return next((root / path for root in _roots(folder) if (root / path).is_file()), None)
+
+
+def _roots(folder: Path) -> tuple[Path, Path]:
+    return folder, folder / "model_ckpts"
 
 
 def network_files(folder: Path) -> dict[str, Path]:
@@ -134,24 +153,14 @@ def network_files(folder: Path) -> dict[str, Path]:
     return {name: path for name, path in found.items() if path}
 
 
-def _holder(roots: list[Path], name: str) -> Path | None:
-    config = _first(roots, f"{name}/config.json")
-    return config.parent if config else None
-
-
-def _first(roots: list[Path], path: str) -> Path | None:
-    return next((root / path for root in roots if (root / path).is_file()), None)
-
-
 def _in_hub(parts: Mapping[str, Path]) -> Places:
     networks, vae, audio = TABLE
     home = _snapshot(networks)
-    config = home / "model_ckpts/stable-diffusion-v1-5/unet/config.json"
     return Places(
         {**network_files(home), **_files(parts)},
         parts.get("vae") or _snapshot(vae),
         parts.get("audio_encoder") or _snapshot(audio),
-        _config(parts) or (config if config.is_file() else None),
+        _config(parts) or find_file(home, UNET_CONFIG),
     )
 
 
@@ -160,7 +169,7 @@ def _snapshot(entry: Weights) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
-    patterns = [*entry.files, "model_ckpts/stable-diffusion-v1-5/unet/config.json"]
+    patterns = [*entry.files, f"model_ckpts/{UNET_CONFIG}"]
     try:
         return Path(snapshot_download(entry.repository, allow_patterns=patterns))
     except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:

@@ -21,7 +21,14 @@ from vexpress.reference_net import ReferenceNet
 from vexpress.training.randomness import generator
 from vexpress.training.settings import TrainSettings
 from vexpress.v_kps_guider import VKpsGuider
-from vexpress.weights import NETWORKS, Places
+from vexpress.weights import (
+    NETWORKS,
+    UNET_CONFIG,
+    Places,
+    find_file,
+    network_files,
+    networks_in,
+)
 
 TINY_UNET = {
     "block_out_channels": (32, 64, 96, 96),
@@ -29,7 +36,6 @@ TINY_UNET = {
     "attention_heads": 4,
     "cross_attention_dim": 96,
 }
-UNET_CONFIG = "stable-diffusion-v1-5/unet/config.json"
 MOTION_FILE = "mm_sd_v15_v2"
 COPIED = (("attn1.", "attn1_5."), ("norm1.", "norm1_5."))
 
@@ -47,10 +53,8 @@ def start_networks(settings: TrainSettings, audio_dim: int) -> Networks:
                 f"{MOTION_FILE}.safetensors), found none. For a try-out use --preset tiny."
             )
         return random_networks(settings.seed, audio_dim)
-    if find_weight_file(settings.start, "denoising_unet"):
+    if networks_in(settings.start):
         return saved_networks(settings.start)
-    if find_weight_file(settings.start / "v-express", "denoising_unet"):
-        return saved_networks(settings.start / "v-express")
     if find_weight_file(settings.start / "unet", "diffusion_pytorch_model"):
         return from_stable_diffusion(settings.start, settings.seed, audio_dim)
     raise MissingWeightsError(
@@ -60,12 +64,11 @@ def start_networks(settings: TrainSettings, audio_dim: int) -> Networks:
 
 
 def saved_networks(folder: Path) -> Networks:
-    """Networks of the folder of the published files; heads from a configuration beside it."""
-    config = folder.parent / UNET_CONFIG
-    names = (*NETWORKS, "motion_module")
-    files = {name: path for name in names if (path := find_weight_file(folder, name))}
-    unet_config = config if config.is_file() else None
-    return load_networks(Places(files, folder, folder, unet_config))
+    """Networks of a folder in any published layout, or of the folder of the files themselves;
+    heads from the configuration in it or beside it."""
+    files = network_files(networks_in(folder) or folder)
+    config = find_file(folder, UNET_CONFIG) or find_file(folder.parent, UNET_CONFIG)
+    return load_networks(Places(files, folder, folder, config))
 
 
 def write_networks(folder: Path, networks: Networks, suffix: str = ".safetensors") -> None:

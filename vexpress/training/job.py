@@ -8,8 +8,9 @@ from pathlib import Path
 
 from vexpress.errors import SettingsError
 from vexpress.training.settings import Settings, TrainSettings
+from vexpress.weights import pretrained_in
 
-CLIPS = "clips.safetensors"
+CLIPS, VAE = "clips.safetensors", "sd-vae-ft-mse"
 
 
 class StageJob(Settings):
@@ -34,7 +35,7 @@ class StageJob(Settings):
 
 
 def vae_folder(settings: TrainSettings) -> Path:
-    """Where the image autoencoder is: as set, or beside the start weights."""
+    """Where the image autoencoder is: as set, or with the start weights."""
     if settings.vae is not None:
         return settings.vae
     if settings.start is None:
@@ -42,4 +43,4 @@ def vae_folder(settings: TrainSettings) -> Path:
             "image autoencoder: expected `vae`, a diffusers folder of an AutoencoderKL or an "
             "AutoencoderTiny, found none."
         )
-    return settings.start / "sd-vae-ft-mse"
+    return pretrained_in(settings.start, VAE) or settings.start / VAE

@@ -157,7 +157,7 @@ class TrainSettings(Settings):
     """Folder of weights to start from: published V-Express, or Stable Diffusion with
     AnimateDiff; null starts from random weights (tiny only)."""
     vae: Path | None = None
-    """Diffusers folder of the image autoencoder; null looks beside `start`."""
+    """Diffusers folder of the image autoencoder; null looks in `start`."""
     data: DataSettings = DataSettings()
     """How samples are drawn."""
     stage_1: StageSettings

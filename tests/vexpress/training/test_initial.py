@@ -15,7 +15,7 @@ from vexpress.errors import CheckpointError, SettingsError
 from vexpress.published import Networks
 from vexpress.reference_net import ReferenceNet
 from vexpress.training.initial import MOTION_FILE, random_networks, start_networks
-from vexpress.training.job import StageJob
+from vexpress.training.job import StageJob, vae_folder
 from vexpress.training.measurements import judge
 from vexpress.training.model import TrainingModel
 from vexpress.training.parts import part_of, zero_outputs
@@ -23,6 +23,7 @@ from vexpress.training.presets import full
 from vexpress.training.settings import GateSettings
 from vexpress.training.stage_run import StageRun
 from vexpress.v_kps_guider import VKpsGuider
+from vexpress.weights import locate
 
 
 @pytest.fixture()
@@ -91,6 +92,25 @@ def test_a_damaged_motion_file_is_named(material: Path, stable_diffusion: Path) 
     settings = small_settings(material).derive(start=stable_diffusion)
     with pytest.raises(CheckpointError, match="stray"):
         start_networks(settings, audio_dim=32)
+
+
+@pytest.mark.parametrize("layout", ["v-express", "model_ckpts/v-express", "."])
+def test_training_starts_from_every_layout_that_videos_are_made_with(
+    material: Path, tmp_path: Path, layout: str
+) -> None:
+    """In the last one, a clone of the hub repository, the five files lie at the top."""
+    rest = tmp_path if layout == "v-express" else tmp_path / "model_ckpts"
+    shutil.copytree(material / "start", rest, dirs_exist_ok=True)
+    if layout == ".":
+        for file in (rest / "v-express").iterdir():
+            shutil.move(file, tmp_path)
+    for name in ("sd-vae-ft-mse", "wav2vec2-base-960h"):
+        (rest / name).mkdir()
+        (rest / name / "config.json").write_text("{}")
+    settings = small_settings(material).derive(start=tmp_path, vae=None)
+    unet = start_networks(settings, audio_dim=32).denoising_unet
+    assert unet.config.attention_heads == 2, "as the configuration beside the files says"
+    assert vae_folder(settings) == locate(tmp_path).vae == rest / "sd-vae-ft-mse"
 
 
 def test_the_full_model_is_not_trained_from_nothing() -> None:
