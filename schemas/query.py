@@ -6,6 +6,8 @@ that is not built in, and it writes nothing.
 
 import glob
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import duckdb
 import pyarrow as pa
@@ -55,13 +57,23 @@ def _views_over(connection: duckdb.DuckDBPyConnection, dataset: Dataset) -> list
 
 
 def run_query(dataset: Dataset, sql: str) -> duckdb.DuckDBPyRelation:
-    """Return the answer to one statement.
+    """Return the answer to one statement, whose rows are read `with query_errors()`.
 
-    Raises QueryError with DuckDB's own words and the names of the views.
+    Raises QueryError.
     """
     connection = connect(dataset)
-    try:
+    with query_errors():
         return _one_select(connection, sql)
+
+
+@contextmanager
+def query_errors() -> Iterator[None]:
+    """Raise DuckDB's errors as QueryError, in its own words with the names of the views.
+
+    Some come when rows are read, as of a cast that a value does not allow.
+    """
+    try:
+        yield
     except duckdb.Error as error:
         views = "videos scenes tracks clips kps words persons duplicates runs kept rejected"
         views += " funnel hours picks picked"

@@ -9,7 +9,7 @@ from schemas.dataset import Dataset
 from schemas.errors import PickError
 from schemas.manifest import write_part
 from schemas.pick import Pick
-from schemas.query import connect, run_query
+from schemas.query import connect, query_errors, run_query
 
 NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 
@@ -76,10 +76,11 @@ def _chosen(dataset: Dataset, sql: str) -> list[str]:
             f"expected a question that answers with clip_id, such as "
             f'"SELECT clip_id FROM kept WHERE yaw_max_deg < 20"; found the columns {found}.'
         )
-    ids = {row[0] for row in answer.select("clip_id").fetchall()}
-    if not ids - {None}:
+    with query_errors():
+        found = answer.select("clip_id").fetchall()
+    chosen = sorted({str(clip_id) for (clip_id,) in found if clip_id is not None})
+    if not chosen:
         raise PickError("expected at least one clip; the question is answered with none.")
-    chosen = sorted(ids - {None})
     _require_kept(dataset, "SELECT unnest($ids) AS clip_id", "the question", ids=chosen)
     return chosen
 

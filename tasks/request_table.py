@@ -20,7 +20,7 @@ from pydantic import ValidationError
 
 from schemas.dataset import Dataset
 from schemas.errors import ConfigError
-from schemas.query import run_query
+from schemas.query import query_errors, run_query
 from schemas.request import INPUTS, AskedVideo
 from tasks.generate_config import Parameters
 from vexpress.errors import SettingsError
@@ -110,7 +110,9 @@ def _from_query(sql: str, dataset: Dataset) -> Iterator[Cells]:
     answer = run_query(dataset, sql)
     columns = answer.columns
     _check_columns(columns)
-    for row in answer.limit(MAX_ROWS + 1).fetchall():
+    with query_errors():
+        rows = answer.limit(MAX_ROWS + 1).fetchall()
+    for row in rows:
         yield _named(dict(zip(columns, row, strict=True)))
 
 

@@ -38,9 +38,9 @@ def query(
         vexpress query dataset/ "DESCRIBE clips"
     """
     from schemas.dataset import Dataset
-    from schemas.query import run_query
+    from schemas.query import query_errors, run_query
 
-    with plain_errors():
+    with plain_errors(), query_errors():
         answer = run_query(Dataset(dataset), sql)
         columns, rows = list(answer.columns), answer.fetchall()
     if format is Format.json:

@@ -3,7 +3,9 @@
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from flows.cli import app
 from schemas.dataset import Dataset
 from schemas.errors import DatasetError, QueryError
 from schemas.manifest import commit_wave, prepare_manifests
@@ -105,6 +107,13 @@ def test_what_reads_is_answered(sql: str, dataset: Dataset) -> None:
 def test_a_mistake_is_told_with_the_names_of_the_views(dataset: Dataset) -> None:
     with pytest.raises(QueryError, match=r"(?s)klips.*Views: videos scenes .* DESCRIBE clips"):
         run_query(dataset, "SELECT * FROM klips")
+
+
+def test_a_mistake_that_only_the_rows_show_is_told_as_well(dataset: Dataset) -> None:
+    told = CliRunner().invoke(app, ["query", dataset.root, "SELECT source::INT FROM videos"])
+    assert told.exit_code == 2
+    assert "vexpress: Conversion Error: Could not convert string" in told.output
+    assert "Views: videos scenes" in told.output
 
 
 def test_a_folder_that_is_no_data_set_says_how_to_make_one(tmp_path: Path) -> None:

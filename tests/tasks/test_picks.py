@@ -63,6 +63,7 @@ def test_a_pick_stays_as_it_was_when_the_data_set_grows(dataset: Dataset) -> Non
         ("p", "SELECT clip_id FROM kept WHERE false", "expected at least one clip"),
         ("p", "SELECT clip_id FROM clips", "clips that are kept, found 1 others: 1 too_short"),
         ("p", "SELECT 'no' AS clip_id", "found 1 others: 1 no such clip"),
+        ("p", "SELECT 1 AS clip_id", "found 1 others: 1 no such clip"),
     ],
 )
 def test_what_cannot_be_picked_is_said_and_leaves_nothing(
@@ -75,7 +76,8 @@ def test_what_cannot_be_picked_is_said_and_leaves_nothing(
 
 
 def test_a_wrong_question_or_one_that_writes_is_refused(dataset: Dataset) -> None:
-    for sql in ("SELECT clip_id FROM nowhere", "COPY clips TO 'x.csv'", ""):
+    cast = "SELECT clip_id FROM kept WHERE source::INT > 3"
+    for sql in ("SELECT clip_id FROM nowhere", "COPY clips TO 'x.csv'", cast, ""):
         with pytest.raises(QueryError):
             make_pick(dataset, "p", sql)
 

@@ -313,6 +313,7 @@ def test_points_files_run_nothing_and_claim_no_more_than_they_hold(
         ("no.txt", "reference", "expected one of .parquet"),
         ("write.sql", "COPY (SELECT 1) TO 'x.csv'", "one statement that reads"),
         ("read.sql", "SELECT * FROM read_csv('/etc/passwd')", "read_csv|disabled|Permission"),
+        ("cast.sql", "SELECT concat('a', n)::INT AS reference FROM range(1) t(n)", "Conversion"),
     ],
 )
 def test_tables_that_are_none_are_refused(
