@@ -1,11 +1,13 @@
 """Peak memory of generating a video, and of one three times as long: tiny model, 64x64, CPU.
 
-    python benchmarks/inference_memory.py [--seconds 10] [--memory low]
+    python benchmarks/inference_memory.py [--seconds 10] [--memory low] [--reuse-every 2]
 
 Each length runs in a process of its own, from made-up sound to a finished MP4 with median
 filter. What must grow with length is stated beside: noise and latents, velocity and the
 scheduler's copies (float32, all frames), audio tokens, points, and the waveform. Sound up
-to 120 s also goes through wav2vec2 in one piece, as published.
+to 120 s also goes through wav2vec2 in one piece, as published. Results of inner layers that
+`--reuse-every` keeps have a bound, here 4 MiB, which hold about as many windows of the tiny
+model as the usual 4 GiB of the full one at 512x512.
 """
 
 import argparse
@@ -20,12 +22,15 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from vexpress import denoise
 from vexpress.median import filter_stream
-from vexpress.random_model import tiny_pipeline
+from vexpress.random_model import TINY_CHANNELS, tiny_pipeline
 from vexpress.settings import Sampling
 from vexpress.video import VideoWriter
+from vexpress.windows import padded_frames, plan_windows
 
 FPS, SIDE, RATE = 25, 64, 16_000
+INNER_BYTES = 4 << 20
 
 
 def peak_mib() -> float:
@@ -33,20 +38,27 @@ def peak_mib() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-def stated_mib(seconds: float) -> float:
-    """Arrays over all frames: five of latents, tokens (5, 768) twice, points, the waveform."""
-    frames = seconds * FPS
+def stated_mib(seconds: float, reuse_every: int) -> float:
+    """Arrays over all frames: five of latents, tokens (5, 768) twice, points, the waveform.
+
+    And results of inner layers up to their bound, where they are reused.
+    """
+    frames = int(seconds * FPS)
     latents = 5 * 4 * (SIDE // 8) ** 2
-    return frames * 4 * (latents + 2 * 5 * 768 + 2 * 6 + 2 * RATE / FPS) / 2**20
+    windows = len(plan_windows(padded_frames(frames, 24, 4), 24, 4))
+    inner = windows * 24 * TINY_CHANNELS[0] * (SIDE // 8) ** 2 * 4 if reuse_every > 1 else 0
+    arrays = frames * 4 * (latents + 2 * 5 * 768 + 2 * 6 + 2 * RATE / FPS)
+    return (arrays + min(inner, INNER_BYTES)) / 2**20
 
 
-def generate(seconds: float, memory: str) -> None:
+def generate(seconds: float, memory: str, reuse_every: int) -> None:
     """Make one video; print the model's memory and the peak."""
     torch.set_num_threads(1)
     pipeline = tiny_pipeline()
     pipeline.set_progress_bar_config(disable=True)
     face = np.array([[0.4, 0.4], [0.6, 0.4], [0.5, 0.55]]) * SIDE
-    sampling = Sampling(steps=1, guidance=1.0, memory=memory)
+    denoise.INNER_BYTES = INNER_BYTES
+    sampling = Sampling(steps=reuse_every, guidance=1.0, memory=memory, reuse_every=reuse_every)
     before = peak_mib()
     with tempfile.TemporaryDirectory() as folder:
         sound = Path(folder) / "sound.wav"
@@ -76,22 +88,26 @@ def main() -> None:
     )
     parser.add_argument("--seconds", type=float, default=10)
     parser.add_argument("--memory", choices=("normal", "low"), default="low")
+    parser.add_argument("--reuse-every", type=int, default=1)
     parser.add_argument("--only", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.only:
-        generate(options.seconds, options.memory)
+        generate(options.seconds, options.memory, options.reuse_every)
         return
+    same = ["--memory", options.memory, "--reuse-every", str(options.reuse_every)]
     peaks = []
     for seconds in (options.seconds, 3 * options.seconds):
-        arguments = ["--only", "--seconds", str(seconds), "--memory", options.memory]
-        run = [sys.executable, __file__, *arguments]
+        run = [sys.executable, __file__, "--only", "--seconds", str(seconds), *same]
         found = json.loads(subprocess.run(run, check=True, capture_output=True).stdout)
         peaks.append(found["peak"])
-        over, stated = found["peak"] - found["before"], stated_mib(seconds)
+        over = found["peak"] - found["before"]
+        stated = stated_mib(seconds, options.reuse_every)
         print(f"{seconds:g} s, {found['frames']} frames: peak {found['peak']:.0f} MiB, ", end="")
         print(f"{over:.0f} over the model; arrays of all frames {stated:.1f} MiB", flush=True)
-    grown = stated_mib(3 * options.seconds) - stated_mib(options.seconds)
-    print(f"grown by {peaks[1] - peaks[0]:.0f} MiB, stated arrays by {grown:.1f} MiB; ", end="")
+    first, last = (stated_mib(n * options.seconds, options.reuse_every) for n in (1, 3))
+    print(
+        f"grown by {peaks[1] - peaks[0]:.0f} MiB, stated arrays by {last - first:.1f} MiB; ", end=""
+    )
     print(f"peak x{peaks[1] / peaks[0]:.3f} for three times the length ({options.memory})")
 
 
