@@ -81,6 +81,7 @@ def train(
         require_optimiser(settings.stage(number))
     source, folder, settings = absolute_paths(source, run, settings)
     jobs = [StageJob(run=folder, number=n, settings=settings) for n in wanted]
+    _check_start(jobs)
     list_clips_once(folder, source, settings)
     _check_snapshot(folder, snapshot)
     before = [job.number for job in jobs if read_done(job) is not None]
@@ -88,7 +89,6 @@ def train(
     run_id = None
     try:
         for job in jobs:
-            _check_start(job)
             run_stage.with_options(task_run_name=f"stage {job.number}")(job)
             gates[job.number] = pass_gate(job, source)
     finally:
@@ -150,14 +150,7 @@ def pass_gate(job: StageJob, source: str) -> list[Gate]:
     gates = judge(job.number, done["measurements"], job.settings.gates)
     record_stage(job, source, gates)
     publish_stage(job, gates)
-    failed = [gate for gate in gates if not gate.passed]
-    if failed:
-        numbers = "\n".join(f"  {g.name}: {g.value:.4g}, expected {g.rule}" for g in failed)
-        raise GateFailed(
-            f"stage {job.number} is trained but does not pass its gate:\n{numbers}\n"
-            f"Nothing after it was started. Train longer in a new run that starts from "
-            f"{job.folder / 'weights'}, or change `gates` and give the same command again."
-        )
+    _check_gates(job, gates)
     return gates
 
 
@@ -177,13 +170,35 @@ def _check_snapshot(run: Path, wanted: str | None) -> None:
         )
 
 
-def _check_start(job: StageJob) -> None:
-    """Raises ConfigError for a stage that has nothing to start from."""
-    if job.number == 1 or job.settings.start is not None:
-        return
-    earlier = StageJob(run=job.run, number=job.number - 1, settings=job.settings)
-    if read_done(earlier) is None:
-        raise ConfigError(
-            f"stage {job.number}: expected stage {earlier.number} finished in {job.run}, or "
-            "weights to `start` from; found neither. Train the earlier stages first."
+def _check_start(jobs: list[StageJob]) -> None:
+    """Raises ConfigError for a stage that has nothing to start from or would pass over another
+    one, GateFailed for one whose predecessor, finished earlier, is not good enough."""
+    wanted = {job.number for job in jobs}
+    for job in jobs:
+        earlier = [job.model_copy(update={"number": n}) for n in range(1, job.number)]
+        if not earlier or job.number - 1 in wanted:
+            continue
+        done = read_done(earlier[-1])
+        if done is not None:
+            gates = judge(job.number - 1, done["measurements"], job.settings.gates)
+            _check_gates(earlier[-1], gates)
+            continue
+        follows = any(e.number in wanted or e.folder.exists() for e in earlier)
+        if follows or job.settings.start is None:
+            raise ConfigError(
+                f"stage {job.number}: expected stage {job.number - 1} finished in {job.run}, or, "
+                "in a run without earlier stages, weights to `start` from; found neither. "
+                "Train the earlier stages first."
+            )
+
+
+def _check_gates(job: StageJob, gates: list[Gate]) -> None:
+    """Raises GateFailed with the numbers of the gates that do not hold."""
+    failed = [gate for gate in gates if not gate.passed]
+    if failed:
+        numbers = "\n".join(f"  {g.name}: {g.value:.4g}, expected {g.rule}" for g in failed)
+        raise GateFailed(
+            f"stage {job.number} is trained but does not pass its gate:\n{numbers}\n"
+            f"Nothing after it was started. Train longer in a new run that starts from "
+            f"{job.folder / 'weights'}, or change `gates` and give the same command again."
         )

@@ -161,11 +161,15 @@ def test_a_failed_gate_stops_with_its_numbers_and_can_be_judged_anew(
     result = trainer("--stages", "1,2", gates={"max_loss_ratio": 0.001})
     assert result.exit_code == 2
     assert re.search(r"held_out_loss_ratio: [0-9.]+, expected < 0.001", result.output)
+    around = trainer("--stages", "2", gates={"max_loss_ratio": 0.001})
+    assert around.exit_code == 2 and "expected < 0.001" in around.output
     assert not (tmp_path / "run/stage_2").exists(), "nothing after the gate was started"
     journal = (tmp_path / "run/stage_1/metrics.jsonl").read_text()
     again = trainer("--stages", "1")
     assert again.exit_code == 0 and "stage 1 finished before" in again.output, again.output
     assert (tmp_path / "run/stage_1/metrics.jsonl").read_text() == journal
+    past = trainer("--stages", "3")
+    assert past.exit_code == 2 and "expected stage 2 finished" in past.output
 
 
 def test_a_run_is_the_same_from_any_folder(
@@ -209,6 +213,9 @@ def test_a_stage_without_the_one_before_is_refused(material: Path, tmp_path: Pat
     vae = ["--preset", "tiny", "--vae", str(material / "vae"), "--set", "data.reference_margin=20"]
     result = CliRunner().invoke(app, [*arguments, *vae])
     assert result.exit_code == 2 and "expected stage 1 finished" in result.output
+    gap = trainer("--stages", "1,3")
+    assert gap.exit_code == 2 and "expected stage 2 finished" in gap.output
+    assert not (tmp_path / "run").exists(), "weights to start from do not stand in for stage 2"
 
 
 def test_clips_too_short_for_a_stage_are_refused(material: Path, tmp_path: Path) -> None:
