@@ -10,6 +10,7 @@ from diffusers import AutoencoderTiny
 from vexpress.errors import MissingWeightsError, SettingsError
 from vexpress.face_points import FaceDetector, load_face_detector
 from vexpress.pipeline import VExpressPipeline
+from vexpress.published import check_complete, naming
 from vexpress.random_model import tiny_pipeline
 from vexpress.solvers import Solver, make_scheduler
 
@@ -76,13 +77,17 @@ def detector_for(face_model: str, weights: Path | None) -> FaceDetector:
 
 
 def _load_preview(folder: Path) -> AutoencoderTiny:
-    try:
-        return AutoencoderTiny.from_pretrained(folder, local_files_only=True).eval()
-    except (OSError, ValueError) as error:
+    if not (folder / "config.json").is_file():
         raise MissingWeightsError(
             f"--preview {folder}: expected a diffusers folder of an AutoencoderTiny, such as a "
-            f"download of madebyollin/taesd. ({error})"
-        ) from error
+            "download of madebyollin/taesd"
+        )
+    with naming(folder):
+        vae, info = AutoencoderTiny.from_pretrained(
+            folder, local_files_only=True, output_loading_info=True
+        )
+    check_complete(folder, vae, info)
+    return vae.eval()
 
 
 def _best_device() -> str:

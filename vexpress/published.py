@@ -96,7 +96,7 @@ def save_networks(folder: Path, networks: Networks, suffix: str = ".bin") -> Non
 def load_vae(folder: Path, dtype: torch.dtype = torch.float32) -> AutoencoderKL:
     """Load the image autoencoder from its diffusers folder."""
     plain = any(folder.glob("*.safetensors"))  # else diffusers reports each missing one
-    with _naming(folder):
+    with naming(folder):
         vae, info = AutoencoderKL.from_pretrained(
             folder,
             torch_dtype=dtype,
@@ -104,7 +104,7 @@ def load_vae(folder: Path, dtype: torch.dtype = torch.float32) -> AutoencoderKL:
             output_loading_info=True,
             use_safetensors=plain,
         )
-    _complete(folder, vae, info)
+    check_complete(folder, vae, info)
     return vae.eval()
 
 
@@ -112,17 +112,17 @@ def load_audio_encoder(
     folder: Path, dtype: torch.dtype = torch.float32
 ) -> tuple[Wav2Vec2Model, Wav2Vec2FeatureExtractor]:
     """Load wav2vec2 and its feature extractor from their transformers folder."""
-    with _naming(folder), quietly():
+    with naming(folder), quietly():
         encoder, info = Wav2Vec2Model.from_pretrained(
             folder, dtype=dtype, local_files_only=True, output_loading_info=True
         )
         extractor = Wav2Vec2FeatureExtractor.from_pretrained(folder, local_files_only=True)
-    _complete(folder, encoder, info)
+    check_complete(folder, encoder, info)
     return encoder.eval(), extractor
 
 
 @contextmanager
-def _naming(folder: Path) -> Iterator[None]:
+def naming(folder: Path) -> Iterator[None]:
     """Turn what the libraries raise for a damaged folder into an error that names the folder."""
     try:
         yield
@@ -147,10 +147,9 @@ def quietly() -> Iterator[None]:
             transformers_logging.enable_progress_bar()
 
 
-def _complete(folder: Path, module: nn.Module, info: dict[str, Any]) -> None:
+def check_complete(folder: Path, module: nn.Module, info: dict[str, Any]) -> None:
     """The libraries fill missing weights with random numbers; here that is an error."""
-    missing = {key.split(".")[-1]: key for key in info["missing_keys"]}
-    lacking = [key for last, key in missing.items() if last not in _UNTRAINED]
+    lacking = [key for key in info["missing_keys"] if key.split(".")[-1] not in _UNTRAINED]
     if lacking:
         raise CheckpointError(
             f"{folder} does not fit {type(module).__name__}: {len(lacking)} missing: "

@@ -5,11 +5,14 @@ from pathlib import Path
 
 import pytest
 import torch
+from diffusers import AutoencoderKL
 
 from vexpress import AudioProjection, DenoisingUNet, ReferenceNet, VKpsGuider
 from vexpress.checkpoint import load_state, read_state, write_state
 from vexpress.errors import CheckpointError, MissingWeightsError
-from vexpress.published import Networks, load_networks, save_networks
+from vexpress.loading import load_pipeline
+from vexpress.published import Networks, load_networks, load_vae, save_networks
+from vexpress.random_model import TINY_VAE
 from vexpress.weights import NETWORKS, Places, locate, network_files
 
 SMALL = {"block_out_channels": (32, 64), "layers_per_block": 1}
@@ -49,6 +52,24 @@ def test_missing_unexpected_and_misshapen_keys_are_named() -> None:
         load_state(guider, state, "guider.bin")
     for part in ("1 missing: conv_in.bias", "1 unexpected: stray", "conv_out.bias (7,)"):
         assert part in str(error.value)
+
+
+def test_an_autoencoder_of_another_kind_or_with_gaps_is_refused(tmp_path: Path) -> None:
+    levels = len(TINY_VAE["block_out_channels"])
+    vae = AutoencoderKL(
+        down_block_types=["DownEncoderBlock2D"] * levels,
+        up_block_types=["UpDecoderBlock2D"] * levels,
+        **TINY_VAE,
+    )
+    vae.save_pretrained(tmp_path)
+    assert load_vae(tmp_path).config.layers_per_block == 1
+    with pytest.raises(CheckpointError, match=r"does not fit AutoencoderTiny: \d\d+ missing"):
+        load_pipeline("tiny", devices=["cpu"], preview=tmp_path)
+    weights = tmp_path / "diffusion_pytorch_model.safetensors"
+    lost = {f"{part}.conv_in.weight" for part in ("decoder", "encoder")}
+    write_state(weights, {k: v for k, v in vae.state_dict().items() if k not in lost})
+    with pytest.raises(CheckpointError, match=f"2 missing: {', '.join(sorted(lost))}"):
+        load_vae(tmp_path)
 
 
 class Runs:
