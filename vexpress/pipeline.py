@@ -174,7 +174,7 @@ class VExpressPipeline(ResidentPipeline):
         portrait share that work. Each chunk is (n, 3, height, width), 0..1, on the device.
         """
         sampling = sampling or Sampling()
-        self._check(points, waveform, width, height, preview)
+        self._check(points, waveform, width, height, preview, sampling)
         frames = padded_frames(len(points), sampling.window, sampling.overlap)
         with self.resident(sampling.memory, self.audio_encoder, self.audio_projection):
             tokens = self.encode_audio(waveform, len(points), frames)
@@ -281,7 +281,13 @@ class VExpressPipeline(ResidentPipeline):
                 yield (vae.decode(chunk).sample / 2 + 0.5).clamp(0, 1)
 
     def _check(
-        self, points: np.ndarray, waveform: np.ndarray, width: int, height: int, preview: bool
+        self,
+        points: np.ndarray,
+        waveform: np.ndarray,
+        width: int,
+        height: int,
+        preview: bool,
+        sampling: Sampling,
     ) -> None:
         if width < 64 or height < 64 or width % FACTOR or height % FACTOR:
             raise SettingsError(
@@ -292,6 +298,12 @@ class VExpressPipeline(ResidentPipeline):
             raise SettingsError(f"points: expected (frames, 3, 2), found {points.shape}")
         if not np.isfinite(points).all():
             raise SettingsError("points: found values that are not finite; fill_gaps() mends them")
+        longest = self.denoising_unet.config.motion_positions
+        if min(sampling.window, len(points)) > longest:
+            raise SettingsError(
+                f"windows of {sampling.window} frames: expected at most {longest}, "
+                "the positions that the motion modules know"
+            )
         if waveform.ndim != 1 or not len(waveform):
             raise SettingsError(f"waveform: expected (samples,), found {waveform.shape}")
         if preview and self.preview_vae is None:

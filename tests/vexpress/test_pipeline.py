@@ -185,3 +185,11 @@ def test_sizes_that_do_not_fit_are_refused(pipeline: VExpressPipeline) -> None:
     image, points = np.zeros((64, 64, 3), np.uint8), np.zeros((3, 3, 2))
     with pytest.raises(SettingsError, match="multiples of 8"):
         pipeline(image, points, np.zeros(800, np.float32), 100, 64)
+
+
+def test_windows_longer_than_the_motion_modules_know_are_refused(
+    pipeline: VExpressPipeline,
+) -> None:
+    image, points = np.zeros((64, 64, 3), np.uint8), np.zeros((33, 3, 2))
+    with pytest.raises(SettingsError, match="windows of 40 frames: expected at most 32"):
+        pipeline(image, points, np.zeros(800, np.float32), 64, 64, Sampling(window=40))

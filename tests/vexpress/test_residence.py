@@ -31,7 +31,7 @@ SOUND = np.random.default_rng(0).standard_normal(19_200).astype(np.float32)
 class Placed(nn.Module):
     """A network that only knows where it was put."""
 
-    config = SimpleNamespace(in_channels=4, num_hidden_layers=2)
+    config = SimpleNamespace(in_channels=4, num_hidden_layers=2, motion_positions=32)
     device, dtype = CPU, torch.float32
 
     def to(self, device: Any = None, *_: Any, **__: Any) -> "Placed":
