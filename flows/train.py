@@ -82,7 +82,7 @@ def train(
     source, folder, settings = absolute_paths(source, run, settings)
     jobs = [StageJob(run=folder, number=n, settings=settings) for n in wanted]
     _check_start(jobs)
-    list_clips_once(folder, source, settings)
+    list_clips_once(folder, source, settings, wanted)
     _check_snapshot(folder, snapshot)
     before = [job.number for job in jobs if read_done(job) is not None]
     gates: dict[int, list[Gate]] = {}
@@ -120,9 +120,9 @@ def may_help(task: Any, task_run: TaskRun, state: State) -> bool:
 
 
 @task(name="list-clips", cache_policy=NO_CACHE, persist_result=False)
-def list_clips_once(run: Path, source: str, settings: TrainSettings) -> None:
+def list_clips_once(run: Path, source: str, settings: TrainSettings, stages: list[int]) -> None:
     """Make the run's folder with its list of clips, or recognise it."""
-    open_run(run, source, settings)
+    open_run(run, source, settings, stages)
 
 
 @task(

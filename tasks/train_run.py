@@ -7,7 +7,7 @@ RUN/weights/              what is exported in the end
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from schemas.metric import TrainingMetric
 from schemas.row import content_id
 from tasks.train_row import newest_snapshot
 from tasks.training_clips import gather_clips
-from vexpress.training.clips import write_index
+from vexpress.training.clips import ClipFiles, ClipIndex, TrainingClip, check_lengths, write_index
 from vexpress.training.job import CLIPS, StageJob
 from vexpress.training.journal import read_journal
 from vexpress.training.measurements import Gate
@@ -45,10 +45,11 @@ def absolute_paths(
     return named, _absolute(Path(run)), settings.derive(**found)
 
 
-def open_run(run: Path, source: str, settings: TrainSettings) -> None:
+def open_run(run: Path, source: str, settings: TrainSettings, stages: Sequence[int]) -> None:
     """Make the run's folder, or check that it is of the same source and settings.
 
-    Raises ConfigError that shows every difference.
+    Raises ConfigError that shows every difference, and ClipError for clips that are shorter
+    than a sample of one of the `stages`.
     """
     if source.endswith(".json") and settings.where:
         raise ConfigError("--where: expected a data set to filter, found a JSON list")
@@ -60,9 +61,12 @@ def open_run(run: Path, source: str, settings: TrainSettings) -> None:
         raise ConfigError(f"{run}: expected a training run or an empty folder, found other files")
     if not (run / CLIPS).is_file():
         snapshot = newest_snapshot(source)
-        write_index(run / CLIPS, list_clips(source, settings.where))
+        clips = list_clips(source, settings.where)
+        _check_lengths([clip.files for clip in clips], settings, stages)
+        write_index(run / CLIPS, clips)
     else:
         snapshot = read_snapshot(run)
+        _check_lengths(ClipIndex(run / CLIPS).clips, settings, stages)
     note.write_text(json.dumps({**wanted, SNAPSHOT: snapshot}, indent=1))
 
 
@@ -73,7 +77,7 @@ def read_snapshot(run: Path) -> str | None:
     return found
 
 
-def list_clips(source: str, where: str) -> list[Any]:
+def list_clips(source: str, where: str) -> list[TrainingClip]:
     """The clips of a data set, or of a published list (.json)."""
     if not source.endswith(".json"):
         return gather_clips(Dataset(source), where)
@@ -125,6 +129,15 @@ def _gate_rows(
 
 def _absolute(path: Path) -> Path:
     return path.expanduser().resolve()
+
+
+def _check_lengths(
+    clips: Sequence[ClipFiles], settings: TrainSettings, stages: Sequence[int]
+) -> None:
+    """Check the stage of the longest samples: else it is found out when those before are done."""
+    longest = max(stages, key=lambda number: settings.stage(number).frames)
+    needed = settings.stage(longest).frames + settings.data.reference_margin
+    check_lengths(clips, needed, longest)
 
 
 def _check_same(note: Path, wanted: dict[str, Any]) -> None:

@@ -218,10 +218,15 @@ def test_a_stage_without_the_one_before_is_refused(material: Path, tmp_path: Pat
     assert not (tmp_path / "run").exists(), "weights to start from do not stand in for stage 2"
 
 
-def test_clips_too_short_for_a_stage_are_refused(material: Path, tmp_path: Path) -> None:
+def test_clips_too_short_for_any_stage_are_refused_before_the_first(
+    material: Path, tmp_path: Path
+) -> None:
     trainer = Trainer(material, tmp_path)
-    result = trainer("--stages", "1", data={**CONFIG["data"], "reference_margin": 60})
-    assert result.exit_code == 2 and "at least 61 frames" in result.output
+    result = trainer("--stages", "1,2", data={**CONFIG["data"], "reference_margin": 38})
+    assert result.exit_code == 2 and "stage 2: expected clips of at least 41" in result.output
+    assert not (tmp_path / "run").exists(), "the same command with --where makes it"
+    alone = trainer("--stages", "3", data={**CONFIG["data"], "reference_margin": 60})
+    assert alone.exit_code == 2 and "stage 3: expected clips of at least 62" in alone.output
 
 
 @pytest.mark.parametrize(

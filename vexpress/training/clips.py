@@ -154,7 +154,7 @@ def check_lengths(clips: Sequence[ClipFiles], needed: int, stage: int) -> None:
         raise ClipError(
             f"stage {stage}: expected clips of at least {needed} frames (frames + "
             f"reference_margin), found {len(short)} of {len(clips)} shorter: {names}. "
-            f'Leave them out with --where "frames >= {needed}".'
+            f'Start a run without them: with --where "frames >= {needed}", or a list without them.'
         )
 
 
