@@ -22,7 +22,7 @@ from vexpress.request import Request
 from vexpress.retarget import Strategy, retarget
 from vexpress.sound import Sound, has_speech, read_sound
 from vexpress.video import VideoWriter, read_frames
-from vexpress.windows import frames_for
+from vexpress.windows import frames_for, published_frames_for
 
 
 @dataclass(frozen=True)
@@ -70,6 +70,10 @@ def prepare(
     if portrait is None:
         portrait = read_portrait(request.reference, *size, detector, request.auto_crop)
     frames = frames_for(sound.seconds, request.fps)
+    if request.published_length:
+        window, overlap = request.sampling.window, request.sampling.overlap
+        frames = published_frames_for(sound.seconds, request.fps, window, overlap)
+        request = request.model_copy(update={"fps": frames / sound.seconds})
     notes = [] if has_speech(sound) else [NO_SPEECH.format(path=sound.path)]
     driving = None
     if request.strategy != Strategy.FIX_FACE:

@@ -44,5 +44,7 @@ class Request(VideoSettings):
     """Driving points, kps.pth."""
     video: Path | None = None
     """Driving video, whose points are found here."""
+    published_length: bool = False
+    """Cut to whole windows, with the frame rate stretched so that the sound fits, as published."""
     sampling: Sampling = Sampling()
     """Parameters of the denoising loop."""

@@ -1,7 +1,8 @@
 """Cut a video of any length into overlapping windows of frames.
 
 Published V-Express denoises windows of 24 frames, 4 of which overlap with the next, and
-shortens the video to whole windows. Here the last window is padded instead.
+shortens the video to whole windows. Here the last window is padded instead, unless a request
+says `published_length`.
 """
 
 import math

@@ -125,6 +125,14 @@ def generate(
     context_overlap: Annotated[
         int, typer.Option(help="Frames shared with the next window.", rich_help_panel=SAMPLING)
     ] = 4,
+    published_length: Annotated[
+        bool,
+        typer.Option(
+            "--published-length",
+            help="Cut to whole windows and stretch the frame rate to the sound, as published.",
+            rich_help_panel=SAMPLING,
+        ),
+    ] = False,
     seed: Annotated[int, typer.Option(help="Of the noise.", rich_help_panel=SAMPLING)] = 42,
     solver: Annotated[
         Solver,
@@ -274,6 +282,7 @@ def generate(
                 auto_crop=auto_crop,
                 median=median,
                 preview=preview is not None,
+                published_length=published_length,
                 sampling=sampling,
             )
         except ValidationError as error:
@@ -291,9 +300,8 @@ def generate(
         if compile_networks:
             pipeline.denoising_unet.compile()
         result = render(prepared, pipeline, devices if len(devices) > 1 else ())
-    typer.echo(
-        f"{result.path}: {result.frames} frames at {fps:g} fps, made in {result.seconds:.1f} s"
-    )
+    rate = f"{prepared.request.fps:g} fps"
+    typer.echo(f"{result.path}: {result.frames} frames at {rate}, made in {result.seconds:.1f} s")
 
 
 TINY = "note: --preset tiny has random weights: it shows that everything runs, not what it can do"

@@ -107,6 +107,22 @@ def test_fast_takes_half_the_steps_with_another_solver(
     assert (sampling.steps, sampling.guidance_share, sampling.reuse_every) == (12, 0.5, 2)
 
 
+def test_the_published_length_is_whole_windows_over_the_whole_sound(
+    assets: Path, sample: Path, tmp_path: Path
+) -> None:
+    """Thirty-two frames become one window of 24."""
+    out = tmp_path / "out.mp4"
+    said = generate(assets, out, fps=8, **{"published-length": True})
+    with av.open(str(sample / "aud.mp3")) as source:
+        wanted = _seconds_of_sound(source)
+    assert f"24 frames at {24 / wanted:.2f}" in said
+    with av.open(str(out)) as video:
+        assert float(video.streams.video[0].average_rate) == pytest.approx(24 / wanted, rel=1e-3)
+        assert sum(1 for _ in video.decode(video=0)) == 24
+    with av.open(str(out)) as video:
+        assert _seconds_of_sound(video) == pytest.approx(wanted, abs=0.05)
+
+
 def test_a_portrait_not_square_is_cropped(assets: Path, sample: Path, tmp_path: Path) -> None:
     portrait = Image.open(sample / "ref.jpg").convert("RGB")
     wide = Image.new("RGB", (portrait.width * 2, portrait.height), "grey")
