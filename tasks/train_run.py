@@ -63,11 +63,11 @@ def open_run(run: Path, source: str, settings: TrainSettings, stages: Sequence[i
         snapshot = newest_snapshot(source)
         clips = list_clips(source, settings.where)
         _check_lengths([clip.files for clip in clips], settings, stages)
+        _write_note(note, {**wanted, SNAPSHOT: snapshot})
         write_index(run / CLIPS, clips)
     else:
-        snapshot = read_snapshot(run)
         _check_lengths(ClipIndex(run / CLIPS).clips, settings, stages)
-    note.write_text(json.dumps({**wanted, SNAPSHOT: snapshot}, indent=1))
+        _write_note(note, {**wanted, SNAPSHOT: read_snapshot(run)})
 
 
 def read_snapshot(run: Path) -> str | None:
@@ -129,6 +129,20 @@ def _gate_rows(
 
 def _absolute(path: Path) -> Path:
     return path.expanduser().resolve()
+
+
+def _write_note(note: Path, content: dict[str, Any]) -> None:
+    """Write the note where it says something else: whole, or not at all."""
+    text = json.dumps(content, indent=1)
+    if note.is_file() and note.read_text() == text:
+        return
+    note.parent.mkdir(parents=True, exist_ok=True)
+    partial = note.with_suffix(".partial")
+    try:
+        partial.write_text(text)
+        partial.replace(note)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def _check_lengths(

@@ -1,10 +1,14 @@
 """The folder of a training run: recognised when it is resumed."""
 
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from tasks.train_run import absolute_paths
+from tasks.train_run import absolute_paths, open_run
+from tests.training_dataset import write_dataset
 from vexpress.training.presets import tiny
 
 
@@ -18,3 +22,32 @@ def test_paths_are_absolute_for_workers_that_start_in_another_folder(
     assert (settings.start, settings.vae) == (tmp_path / "weights", Path.home().resolve() / "vae")
     source, _, settings = absolute_paths("s3://bucket/dataset", "run", tiny())
     assert source == "s3://bucket/dataset" and settings == tiny(), "nothing to make absolute"
+
+
+@contextmanager
+def full_disk() -> Iterator[None]:
+    """No more than 10 bytes can be written to a file meanwhile."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_a_disk_that_is_full_when_a_run_starts_leaves_it_as_it_was(tmp_path: Path) -> None:
+    source = write_dataset(tmp_path / "dataset", count=1).root
+    run, settings = tmp_path / "run", tiny().derive(where="frames > 3")
+    with full_disk(), pytest.raises(OSError, match="too large"):
+        open_run(run, source, settings, [1])
+    open_run(run, source, settings, [1])
+    note = (run / "run.json").read_text()
+    with full_disk():
+        open_run(run, source, settings, [1])
+        changed = settings.derive(gates={"max_loss_ratio": 2})
+        with pytest.raises(OSError, match="too large"):
+            open_run(run, source, changed, [1])
+    assert (run / "run.json").read_text() == note
+    open_run(run, source, changed, [1])
+    assert (run / "run.json").read_text() != note, "what may change is noted"
+    assert sorted(path.name for path in run.iterdir()) == ["clips.safetensors", "run.json"]
