@@ -41,8 +41,6 @@ PORT = 4200
 RAY = ("127.0.0.1", 6379)
 """Address and port of the Ray head."""
 PATIENCE_S = 180.0
-HEARTBEAT_S = 30
-"""How often a flow says that it lives: the least that Prefect allows."""
 AUTH = "PREFECT_SERVER_API_AUTH_STRING"
 Tell = Callable[[str], None]
 
@@ -217,7 +215,6 @@ def _environment(state: Path, stack: Stack) -> dict[str, str]:
         "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
         # The other one asks a tracking service for its settings, analytics on or off.
         "PREFECT_SERVER_UI_V2_ENABLED": "false",
-        "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": str(HEARTBEAT_S),
         "PREFECT_WORKER_QUERY_SECONDS": "2",
         "VEXPRESS_DATA": stack.data,
     }

@@ -19,7 +19,7 @@ def pipeline(
     ] = TrainPreset.full,
     config: Annotated[
         Path | None,
-        typer.Option(help="YAML file with groups curate, train, gate.", show_default=False),
+        typer.Option(help="YAML: groups curate, train, gate, generate.", show_default=False),
     ] = None,
     settings: Annotated[
         list[str] | None,

@@ -1,5 +1,6 @@
 """`vexpress up`."""
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -26,7 +27,8 @@ def up(
         str, typer.Option(help="Address to listen on; others than this machine's need a password.")
     ] = "127.0.0.1",
     port: Annotated[
-        int | None, typer.Option(help="Port; else 4200, or a free one.", show_default=False)
+        int | None,
+        typer.Option(min=1, max=65535, help="Port; else 4200, or a free one.", show_default=False),
     ] = None,
     ray: Annotated[
         bool,
@@ -59,4 +61,5 @@ def up(
         told = ray_environment(state.expanduser())
         names = ("RAY_ADDRESS", "RAY_AUTH_MODE", "RAY_AUTH_TOKEN_PATH")
         typer.echo(f"and Ray   export {' '.join(f'{name}={told[name]}' for name in names)}")
-    typer.echo("stop      vexpress down")
+    chosen = "" if state == STATE else f" --state {shlex.quote(str(state.expanduser().resolve()))}"
+    typer.echo(f"stop      vexpress down{chosen}")

@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import socket
 import struct
 import subprocess
 import sys
@@ -25,6 +24,7 @@ from prefect.client.schemas.objects import FlowRun
 from flows.config import load_config
 from flows.processes import marked
 from flows.stack import Stack, load
+from tests.ports import free_port
 from tests.talking_heads import Face, Shot, Speech, VideoFormat, render
 
 PATIENCE_S = 240.0
@@ -45,9 +45,7 @@ class RunningStack:
     def __init__(self, folder: Path, **environment: str) -> None:
         self.state, self.data = folder / "state", folder / "data"
         self.environment = environment
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
+        self.port = free_port()
 
     def command(self, *words: str) -> str:
         """Give a `vexpress` command; return what it said."""

@@ -86,10 +86,10 @@ def lost(server: RunningStack, messages: tuple[str, list[str]]) -> UUID:
     with server.client() as client:
         save_alerts(client, messages[0])
         apply_automations(client)  # now that there is somebody to tell
-    give_up_sooner(server)
     server_process = server.stack.processes["server"]
     parameters = {"source": "many", "dataset": "lost", "config": curate_config(wave_videos=2)}
     run = server.trigger("curate", parameters)
+    give_up_sooner(server, run)
     wait(lambda: len(parts(server.data / "lost")) > 1, "the first wave")
     worker = server.stack.processes["worker"].process()
     assert worker is not None
@@ -113,10 +113,15 @@ def save_alerts(client: SyncPrefectClient, address: str) -> None:
     )
 
 
-def give_up_sooner(server: RunningStack) -> None:
-    """Have a second automation like ours, with the shortest silence that makes sense."""
+def give_up_sooner(server: RunningStack, run: UUID) -> None:
+    """Have a second automation like ours, of one run, with the shortest silence that makes sense.
+
+    The run is not at work yet: the first time that it says that it lives is heard.
+    """
     (ours, _) = read(AUTOMATIONS)["automations"]
-    soon = {**ours, "name": "soon", "trigger": {**ours["trigger"], "within": SILENT_S}}
+    only = {"prefect.resource.id": f"prefect.flow-run.{run}"}
+    trigger = {**ours["trigger"], "within": SILENT_S, "match": only}
+    soon = {**ours, "name": "soon", "trigger": trigger}
     with server.client() as client:
         client.create_automation(AutomationCore.model_validate(soon))
 
@@ -274,7 +279,10 @@ def test_limits_and_pools_are_set(server: RunningStack) -> None:
     with server.client() as client:
         assert client.read_work_pool("vexpress").concurrency_limit == 4
         assert client.read_work_queue_by_name("gpu", "vexpress").concurrency_limit == 1
+        assert client.read_work_queue_by_name("pipeline", "vexpress").concurrency_limit == 2
         assert client.read_deployment_by_name("train/train").work_queue_name == "gpu"
+        pipeline = client.read_deployment_by_name("pipeline/pipeline")
+        assert pipeline.work_queue_name == "pipeline", "room is left for the runs it waits for"
         (nightly,) = client.read_deployment_by_name("generate/generate").schedules
         assert nightly.schedule.cron == "0 2 * * *" and not nightly.active
 

@@ -18,6 +18,7 @@ import pytest
 from flows.processes import Started, start, stop
 from flows.stack import AUTH, RAY, Stack, ray_command, ray_environment, up
 from schemas.errors import ConfigError
+from tests.ports import free_port
 
 
 @pytest.fixture
@@ -80,8 +81,7 @@ print(ray.get(ray.remote(lambda: os.getppid()).remote()))
 def test_a_run_joins_the_ray_head_by_its_token_and_the_head_stops_at_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        monkeypatch.setattr("flows.stack.RAY", ("127.0.0.1", free.getsockname()[1]))
+    monkeypatch.setattr("flows.stack.RAY", ("127.0.0.1", free_port()))
     environment = {**os.environ, **ray_environment(tmp_path)}
     assert (tmp_path / "ray_token").stat().st_mode & 0o077 == 0, "nobody else reads it"
     head = start(ray_command(), environment, tmp_path / "log", tmp_path)
@@ -103,8 +103,8 @@ def test_a_run_joins_the_ray_head_by_its_token_and_the_head_stops_at_once(
     finally:
         began = time.monotonic()
         stop(head)
-    assert time.monotonic() - began < 15, "Ray itself would wait for half a minute"
-    assert psutil.wait_procs(family, timeout=3)[1] == []
+    assert time.monotonic() - began < 22, "Ray itself would wait for half a minute"
+    assert psutil.wait_procs(family, timeout=10)[1] == []
 
 
 def test_the_ray_head_does_not_live_in_a_folder_of_somebody_else(
