@@ -128,11 +128,13 @@ class Dataset:
         finished.chmod(0o644)
         finished.replace(target)
 
-    def fetch(self, name: str) -> Path:
-        """Return a local path of `name`; a remote file is copied into the scratch folder."""
+    def fetch(self, name: str, folder: Path | None = None) -> Path:
+        """Return a local path of `name`; a remote file is copied into `folder`, or into the
+        scratch folder, where it stays until a run that writes begins."""
         if self.is_local:
             return Path(self.path(name))
-        target = self.scratch / content_id(name)
+        target = (folder or self.scratch) / content_id(name)
+        target.parent.mkdir(parents=True, exist_ok=True)
         self.fs.get_file(self.path(name), str(target))
         return target
 

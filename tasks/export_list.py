@@ -2,12 +2,15 @@
 
     list.json  face_info/ID.pt  audio_embeds/ID.pt  licences.json
 
-Videos stay where they are and are named by their full paths.
+Videos stay where they are and are named by their full paths; those of a remote data set are
+written beside the list, as `videos/ID.mp4`.
 """
 
+import shutil
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -33,17 +36,26 @@ def export_list(dataset: Dataset, folder: Path, where: str = "") -> Path:
     features, as training does; DatasetError where the folder holds something else.
     """
     target = ExportFolder(folder, KIND)
-    files = {clip.files.clip_id: clip.files for clip in gather_clips(dataset, where)}
+    with TemporaryDirectory(dir=None if dataset.is_local else dataset.scratch) as fetched:
+        return _export(dataset, target, Path(fetched), where)
+
+
+def _export(dataset: Dataset, target: ExportFolder, fetched: Path, where: str) -> Path:
+    """Write the list; `fetched` is for files of a remote data set."""
+    files = {clip.files.clip_id: clip.files for clip in gather_clips(dataset, where, fetched)}
     selection = select_clips(dataset, where, 0)
-    entries = {row["clip_id"]: _entry(row, files[row["clip_id"]]) for row in selection.rows()}
+    entries = {row["clip_id"]: _entry(row, dataset) for row in selection.rows()}
     stamps = {row["clip_id"]: digest_of(selection.stamp(row)) for row in selection.rows()}
-    plan = {entries[i][kind]: stamps[i] for kind in ("face_info", "audio_embeds") for i in entries}
+    kinds = ["face_info", "audio_embeds", *([] if dataset.is_local else ["video"])]
+    plan = {entries[i][kind]: stamps[i] for kind in kinds for i in entries}
     whole = digest_of(list(entries.values()), stamps)
     pending = set(target.plan({**plan, LICENCES: whole, LIST: whole}))
     wanted = (r for r in selection.rows() if pending.intersection(entries[r["clip_id"]].values()))
     boxes = _Boxes(dataset)
     for row, points in clip_points(dataset, wanted):
         entry, paths = entries[row["clip_id"]], files[row["clip_id"]]
+        if entry["video"] in pending:
+            target.write(entry["video"], partial(shutil.copyfile, paths.video))
         if entry["face_info"] in pending:
             listed = _listed(row, points, boxes, paths)
             target.write(entry["face_info"], partial(write_face_info, listed))
@@ -55,9 +67,10 @@ def export_list(dataset: Dataset, folder: Path, where: str = "") -> Path:
     return target.path / LIST
 
 
-def _entry(row: dict[str, Any], files: ClipFiles) -> dict[str, Any]:
+def _entry(row: dict[str, Any], dataset: Dataset) -> dict[str, Any]:
+    beside = f"videos/{row['clip_id']}.mp4"
     return {
-        "video": files.video,
+        "video": dataset.path(row["media_path"]) if dataset.is_local else beside,
         "face_info": f"face_info/{row['clip_id']}.pt",
         "audio_embeds": f"audio_embeds/{row['clip_id']}.pt",
         "clip_id": row["clip_id"],

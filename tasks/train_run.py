@@ -2,6 +2,7 @@
 
 RUN/run.json              source, settings, and the snapshot of the data set it began with
 RUN/clips.safetensors     the clips, as they were when the run started
+RUN/files/                videos and sound of the clips, where the data set is remote
 RUN/stage_N/…             see vexpress/training/stage_run.py
 RUN/weights/              what is exported in the end
 """
@@ -25,7 +26,7 @@ from vexpress.training.measurements import Gate
 from vexpress.training.published_list import read_list
 from vexpress.training.settings import TrainSettings
 
-NOTE, SNAPSHOT = "run.json", "snapshot"
+NOTE, SNAPSHOT, FILES = "run.json", "snapshot", "files"
 FREE = (
     *("engine.kind", "engine.cpus_per_worker", "engine.max_failures", "engine.sharding"),
     *("engine.save_every", "engine.keep_last", "engine.validate_every"),
@@ -57,11 +58,11 @@ def open_run(run: Path, source: str, settings: TrainSettings, stages: Sequence[i
     note = run / NOTE
     if note.is_file():
         _check_same(note, wanted)
-    elif run.exists() and any(run.iterdir()):
+    elif run.exists() and any(path.name != FILES for path in run.iterdir()):
         raise ConfigError(f"{run}: expected a training run or an empty folder, found other files")
     if not (run / CLIPS).is_file():
         snapshot = newest_snapshot(source)
-        clips = list_clips(source, settings.where)
+        clips = list_clips(source, settings.where, run / FILES)
         _check_lengths([clip.files for clip in clips], settings, stages)
         _write_note(note, {**wanted, SNAPSHOT: snapshot})
         write_index(run / CLIPS, clips)
@@ -77,10 +78,11 @@ def read_snapshot(run: Path) -> str | None:
     return found
 
 
-def list_clips(source: str, where: str) -> list[TrainingClip]:
-    """The clips of a data set, or of a published list (.json)."""
+def list_clips(source: str, where: str, folder: Path) -> list[TrainingClip]:
+    """The clips of a data set, whose files come into `folder` where it is remote, or of a
+    published list (.json)."""
     if not source.endswith(".json"):
-        return gather_clips(Dataset(source), where)
+        return gather_clips(Dataset(source), where, folder)
     return read_list(Path(source))
 
 

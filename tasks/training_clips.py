@@ -27,8 +27,11 @@ IDENTITY = "person_id"
 """Column of `clips` that tells who is seen, where the data set has one; else the source counts."""
 
 
-def gather_clips(dataset: Dataset, where: str = "") -> list[TrainingClip]:
-    """Return the kept clips that satisfy the SQL condition `where`, by clip id.
+def gather_clips(
+    dataset: Dataset, where: str = "", folder: Path | None = None
+) -> list[TrainingClip]:
+    """Return the kept clips that satisfy the SQL condition `where`, by clip id. Files of a
+    remote data set are copied as `Dataset.fetch` does.
 
     Raises QueryError for a wrong condition, ClipError for clips that cannot be trained on.
     """
@@ -40,7 +43,7 @@ def gather_clips(dataset: Dataset, where: str = "") -> list[TrainingClip]:
             f'Look with: vexpress query {dataset.root} "SELECT * FROM funnel"'
         )
     with ThreadPoolExecutor(PROBES) as pool:
-        found = list(pool.map(lambda row: _clip(dataset, row), rows))
+        found = list(pool.map(lambda row: _clip(dataset, row, folder), rows))
     problems = [answer for answer in found if isinstance(answer, str)]
     if problems:
         more = f"\n  and {len(problems) - SHOWN} more" if len(problems) > SHOWN else ""
@@ -86,7 +89,7 @@ def read_value(scalar: pa.Scalar) -> Any:
     return values.to_numpy(zero_copy_only=False)
 
 
-def _clip(dataset: Dataset, row: dict[str, Any]) -> TrainingClip | str:
+def _clip(dataset: Dataset, row: dict[str, Any], folder: Path | None) -> TrainingClip | str:
     """The clip, or what is wrong with it in words."""
     name = row["clip_id"]
     if not row["media_path"] or not row["features_path"]:
@@ -94,7 +97,7 @@ def _clip(dataset: Dataset, row: dict[str, Any]) -> TrainingClip | str:
     missing = [p for p in (row["media_path"], row["features_path"]) if not dataset.exists(p)]
     if missing:
         return f"{name}: {', '.join(missing)} is missing"
-    video, sound = dataset.fetch(row["media_path"]), dataset.fetch(row["features_path"])
+    video, sound = (dataset.fetch(row[n], folder) for n in ("media_path", "features_path"))
     points = points_of(row)
     try:
         width, height = _check_picture(video, len(points))

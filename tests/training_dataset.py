@@ -34,6 +34,15 @@ def write_dataset(root: Path, count: int = 3, licence: str | None = None) -> Dat
     return dataset
 
 
+def upload(dataset: Dataset, root: str) -> Dataset:
+    """A copy of a local data set at `root`, such as s3://bucket/set."""
+    copy = Dataset(root)
+    for path in Path(dataset.root).rglob("*"):
+        if path.is_file():
+            copy.write(path.relative_to(dataset.root).as_posix(), path.read_bytes())
+    return copy
+
+
 def _video(number: int, licence: str | None) -> Video:
     names = {"video_id": f"video{number}", "source": f"/v/{number}.mp4", "licence": licence}
     return Video(**names, wave_id="wave", status="ok")

@@ -2,12 +2,10 @@
 
 import pickle
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import s3fs
-from moto.server import ThreadedMotoServer
 
 from schemas.dataset import MARKER, Dataset
 from schemas.errors import DatasetError, QueryError
@@ -74,24 +72,6 @@ def test_a_data_set_travels_to_another_process(tmp_path: Path) -> None:
     copy = pickle.loads(pickle.dumps(Dataset(tmp_path / "set")))
     copy.create()
     assert Dataset(tmp_path / "set").exists(MARKER)
-
-
-@pytest.fixture
-def bucket(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[str]:
-    """A bucket of a server on this machine that speaks S3."""
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "anyone")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "anything")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    s3fs.S3FileSystem.clear_instance_cache()
-    s3fs.S3FileSystem().makedirs("bucket", exist_ok=True)
-    yield "s3://bucket"
-    s3fs.S3FileSystem.clear_instance_cache()
-    server.stop()
 
 
 def test_a_bucket_holds_a_whole_data_set(bucket: str, tmp_path: Path) -> None:

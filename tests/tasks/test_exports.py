@@ -23,7 +23,7 @@ from tasks.export_huggingface import export_huggingface
 from tasks.export_list import export_list
 from tasks.export_webdataset import export_webdataset
 from tasks.training_clips import gather_clips
-from tests.training_dataset import FRAMES, points_of_clip, write_dataset
+from tests.training_dataset import FRAMES, points_of_clip, upload, write_dataset
 from vexpress.training.published_list import read_list
 
 COUNT = 6
@@ -213,6 +213,19 @@ def test_a_condition_is_no_way_to_write(dataset: Dataset, where: str) -> None:
         with pytest.raises(QueryError, match="--where"):
             read(dataset, where)
     assert sorted(Path(dataset.root).rglob("*")) == before
+
+
+def test_a_list_of_a_bucket_keeps_its_videos(bucket: str, tmp_path: Path) -> None:
+    """Copies in the data set's scratch folder are gone when a run that writes begins."""
+    dataset = upload(write_dataset(tmp_path / "set", 2), f"{bucket}/set")
+    listed = export_list(dataset, tmp_path / "list")
+    assert not list(dataset.scratch.iterdir()), "nothing is left behind"
+    clips = read_list(listed)
+    assert [clip.files.clip_id for clip in clips] == ["clip0", "clip1"]
+    for clip in clips:
+        name = f"{clip.files.clip_id}.mp4"
+        assert clip.files.video == str(tmp_path / "list/videos" / name)
+        assert Path(clip.files.video).read_bytes() == (tmp_path / "set/media" / name).read_bytes()
 
 
 def test_licences_of_sources_are_counted(dataset: Dataset, tmp_path: Path) -> None:

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tasks.train_run import absolute_paths, open_run
-from tests.training_dataset import write_dataset
+from tasks.train_run import CLIPS, absolute_paths, open_run
+from tests.training_dataset import upload, write_dataset
+from vexpress.training.clips import ClipIndex
 from vexpress.training.presets import tiny
 
 
@@ -51,3 +52,17 @@ def test_a_disk_that_is_full_when_a_run_starts_leaves_it_as_it_was(tmp_path: Pat
     open_run(run, source, changed, [1])
     assert (run / "run.json").read_text() != note, "what may change is noted"
     assert sorted(path.name for path in run.iterdir()) == ["clips.safetensors", "run.json"]
+
+
+def test_clips_of_a_bucket_are_in_the_run_whatever_else_runs(bucket: str, tmp_path: Path) -> None:
+    """A run that curates clears the scratch folder when it begins."""
+    dataset, run = upload(write_dataset(tmp_path / "set"), f"{bucket}/set"), tmp_path / "run"
+    (run / "files").mkdir(parents=True)
+    (run / "files/half").touch()  # as a start that was killed leaves it
+    open_run(run, dataset.root, tiny(), [1])
+    dataset.clear_scratch()
+    files = [
+        Path(name) for clip in ClipIndex(run / CLIPS).clips for name in (clip.video, clip.sound)
+    ]
+    assert len(files) == 6 and all(file.parent == run / "files" for file in files)
+    assert all(file.is_file() for file in files)
