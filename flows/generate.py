@@ -153,7 +153,7 @@ def _run(
     job = Job(
         run_id=run_id,
         root=data.root,
-        config=config,
+        config=config.model_copy(update={"model": config.model.absolute()}),
         weights=used,
         folder=str(folder) if folder else None,
         device="" if config.workers.kind == "local" else device_of(config),

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from pydantic import Field
 
@@ -41,7 +42,7 @@ class Plan:
 MADE = """
 SELECT request_id, finished_at FROM generations
 WHERE status = 'made' AND (CAST($weights AS VARCHAR) IS NULL
-      OR weights = $weights OR starts_with(weights_sha256, $weights))
+      OR weights IN ($weights, $folder) OR starts_with(weights_sha256, $weights))
 ORDER BY reference, width, height, request_id
 """
 """Requests with one reference come after each other: it is read and embedded once."""
@@ -54,13 +55,19 @@ EXCEPT SELECT key FROM evaluations WHERE status = 'failed'
 def plan_evaluation(
     dataset: Dataset, step: EvaluateVideo, weights: str | None, limit: int | None
 ) -> Plan:
-    """Return the requests made by `weights` (a name or the start of a SHA-256; None: any) that
-    lack numbers."""
+    """Return the requests made by `weights` (a name, a folder or the start of a SHA-256; None:
+    any) that lack numbers."""
     connection = connect(dataset)
     done = {key for (key,) in connection.sql(DONE).fetchall()}
-    made = connection.execute(MADE, {"weights": weights}).fetchall()[:limit]
+    made = connection.execute(MADE, _names(weights)).fetchall()[:limit]
     pending = [request for request, at in made if step.key_of(request, at) not in done]
     return Plan(pending, len(made) - len(pending))
+
+
+def _names(weights: str | None) -> dict[str, str | None]:
+    """What the queries take: a folder's weights are named by its absolute path."""
+    folder = str(Path(weights).expanduser().absolute()) if weights else None
+    return {"weights": weights, "folder": folder}
 
 
 def read_generations(dataset: Dataset, requests: list[str]) -> Iterator[Generation]:
@@ -80,7 +87,7 @@ def plan_sets(dataset: Dataset, config: SetConfig, weights: str | None) -> list[
     """Return a set for each set of weights with videos, and the real videos to compare with."""
     connection = connect(dataset)
     real = [path for (path,) in connection.sql(REAL).fetchall()]
-    made = connection.execute(OUTPUTS, {"weights": weights}).fetchall()
+    made = connection.execute(OUTPUTS, _names(weights)).fetchall()
     chosen = tuple(_evenly(real, config.most_videos))
     return [
         VideoSet(name, digest, tuple(_evenly(paths, config.most_videos)), chosen)
@@ -92,7 +99,7 @@ REAL = "SELECT media_path FROM kept WHERE media_path IS NOT NULL ORDER BY clip_i
 OUTPUTS = """
 SELECT any_value(weights), weights_sha256, list(out_path ORDER BY request_id) FROM generations
 WHERE status = 'made' AND (CAST($weights AS VARCHAR) IS NULL
-      OR weights = $weights OR starts_with(weights_sha256, $weights))
+      OR weights IN ($weights, $folder) OR starts_with(weights_sha256, $weights))
 GROUP BY weights_sha256 ORDER BY ALL
 """
 

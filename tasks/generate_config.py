@@ -44,6 +44,13 @@ class ModelChoice(Model):
     face_model: str = "buffalo_l"
     """insightface pack that finds the faces; dlib where it is not at hand."""
 
+    def absolute(self) -> "ModelChoice":
+        """Return it with folders that mean the same to Ray's workers, which start in another."""
+        given = {"preview_vae": self.preview_vae, "face_model": self.face_model}
+        folders = {name: Path(text).expanduser() for name, text in given.items() if text}
+        here = {name: str(path.absolute()) for name, path in folders.items() if path.is_dir()}
+        return self.model_copy(update=here)
+
 
 class Workers(Model):
     """Who makes the videos."""

@@ -7,6 +7,7 @@ machine; nothing is ever fetched. Without one the clip says so in `speech_note`.
 """
 
 import os
+import shutil
 import subprocess
 from collections.abc import Iterator
 from functools import cached_property
@@ -236,7 +237,7 @@ def find_whisperx(python: str | None) -> tuple[Path, str]:
         found = f"no Python there ({error.strerror})"
     else:
         if done.returncode == 0:
-            return place, done.stdout.strip()
+            return Path(shutil.which(place) or place).absolute(), done.stdout.strip()
         found = "a Python without it"
     raise ConfigError(
         f"speech.backend=whisperx: expected whisperx's environment at {place}, found {found}. "

@@ -96,9 +96,12 @@ def locate(folder: Path | None = None, parts: Mapping[str, Path] | None = None) 
 
 
 def weights_folder(given: str | Path | None) -> Path | None:
-    """The folder that was given, else that of VEXPRESS_WEIGHTS, else None."""
+    """The folder that was given, else that of VEXPRESS_WEIGHTS, else None.
+
+    Absolute: Ray's workers start in another folder.
+    """
     folder = given or os.environ.get("VEXPRESS_WEIGHTS")
-    return Path(folder).expanduser() if folder else None
+    return Path(folder).expanduser().absolute() if folder else None
 
 
 def _files(parts: Mapping[str, Path]) -> dict[str, Path]:

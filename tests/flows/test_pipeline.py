@@ -1,11 +1,13 @@
 """From raw videos to trained weights in one run: rendered videos, small random networks."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from diffusers import AutoencoderTiny
 from typer.testing import CliRunner, Result
 
 from flows.cli import app
@@ -14,6 +16,12 @@ from schemas.query import run_query
 from tests.random_weights import write_weights
 from tests.talking_heads import Face, Shot, Speech, VideoFormat, render
 
+TINIER = {
+    "encoder_block_out_channels": (8,) * 4,
+    "decoder_block_out_channels": (8,) * 4,
+    "num_encoder_blocks": (1,) * 4,
+    "num_decoder_blocks": (1,) * 4,
+}
 STAGE = {"steps": 2, "learning_rate": 1e-3}
 
 
@@ -106,6 +114,35 @@ def test_given_again_it_does_nothing_again(pipeline: Pipeline) -> None:
     before = {file: file.stat().st_mtime_ns for file in files}
     assert pipeline("--sample", "1").exit_code == 0
     assert before and {file: file.stat().st_mtime_ns for file in before} == before
+
+
+@pytest.fixture
+def ray_elsewhere(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Ray whose workers start in another folder than the run."""
+    import ray
+
+    ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False)
+    monkeypatch.chdir(pipeline.folder)
+    yield
+    ray.shutdown()
+
+
+def test_weights_named_by_relative_paths_are_found_by_workers_in_another_folder(
+    pipeline: Pipeline, ray_elsewhere: None
+) -> None:
+    AutoencoderTiny(**TINIER).save_pretrained("taesd")
+    asked = (
+        "SELECT clip_id, 1 AS steps, 64 AS width, 64 AS height, TRUE AS preview FROM kept LIMIT 1"
+    )
+    options = ["--weights", "run/weights", "--set", "model.preview_vae=taesd"]
+    command = ["generate-batch", asked, "dataset", *options, "--engine", "ray", "--workers", "1"]
+    result = CliRunner().invoke(app, command)
+    assert result.exit_code == 0 and "1 videos made" in result.output, result.output
+    made = "SELECT DISTINCT weights FROM generations"
+    named = run_query(Dataset("dataset"), made).fetchall()
+    assert named == [(str(pipeline.folder / "run/weights"),)]
+    result = CliRunner().invoke(app, ["evaluate", "dataset", "--checkpoint", "run/weights/"])
+    assert "1 videos measured (1 had their numbers before)" in result.output, result.output
 
 
 def test_a_training_run_of_another_snapshot_is_refused(pipeline: Pipeline) -> None:
