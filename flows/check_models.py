@@ -62,8 +62,8 @@ def check_faces(setup: Setup) -> list[Check]:
             "; ".join(here) or f"none of {', '.join(PACKS)}",
             good=bool(here),
             needed=not dlib,
-            todo=f"put one at WEIGHTS/insightface/models/{PACKS[0]}; a run fetches it where it "
-            "can reach github.com, and uses dlib where it cannot",
+            todo=f"put one at WEIGHTS/insightface/models/{PACKS[0]}, or let `vexpress curate --set "
+            "faces.backend=insightface` fetch it from github.com; without one dlib is used",
         ),
         judge(
             "faces (dlib)",

@@ -46,10 +46,11 @@ class FaceConfig(Model):
     """What finds faces, and what counts as one."""
 
     backend: Literal["auto", "insightface", "dlib"] = "auto"
-    """`insightface` where its model is at hand or can be fetched, else `dlib`."""
+    """`auto`: insightface where its model is at hand, else dlib. `insightface`: downloads a pack
+    that is not at hand; its licence is non-commercial."""
     model: str = "auto"
     """insightface pack (`buffalo_l`, `scrfd_2.5g`, …) or a folder with .onnx files; `auto`: the
-    first of `PACKS` that is at hand, else `buffalo_l` fetched."""
+    first of `PACKS` that is at hand, else `buffalo_l`."""
     detect_px: int = Field(512, ge=96, le=4096)
     """Longer side of the largest picture the detector sees, pixels; V-Express detects at 512."""
     every: int = Field(1, ge=1, le=25)
@@ -156,7 +157,9 @@ def resolve_backend(config: FaceConfig, weights: Path | None) -> tuple[FaceConfi
         return config, "faces: dlib (HOG, 68 landmarks)"
     packs = PACKS if config.model == "auto" else (config.model,)
     here = (find_insightface(pack, weights) for pack in packs)
-    folder = next(filter(None, here), None) or fetch_insightface(packs[0])
+    folder = next(filter(None, here), None)
+    if folder is None and config.backend == "insightface":
+        folder = fetch_insightface(packs[0])
     if folder:
         chosen = config.model_copy(update={"backend": "insightface", "model": str(folder)})
         return chosen, f"faces: insightface, {folder}"

@@ -13,6 +13,7 @@ import pytest
 
 _PREFECT_HOME = tempfile.TemporaryDirectory(prefix="prefect-", ignore_cleanup_errors=True)
 os.environ["PREFECT_HOME"] = _PREFECT_HOME.name
+os.environ["HF_HUB_OFFLINE"] = "1"  # nothing is fetched, so that every machine tests the same
 if "PYTEST_XDIST_WORKER" in os.environ:
     # Several processes share the cores; each of torch's would take them all.
     os.environ.setdefault("OMP_NUM_THREADS", "1")

@@ -172,14 +172,15 @@ def load_face_detector(
 ) -> FaceDetector:
     """Load the back end asked for; `auto` takes insightface where `model` is at hand.
 
-    Raises FaceModelError when `insightface` is asked for and its model is nowhere.
+    `insightface` fetches a pack that is not. Raises FaceModelError when it cannot.
     """
-    if backend != "dlib":
-        folder = find_insightface(model, weights) or fetch_insightface(model)
-        if folder:
-            return InsightFaceDetector(folder, min_score=min_score, gpu=gpu)
-        if backend == "insightface":
+    folder = None if backend == "dlib" else find_insightface(model, weights)
+    if folder is None and backend == "insightface":
+        folder = fetch_insightface(model)
+        if folder is None:
             raise FaceModelError(missing_model(model, weights))
+    if folder:
+        return InsightFaceDetector(folder, min_score=min_score, gpu=gpu)
     return DlibDetector(min_score=min_score)
 
 
@@ -213,8 +214,9 @@ def missing_model(model: str, weights: Path | None) -> str:
     place = f"{weights}/insightface/models/{model}" if weights else "(no --weights given)"
     return (
         f"face model {model!r}: expected .onnx files in {place} or ~/.insightface/models/{model}; "
-        "found none. Give --weights DIR (or VEXPRESS_WEIGHTS), put the pack there, "
-        "or choose faces.backend=dlib, which needs no download."
+        "found none. Give --weights DIR (or VEXPRESS_WEIGHTS), put the pack there, choose "
+        "faces.backend=insightface, which downloads it where github.com can be reached, or "
+        "faces.backend=dlib, which needs no download."
     )
 
 
