@@ -92,10 +92,10 @@ def train(
             run_stage.with_options(task_run_name=f"stage {job.number}")(job)
             gates[job.number] = pass_gate(job, source)
     finally:
-        report = write_train_report(folder, settings)
         trained = [j.number for j in jobs if j.number not in before and read_done(j) is not None]
         if trained:
             run_id = record_run(folder, source, settings, started, trained)
+        report = write_train_report(folder, settings)
     weights = export(jobs[-1]) if jobs[-1].number == 3 else None
     return TrainReport(
         stages=trained,

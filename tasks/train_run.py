@@ -89,6 +89,8 @@ def list_clips(source: str, where: str, folder: Path) -> list[TrainingClip]:
 def record_stage(job: StageJob, source: str, gates: list[Gate]) -> None:
     """Write the stage's numbers into the run, and into the data set's table `training`."""
     journal = read_journal(job.folder / "metrics.jsonl")
+    if not journal:
+        return  # lost since the stage was finished; what was written then stays
     rows = [*metric_rows(job, journal), *_gate_rows(job, journal, gates)]
     local = Dataset(job.run)
     write_part(local, f"stage_{job.number}/metrics.parquet", TrainingMetric, rows)

@@ -147,6 +147,16 @@ def test_a_finished_run_does_nothing_again(finished: Trainer) -> None:
     assert rows(finished.dataset, "SELECT count(*) FROM runs") == [(1,)], "nothing done, no row"
 
 
+def test_numbers_that_were_recorded_outlive_their_file(finished: Trainer) -> None:
+    kept = finished.run_folder / "stage_1/metrics.jsonl"
+    aside = kept.rename(kept.with_suffix(".aside"))
+    result = finished()
+    aside.rename(kept)
+    assert result.exit_code == 0 and "stage 1 finished before" in result.output, result.output
+    count = "SELECT count(*) FROM training WHERE stage = 1 AND kind = 'train' AND name = 'loss'"
+    assert rows(finished.dataset, count) == [(3,)]
+
+
 def test_other_settings_on_resume_are_refused_with_the_difference(finished: Trainer) -> None:
     result = finished(stage_2={**STAGE, "frames": 4})
     assert result.exit_code == 2

@@ -6,6 +6,7 @@ import torch
 from diffusers import DDIMScheduler
 from torch.utils.data import default_collate
 
+from vexpress.errors import VExpressError
 from vexpress.training.autoencoder import Autoencoder
 from vexpress.training.batches import model_inputs, to_device
 from vexpress.training.clips import ClipFiles
@@ -89,9 +90,16 @@ def partner_of(clip: int, clips: list[ClipFiles]) -> int:
 
 
 def judge(number: int, found: dict[str, float], gates: GateSettings) -> list[Gate]:
-    """Apply the rules to the numbers of a stage."""
-    ratio = found["held_out_loss"] / found["held_out_loss_before"]
-    rules = [("held_out_loss_ratio", ratio, "<", gates.max_loss_ratio)]
+    """Apply the rules to the numbers of a stage. Raises VExpressError where a loss is lost."""
+    before, after = found["held_out_loss_before"], found["held_out_loss"]
+    if not before or not after:
+        raise VExpressError(
+            f"stage {number}: expected the held-out loss before and after it, found {before:g} and "
+            f"{after:g}: they were not in stage_{number}/metrics.jsonl. Put that file back and "
+            "delete done.json beside it to finish the stage again, or start a new run from "
+            f"stage_{number}/weights."
+        )
+    rules = [("held_out_loss_ratio", after / before, "<", gates.max_loss_ratio)]
     if number > 1:
         rules += [
             ("audio_sensitivity", found["audio_sensitivity"], ">", gates.min_audio_sensitivity),

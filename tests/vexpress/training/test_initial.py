@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 from tests.small_training import small_settings
 from vexpress.audio_projection import AudioProjection
 from vexpress.denoising_unet import DenoisingUNet
-from vexpress.errors import CheckpointError, SettingsError
+from vexpress.errors import CheckpointError, SettingsError, VExpressError
 from vexpress.published import Networks
 from vexpress.reference_net import ReferenceNet
 from vexpress.training.initial import MOTION_FILE, random_networks, start_networks
@@ -166,3 +166,8 @@ def test_gates_hold_what_was_measured_against_the_rules() -> None:
 def test_a_loss_that_is_no_number_passes_no_gate() -> None:
     (gate,) = judge(1, {**MEASURED, "held_out_loss": float("nan")}, GateSettings())
     assert not gate.passed
+
+
+def test_a_loss_that_was_lost_is_said_in_place_of_a_ratio() -> None:
+    with pytest.raises(VExpressError, match=r"found 0 and 0\.4: .*stage_2/metrics\.jsonl"):
+        judge(2, {**MEASURED, "held_out_loss_before": 0.0}, GateSettings())
