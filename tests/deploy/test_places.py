@@ -1,0 +1,61 @@
+"""Where `prefect.yaml` lets flows run: each place tells its pool what the pool understands."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from prefect.server.api import collections_data
+from prefect.utilities.templating import apply_values
+from prefect.workers.process import ProcessWorker
+
+ROOT = Path(__file__).parents[2]
+DEFINITIONS = yaml.safe_load((ROOT / "prefect.yaml").read_text())["definitions"]
+DOCKER = json.loads((ROOT / "deploy/docker/base-job-template.json").read_text())
+
+
+def template_of(pool: dict[str, Any]) -> dict[str, Any]:
+    if pool["type"] == "process":
+        return ProcessWorker.get_default_base_job_template()
+    tree: dict[str, Any] = json.loads((ROOT / pool["template"]).read_text())
+    return tree
+
+
+@pytest.mark.parametrize("place", DEFINITIONS["places"])
+def test_a_place_tells_its_pool_only_what_the_template_knows(place: str) -> None:
+    told = DEFINITIONS["places"][place]
+    pool = DEFINITIONS["pools"][told["name"]]
+    assert told["work_queue_name"] in pool["queues"]
+    known = template_of(pool)["variables"]["properties"]
+    assert set(told["job_variables"]) <= set(known)
+
+
+def test_a_container_sees_data_weights_and_the_gpus_that_it_asks_for() -> None:
+    told = DEFINITIONS["places"]["docker-gpu"]["job_variables"]
+    properties = DOCKER["variables"]["properties"]
+    values = {name: entry["default"] for name, entry in properties.items() if "default" in entry}
+    job = apply_values(DOCKER["job_configuration"], {**values, **told})
+    assert [volume.split(":")[1] for volume in job["volumes"]] == [
+        "{{ $VEXPRESS_DATA }}",
+        "/weights",
+    ]
+    assert job["container_create_kwargs"]["runtime"] == "nvidia"
+    assert apply_values(DOCKER["job_configuration"], values)["container_create_kwargs"] == {
+        **job["container_create_kwargs"],
+        "runtime": None,
+    }
+
+
+def test_the_docker_template_says_what_prefects_worker_knows() -> None:
+    used = set(re.findall(r"{{ (\w+) }}", json.dumps(DOCKER["job_configuration"])))
+    properties = DOCKER["variables"]["properties"]
+    assert used == set(properties)
+    assert all(entry.get("description") and entry.get("title") for entry in properties.values())
+    folder = Path(str(next(iter(collections_data.__path__)))) / "views"
+    known = json.loads((folder / "aggregate-worker-metadata.json").read_text())
+    docker = known["prefect-docker"]["docker"]["default_base_job_configuration"]
+    # Prefect's worker has this field since prefect-docker 0.6; the list above lacks it.
+    fields = {*docker["job_configuration"], "container_create_kwargs"}
+    assert set(DOCKER["job_configuration"]) <= fields
