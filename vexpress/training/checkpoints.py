@@ -60,26 +60,34 @@ class Checkpoints:
         found = self.folder.glob(f"step-*/{NOTE}")
         return sorted(int(path.parent.name.removeprefix("step-")) for path in found)
 
-    def load_latest(self) -> dict[str, Any] | None:
-        """The newest checkpoint that is whole; None where there is none at all.
+    def newest_whole(self) -> int | None:
+        """Step of the newest checkpoint that is whole; None where there is none at all.
 
-        Raises CheckpointError when there are some and all are damaged.
+        Reads it from end to end. Raises CheckpointError when there are some and all are damaged.
         """
         for leftover in self.folder.glob(".partial-*"):
             shutil.rmtree(leftover, ignore_errors=True)
         steps = self.steps()
         for step in reversed(steps):
-            path = self._path(step)
-            problem = _problem(path)
+            problem = _problem(self._path(step))
             if problem is None:
-                return torch.load(path / STATE, map_location="cpu", weights_only=True)
-            log.warning("%s is damaged (%s); taking the one before", path, problem)
+                return step
+            log.warning("%s is damaged (%s); taking the one before", self._path(step), problem)
         if steps:
             raise CheckpointError(
                 f"{self.folder}: expected a whole checkpoint, found {len(steps)} that are all "
                 "damaged. Delete the folder to train the stage again from its start."
             )
         return None
+
+    def load(self, step: int) -> dict[str, Any]:
+        """A checkpoint, mapped, not read: the workers of a machine share its memory.
+
+        Keep none of its tensors: the file is deleted when newer ones are there.
+        """
+        path = self._path(step) / STATE
+        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        return state
 
     def _path(self, step: int) -> Path:
         return self.folder / f"step-{step:08d}"

@@ -79,6 +79,15 @@ def mean_over_workers(value: torch.Tensor) -> float:
     return float(value) / workers()
 
 
+def of_first(number: int, device: torch.device) -> int:
+    """The number that the first worker gives, in all workers."""
+    if workers() == 1:
+        return number
+    told = torch.tensor(number, device=device)
+    dist.broadcast(told, src=0)
+    return int(told)
+
+
 def whole(tensor: torch.Tensor) -> torch.Tensor:
     """The whole of a tensor that may be sharded, on the CPU."""
     tensor = tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
@@ -111,6 +120,10 @@ def optimiser_state(model: nn.Module, optimiser: torch.optim.Optimizer) -> dict[
 def load_optimiser_state(
     model: nn.Module, optimiser: torch.optim.Optimizer, state: dict[str, Any]
 ) -> None:
-    """Put a state by parameter name into the optimiser of a model that may be sharded."""
+    """Copy a state by parameter name into the optimiser of a model that may be sharded."""
     options = StateDictOptions(full_state_dict=True)
     set_optimizer_state_dict(model, optimiser, state, options=options)
+    for values in optimiser.state.values():
+        for name, value in values.items():
+            if isinstance(value, torch.Tensor) and value.device.type == "cpu":
+                values[name] = value.clone()  # torch took the very tensors of `state`

@@ -68,3 +68,15 @@ class TrainingModel(nn.Module):
         learns = any(parameter.requires_grad for parameter in network.parameters())
         with torch.set_grad_enabled(learns and torch.is_grad_enabled()):
             return network(given)
+
+
+def empty_like(model: TrainingModel) -> TrainingModel:
+    """A model of the same sizes on the meta device, for weights to be assigned to."""
+    with torch.device("meta"):
+        networks = Networks(
+            ReferenceNet.from_config(model.reference_net.config),
+            DenoisingUNet.from_config(model.denoising_unet.config),
+            VKpsGuider.from_config(model.v_kps_guider.config),
+            AudioProjection.from_config(model.audio_projection.config),
+        )
+    return TrainingModel(networks)

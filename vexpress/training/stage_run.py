@@ -27,7 +27,7 @@ from vexpress.training.initial import saved_networks, start_networks, write_netw
 from vexpress.training.job import CLIPS, StageJob, vae_folder
 from vexpress.training.journal import Journal, at_step, latest, read_journal
 from vexpress.training.measurements import Measuring
-from vexpress.training.model import TrainingModel
+from vexpress.training.model import TrainingModel, empty_like
 from vexpress.training.optimiser import RunningMean, make_optimiser, set_learning_rate
 from vexpress.training.parts import set_trained, zero_outputs
 from vexpress.training.preview import generate_window, write_preview
@@ -169,16 +169,18 @@ class StageRun:
 
     def _resume(self) -> int:
         """Take over the newest checkpoint; returns its step, 0 where there is none."""
-        state = self.checkpoints.load_latest()
-        if state is None:
+        newest = self.checkpoints.newest_whole() if distributed.rank() == 0 else None
+        step = distributed.of_first(newest or 0, self.device)
+        if step == 0:
             return 0
+        state = self.checkpoints.load(step)
         distributed.load_model_state(self.wrapped, state["model"])
         distributed.load_optimiser_state(self.wrapped, self.optimiser, state["optimiser"])
         self.scaler.load_state_dict(state["scaler"])
         if self.mean and state["mean"]:
             self.mean.load(state["mean"])
-        log.info("stage %d: going on after step %d", self.job.number, state["step"])
-        return int(state["step"])
+        log.info("stage %d: going on after step %d", self.job.number, step)
+        return step
 
     def _finish(self) -> None:
         """Measure once more, export, and write `done.json` last."""
@@ -206,23 +208,23 @@ class StageRun:
         partial.replace(self.job.folder / "done.json")
 
     def _export(self, name: str, state: dict[str, Any]) -> None:
-        """Write whole weights in the published layout, through networks of the CPU."""
-        model = self._model(zero=False)
-        model.load_state_dict(state)
+        """Write whole weights in the published layout."""
+        model = empty_like(self.model)
+        model.load_state_dict(state, assign=True)
         write_networks(self.job.folder / name, model.networks)
 
-    def _model(self, *, zero: bool = True) -> TrainingModel:
+    def _model(self) -> TrainingModel:
         """The model as the stage starts: from the stage before, or where none was run, `start`."""
         if self.job.number > 1 and self.job.before.is_dir():
             networks = saved_networks(self.job.before)
         else:
             networks = start_networks(self.settings, self.audio_dim)
-        if zero and self.stage.zero_at_start:
+        if self.stage.zero_at_start:
             zero_outputs(networks.denoising_unet)
         if self.stage.gradient_checkpointing:
             networks.denoising_unet.enable_gradient_checkpointing()
             networks.reference_net.enable_gradient_checkpointing()
-        return TrainingModel(networks).to(self.device if zero else "cpu").train()
+        return TrainingModel(networks).to(self.device).train()
 
     @property
     def audio_dim(self) -> int:

@@ -96,8 +96,8 @@ def test_stage_3_starts_from_exactly_what_stage_2_learned(
     shutil.copytree(unbroken, tmp_path / "run", ignore=shutil.ignore_patterns("stage_3"))
     job = StageJob(run=tmp_path / "run", number=3, settings=small_settings(material))
     started = StageRun(job, CPU).model.state_dict()
-    kept = Checkpoints(unbroken / "stage_2/checkpoints", 2).load_latest()
-    assert kept is not None and started.keys() == kept["model"].keys()
+    kept = Checkpoints(unbroken / "stage_2/checkpoints", 2).load(6)
+    assert started.keys() == kept["model"].keys()
     for name, tensor in kept["model"].items():
         assert torch.equal(started[name], tensor), name
     assert any(t.any() for n, t in started.items() if "temporal_transformer.proj_out" in n)
@@ -177,12 +177,74 @@ def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(
     assert losses(run, 2) == losses(unbroken, 2)
 
 
+def test_a_checkpoint_is_mapped_while_it_is_taken_over_and_never_after(
+    material: Path, unbroken: Path
+) -> None:
+    def mapped() -> bool:
+        return str(unbroken / "stage_3/checkpoints") in Path("/proc/self/maps").read_text()
+
+    state = Checkpoints(unbroken / "stage_3/checkpoints", 2).load(6)
+    assert mapped(), "workers share it instead of reading it"
+    del state
+    job = StageJob(run=unbroken, number=3, settings=small_settings(material))
+    stage = StageRun(job, CPU)
+    assert stage.step == 6 and not mapped(), "it will be deleted while training goes on"
+
+
+TWO_WORKERS = """
+import sys
+from pathlib import Path
+import torch
+from vexpress.training.job import StageJob
+from vexpress.training.settings import TrainSettings
+from vexpress.training.stage_run import StageRun
+
+def resume(rank, folder, settings):
+    meeting = f"file://{folder}/meeting"
+    torch.distributed.init_process_group("gloo", meeting, rank=rank, world_size=2)
+    settings = TrainSettings.model_validate_json(settings)
+    job = StageJob(run=Path(folder) / f"run{rank}", number=3, settings=settings)
+    print(StageRun(job, torch.device("cpu")).step, flush=True)
+    torch.distributed.destroy_process_group()
+
+torch.multiprocessing.start_processes(resume, sys.argv[1:], nprocs=2, start_method="fork")
+"""
+
+
+def test_the_first_worker_checks_the_checkpoint_for_all(
+    material: Path, unbroken: Path, tmp_path: Path
+) -> None:
+    """The second worker's copy has a wrong digest, which it would refuse if it looked."""
+    for rank in (0, 1):
+        shutil.copytree(unbroken, tmp_path / f"run{rank}")
+    note = tmp_path / "run1/stage_3/checkpoints/step-00000006/checkpoint.json"
+    note.write_text(note.read_text().replace('"sha256": "', '"sha256": "0'))
+    settings = small_settings(material).model_dump_json()
+    command = [sys.executable, "-c", TWO_WORKERS, str(tmp_path), settings]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240)
+    assert done.stdout.split() == ["6", "6"], done.stderr
+
+
+def test_weights_are_written_where_those_it_started_from_are_gone(
+    material: Path, tmp_path: Path
+) -> None:
+    start = shutil.copytree(material / "start", tmp_path / "start")
+    run = new_run(material, tmp_path / "run")
+    settings = small_settings(material, stage_1={"steps": 1}).derive(start=start)
+    stage = StageRun(StageJob(run=run, number=1, settings=settings), CPU)
+    shutil.rmtree(start)
+    stage.run()
+    for name, tensor in weights(run / "stage_1/weights").items():
+        assert torch.equal(tensor, stage.model.state_dict()[name]), name
+
+
 def test_nothing_but_damaged_checkpoints_is_an_error_that_says_what_to_do(tmp_path: Path) -> None:
     checkpoints = Checkpoints(tmp_path, keep=2)
     checkpoints.save(1, {"step": 1})
     (tmp_path / "step-00000001/state.pt").write_bytes(b"nothing")
     with pytest.raises(CheckpointError, match="Delete the folder"):
-        checkpoints.load_latest()
+        checkpoints.newest_whole()
 
 
 def test_only_the_last_checkpoints_are_kept(tmp_path: Path) -> None:
@@ -190,7 +252,7 @@ def test_only_the_last_checkpoints_are_kept(tmp_path: Path) -> None:
     for step in (1, 2, 3):
         checkpoints.save(step, {"step": step})
     assert checkpoints.steps() == [2, 3]
-    assert checkpoints.load_latest() == {"step": 3}
+    assert checkpoints.newest_whole() == 3 and checkpoints.load(3) == {"step": 3}
 
 
 FULL_DISK = """
@@ -216,4 +278,5 @@ def test_a_disk_that_is_full_while_saving_leaves_the_last_checkpoint(tmp_path: P
     answer = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
     assert "the disk is full; that of step 1 is untouched" in answer.stdout, answer
     assert [path.name for path in tmp_path.iterdir()] == ["step-00000001"]
-    assert Checkpoints(tmp_path, keep=1).load_latest()["weights"].sum() == 10
+    assert Checkpoints(tmp_path, keep=1).newest_whole() == 1
+    assert Checkpoints(tmp_path, keep=1).load(1)["weights"].sum() == 10
