@@ -23,7 +23,7 @@ CONSTRAINTS = (FOLDER.parents[1] / "constraints.txt").read_text()
 VERSION = "1.33"
 TEMPLATE = json.loads((FOLDER / "base-job-template.json").read_text())
 CLUSTER_FIELDS = {
-    *("rayVersion", "enableInTreeAutoscaling", "autoscalerOptions", "headGroupSpec"),
+    *("rayVersion", "authOptions", "enableInTreeAutoscaling", "autoscalerOptions", "headGroupSpec"),
     *("workerGroupSpecs", "headServiceAnnotations", "suspend"),
 }
 HEAD_FIELDS = {"rayStartParams", "template", "serviceType", "headService", "enableIngress"}
@@ -79,6 +79,16 @@ def test_ray_clusters_have_known_fields_and_valid_pods(spec: dict[str, Any]) -> 
 
 
 @pytest.mark.parametrize("spec", list(cluster_specs()), ids=["RayCluster", "RayJob"])
+def test_the_operator_knows_the_token_that_runs_join_with(spec: dict[str, Any]) -> None:
+    """It tells its own containers (autoscaler, waiting workers) and itself only so."""
+    token = next(e for e in environment_entries(TEMPLATE) if e["name"] == "RAY_AUTH_TOKEN")
+    assert token["valueFrom"]["secretKeyRef"]["key"] == "auth_token", "the key KubeRay reads"
+    secret = TEMPLATE["variables"]["properties"]["secret"]["default"]
+    assert spec["authOptions"] == {"mode": "token", "secretName": secret}
+    assert not any("AUTH" in entry["name"] for entry in environment_entries(spec))
+
+
+@pytest.mark.parametrize("spec", list(cluster_specs()), ids=["RayCluster", "RayJob"])
 def test_ray_clusters_are_of_the_pinned_version_and_gpu_pods_have_the_gpu_image(
     spec: dict[str, Any],
 ) -> None:
@@ -124,7 +134,7 @@ def test_secrets_are_referred_to_and_never_written() -> None:
     secret = re.compile(r"(PASSWORD|AUTH_STRING|TOKEN)$")
     entries = list(environment_entries([*manifests, TEMPLATE]))
     hidden = [entry for entry in entries if secret.search(entry["name"])]
-    assert len(hidden) >= 7
+    assert len(hidden) >= 4
     assert all(set(entry) == {"name", "valueFrom"} for entry in hidden)
     references = [entry["valueFrom"]["secretKeyRef"] for entry in hidden]
     assert {ref["name"] for ref in references} == {"vexpress", "{{ secret }}"}
@@ -153,7 +163,7 @@ def test_the_work_pools_template_makes_valid_jobs() -> None:
     environment = {entry["name"]: entry for entry in container["env"]}
     assert environment["A"]["value"] == "1"
     reference = environment["RAY_AUTH_TOKEN"]["valueFrom"]["secretKeyRef"]
-    assert reference == {"name": "vexpress", "key": "ray_token"}
+    assert reference == {"name": "vexpress", "key": "auth_token"}
 
 
 def test_by_default_a_job_has_no_gpu_and_joins_no_cluster() -> None:
