@@ -105,14 +105,14 @@ def test_an_error_of_a_worker_arrives_as_it_was_and_is_not_tried_again(
 
 def test_a_lost_worker_is_replaced(material: Path, tmp_path: Path, ray_here: None) -> None:
     job = job_of(material, tmp_path / "lost", batch=1, kind="ray", save_every=1, max_failures=1)
-    stage = job.settings.stage_3.derive(steps=20)
+    stage = job.settings.stage_3.derive(steps=10)
     job = job.derive(settings=job.settings.derive(stage_3=stage))
     killer = Thread(target=kill_worker, args=(job,), daemon=True)
     killer.start()
-    assert train_stage(job)["steps"] == 20
+    assert train_stage(job)["steps"] == 10
     killer.join()
     steps = [n["step"] for n in read_journal(job.folder / "metrics.jsonl") if n["kind"] == "train"]
-    assert steps == list(range(1, 21)), "it went on where it was"
+    assert steps == list(range(1, 11)), "it went on where it was"
 
 
 def kill_worker(job: StageJob) -> None:
