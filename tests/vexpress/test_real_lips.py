@@ -23,7 +23,7 @@ SKIP_S, SECONDS = 1.5, 6
 """Sound of the same video is heard around the lips, whatever the shift."""
 EVERY = 5
 """Faces are looked for in one frame of as many; between them the points move evenly."""
-SHIFTS = (-6, -3, 4, 8)
+SHIFTS = range(-8, 9)
 
 
 @pytest.fixture(scope="module")
