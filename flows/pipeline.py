@@ -19,14 +19,16 @@ from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.client.orchestration import get_client
 from prefect.deployments import run_deployment
+from prefect.exceptions import ObjectNotFound
 from prefect.logging import get_run_logger
+from prefect.settings import PREFECT_API_URL
 from prefect.states import Cancelling
 from pydantic import Field
 
 from flows.deployments import FILE, read
 from flows.train_settings import TrainForm
 from schemas.dataset import Dataset
-from schemas.errors import VexpressDataError
+from schemas.errors import ConfigError, VexpressDataError
 from schemas.query import run_query
 from schemas.row import Model
 from tasks.curate_config import CurateConfig
@@ -137,9 +139,27 @@ class Steps:
         self.done.append(name)
 
 
+def require_server() -> None:
+    """Raise ConfigError where no server is named that could have deployments."""
+    if not PREFECT_API_URL.value():
+        raise ConfigError(
+            "--deployments: expected a server in PREFECT_API_URL, found none. Start one with "
+            "`vexpress up`, then set PREFECT_API_URL to what it says."
+        )
+
+
 def run_there(name: str, parameters: dict[str, Any]) -> None:
-    """Start a deployment as a step of this run and wait; when this is stopped, so is that."""
-    started: Any = run_deployment(f"{name}/{name}", parameters=parameters, timeout=0)
+    """Start a deployment as a step of this run and wait; when this is stopped, so is that.
+
+    Raises PipelineStopped where there is none, or its run did not complete.
+    """
+    try:
+        started: Any = run_deployment(f"{name}/{name}", parameters=parameters, timeout=0)
+    except ObjectNotFound as error:
+        raise PipelineStopped(
+            f"no deployment {name} on {PREFECT_API_URL.value()}: run `vexpress up`, or for a "
+            "server of your own `python -m flows.deployments`"
+        ) from error
     get_run_logger().info("%s runs as %s", name, started.name)
     state: Any = None
     try:

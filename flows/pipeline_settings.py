@@ -10,6 +10,9 @@ from flows.pipeline import DataGate
 from schemas.errors import ConfigError
 from schemas.row import Model
 from tasks.generate_config import GenerateConfig
+from tasks.request_table import is_query
+from tasks.source import absolute
+from tasks.train_run import absolute_paths
 from vexpress.training.presets import make_settings
 
 Group = TypeVar("Group", bound=Model)
@@ -34,6 +37,17 @@ def load_groups(rules: Preset, preset: str, file: Path | None, single: list[str]
         "gate": check(DataGate, "gate", tree),
         "generate": check(GenerateConfig, "generate", tree),
     }
+
+
+def name_everywhere(asked: dict[str, Any]) -> dict[str, Any]:
+    """Return what a pipeline is asked with paths that mean the same in runs that start in another
+    folder; URIs and queries stay as they are."""
+    names = {name: asked[name] for name in ("source", "dataset", "run", "requests", "weights")}
+    paths = {name: text for name, text in names.items() if text and "://" not in text}
+    if is_query(paths.get("requests", "")):
+        del paths["requests"]
+    _, _, train = absolute_paths(asked["dataset"], asked["run"], asked["train"])
+    return {**asked, **{name: str(absolute(text)) for name, text in paths.items()}, "train": train}
 
 
 def check(kind: type[Group], name: str, tree: dict[str, Any]) -> Group:

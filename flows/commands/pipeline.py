@@ -34,7 +34,10 @@ def pipeline(
     weights: WeightsOption = None,
     deployments: Annotated[
         bool,
-        typer.Option("--deployments", help="Each step as a deployment of PREFECT_API_URL."),
+        typer.Option(
+            "--deployments",
+            help="Each step as a deployment of PREFECT_API_URL, whose workers see the same paths.",
+        ),
     ] = False,
 ) -> None:
     """From raw videos to a model trained on them and videos made with it, in one go.
@@ -52,18 +55,24 @@ def pipeline(
 
     prepare()
     with plain_errors():
-        from flows.pipeline import PipelineReport
+        from flows.pipeline import PipelineReport, require_server
         from flows.pipeline import pipeline as pipeline_flow
-        from flows.pipeline_settings import load_groups
+        from flows.pipeline_settings import load_groups, name_everywhere
 
-        report = pipeline_flow(
-            source,
-            dataset,
-            str(out),
+        asked = {
+            "source": source,
+            "dataset": dataset,
+            "run": str(out),
             **load_groups(rules.value, preset.value, config, settings or []),
+            "requests": requests,
+            "weights": str(weights) if weights else None,
+        }
+        if deployments:
+            require_server()
+            asked = name_everywhere(asked)
+        report = pipeline_flow(
+            **asked,
             sample=f"SELECT clip_id FROM kept ORDER BY clip_id LIMIT {sample}" if sample else None,
-            requests=requests,
-            weights=str(weights) if weights else None,
             place="deployments" if deployments else "here",
         )
     assert isinstance(report, PipelineReport)

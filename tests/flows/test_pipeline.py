@@ -15,6 +15,7 @@ from schemas.dataset import Dataset
 from schemas.query import run_query
 from tests.random_weights import write_weights
 from tests.talking_heads import Face, Shot, Speech, VideoFormat, render
+from vexpress.training.presets import make_settings
 
 TINIER = {
     "encoder_block_out_channels": (8,) * 4,
@@ -167,3 +168,37 @@ def test_wrong_settings_are_named_before_anything_starts(
 ) -> None:
     result = pipeline("--set", setting)
     assert result.exit_code == 2 and said in result.output
+
+
+def test_deployments_want_a_server_that_has_them_and_get_paths_that_mean_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    words = ["videos/*.mp4", "~/sets/dataset", "--out", "run", "--deployments"]
+    words += ["--preset", "tiny", "--set", "train.start=weights", "--requests", "requests.csv"]
+    result = CliRunner().invoke(app, ["pipeline", *words])
+    assert result.exit_code == 2 and "expected a server in PREFECT_API_URL" in result.output
+    # Only now: the command sets what Prefect reads when it is imported.
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas.sorting import FlowRunSort
+    from prefect.settings import PREFECT_API_URL, temporary_settings
+
+    with get_client(sync_client=True) as client:  # Prefect's embedded server, without deployments
+        with temporary_settings({PREFECT_API_URL: str(client.api_url)}):
+            result = CliRunner().invoke(app, ["pipeline", *words])
+        assert result.exit_code == 2, result.output
+        assert f"no deployment curate on {client.api_url}: run `vexpress up`" in result.output
+        asked = client.read_flow_runs(sort=FlowRunSort.START_TIME_DESC, limit=1)[0].parameters
+    assert asked["source"] == f"{tmp_path}/videos/*.mp4"
+    assert asked["dataset"] == f"{Path.home()}/sets/dataset"
+    assert (asked["run"], asked["requests"]) == (f"{tmp_path}/run", f"{tmp_path}/requests.csv")
+    assert asked["train"]["start"] == f"{tmp_path}/weights"
+    assert asked["sample"].startswith("SELECT") and asked["weights"] is None
+
+
+def test_places_that_everybody_knows_stay_as_they_are(tmp_path: Path) -> None:
+    from flows.pipeline_settings import name_everywhere
+
+    asked = {"source": "s3://b/v", "dataset": "s3://b/d", "run": str(tmp_path), "weights": None}
+    asked |= {"requests": "SELECT clip_id FROM kept", "train": make_settings("tiny", {})}
+    assert name_everywhere(asked) == asked
