@@ -217,6 +217,17 @@ def test_gpus_that_the_cluster_lacks_are_refused_at_once(cluster: None) -> None:
             fit_workers(Workers(kind="ray", count=count, gpus_per_worker=share))
 
 
+def test_folders_of_models_are_absolute_and_names_stay_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("taesd", "faces"):
+        Path(name).mkdir()
+    chosen = ModelChoice(preview_vae="taesd", face_model="faces").absolute()
+    assert (chosen.preview_vae, chosen.face_model) == (f"{tmp_path}/taesd", f"{tmp_path}/faces")
+    assert ModelChoice().absolute() == ModelChoice(), "buffalo_l is no folder"
+
+
 def test_a_gpu_that_this_machine_lacks_is_refused_at_once(dataset: Dataset) -> None:
     import torch
 

@@ -220,6 +220,19 @@ def test_a_back_end_that_is_not_there_fails_before_any_work(
         resolve_speech(SpeechConfig(backend="whisperx"), tmp_path)
 
 
+def test_a_relative_python_is_found_from_any_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    python = tmp_path / "env/python"
+    python.parent.mkdir()
+    python.write_text("#!/bin/sh\necho 3.8.1\n")
+    python.chmod(0o755)
+    monkeypatch.chdir(tmp_path)
+    assert find_whisperx("env/python") == (python, "3.8.1")
+    monkeypatch.setenv("PATH", str(python.parent), prepend=":")
+    assert find_whisperx("python") == (python, "3.8.1"), "a command's name is looked up"
+
+
 def test_a_process_that_cannot_start_says_why() -> None:
     config = SpeechConfig(backend="whisperx", model="none", python=sys.executable)
     with pytest.raises(RuntimeError, match="No module named 'whisperx'"):
