@@ -174,14 +174,15 @@ def _work(job: Job, sources: list[Source]) -> CurateReport:
     job.engine.ledger.reopen(sources_with_missing_files(job.dataset))
     waves = plan_waves(sources, job.engine, job.config, job.mark)
     planned = [source for wave in waves for source in wave.sources]
+    begun = _describe(job, len(planned), len(sources) - len(planned))
     if waves:
-        begin_run(job.dataset, _describe(job, len(planned), len(sources) - len(planned)))
+        begin_run(job.dataset, begun)
         with job.progress.expect(total_duration(planned)):
             for number, wave in enumerate(waves, 1):
                 run_wave.with_options(task_run_name=f"wave {number} of {len(waves)}")(wave, job)
     related = relate_clips(job.dataset, job.config)
     clips = count_clips(job.dataset, [wave.wave_id for wave in waves])
-    run = _finished(job, _describe(job, len(planned), len(sources) - len(planned)), clips)
+    run = _finished(job, begun, clips)
     report = job.dataset.uri("report.html")
     if waves or related or _is_old("report.html", job.dataset):
         write_run(job.dataset, run)

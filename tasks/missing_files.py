@@ -1,4 +1,7 @@
-"""Sources whose clips name a file that is not there any more, to be curated again."""
+"""Sources whose kept clips name a file that is not there any more, to be curated again.
+
+Files of rejected clips may be deleted for room: nothing asks for them.
+"""
 
 import pyarrow as pa
 
@@ -7,13 +10,13 @@ from schemas.query import connect
 
 MISSING = """
 SELECT DISTINCT source FROM (
-    SELECT source, unnest([media_path, audio_path, features_path]) AS name FROM clips
+    SELECT source, unnest([media_path, audio_path, features_path]) AS name FROM kept
 ) ANTI JOIN present USING (name) WHERE name IS NOT NULL ORDER BY source
 """
 
 
 def sources_with_missing_files(dataset: Dataset) -> list[str]:
-    """Return their URIs: somebody deleted a clip, its sound or its features."""
+    """Return their URIs: somebody deleted a kept clip, its sound or its features."""
     names = [*dataset.names("media/*"), *dataset.names("features/*")]
     connection = connect(dataset)
     connection.register("present", pa.table({"name": pa.array(names, pa.string())}))

@@ -288,12 +288,18 @@ def test_a_run_with_other_settings_that_was_stopped_leaves_nothing_behind(
     assert rows(tmp_path / "set", "clips") == rows(curated, "clips")
 
 
-def test_a_source_whose_file_is_gone_is_named(curated: Path, videos: Path, tmp_path: Path) -> None:
+def test_a_source_whose_kept_file_is_gone_is_named(
+    curated: Path, videos: Path, config: CurateConfig, tmp_path: Path
+) -> None:
     subprocess.run(["cp", "-r", str(curated), str(tmp_path / "set")], check=True)
     dataset = Dataset(tmp_path / "set")
     assert sources_with_missing_files(dataset) == []
     next((tmp_path / "set/features").iterdir()).unlink()
     assert sources_with_missing_files(dataset) == [str(videos / "talk.mp4")]
+    none = config.model_copy(update={"keep": KeepRules(min_frames=9999)})
+    run(videos, tmp_path / "set", none)
+    next((tmp_path / "set/features").iterdir()).unlink()
+    assert sources_with_missing_files(dataset) == [], "rejected clips may be deleted for room"
 
 
 def test_other_weights_are_another_fingerprint(config: CurateConfig) -> None:
