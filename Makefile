@@ -21,7 +21,7 @@ demo: setup ## Render talking heads, curate them, train a small model, make vide
 	@rm -rf $(DEMO)
 	@echo "rendering talking heads with known truth, and broken files, into $(DEMO)/videos"
 	@$(BIN)/python -m tests.talking_heads $(DEMO)/videos
-	@$(BIN)/python -m tests.random_weights $(DEMO)/weights
+	@$(BIN)/python -m tests.helpers.random_weights $(DEMO)/weights
 	@$(BIN)/vexpress pipeline $(DEMO)/videos $(DEMO)/dataset --out $(DEMO)/run --weights $(DEMO)/weights \
 		--preset tiny --config tests/demo.yaml --sample 2
 	@$(BIN)/vexpress query $(DEMO)/dataset "SELECT stage, status, reason, units, round(hours * 60, 2) AS minutes FROM funnel"

@@ -16,19 +16,18 @@ import time
 from pathlib import Path
 from typing import Any
 
-from flows.config import load_config
-from schemas.dataset import Dataset
-from schemas.manifest import prepare_manifests
-from tasks.curate import resolve, stages
-from tasks.curate_config import CurateConfig
-from tasks.engine import Stage, open_engine
-from tasks.measure import WATCHERS, MeasureClip
-from tasks.probe import ProbeVideo
-from tasks.source import describe_file, total_duration
-from tasks.speech import TranscribeClip
-from tasks.step import Context, Step
-from tasks.sync import SyncClip
-from tasks.units import Candidate
+from vexpress.schemas.dataset import Dataset
+from vexpress.schemas.manifest import prepare_manifests
+from vexpress.tasks.curate.chain import resolve, stages
+from vexpress.tasks.curate.config import CurateConfig, load_config
+from vexpress.tasks.curate.probe import ProbeVideo
+from vexpress.tasks.curate.scores.measure import WATCHERS, MeasureClip
+from vexpress.tasks.curate.speech.transcribe import TranscribeClip
+from vexpress.tasks.curate.sync import SyncClip
+from vexpress.tasks.engine.engine import Stage, open_engine
+from vexpress.tasks.engine.step import Context, Step
+from vexpress.tasks.engine.units import Candidate
+from vexpress.tasks.media.source import describe_file, total_duration
 
 SCORING = (MeasureClip, SyncClip, TranscribeClip)
 """Steps that `bare` goes without."""

@@ -18,14 +18,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from flows.config import load_config
-from schemas.dataset import Dataset
-from schemas.manifest import prepare_manifests
-from schemas.query import run_query
-from tasks.curate import curate_wave, fingerprint, plan_waves, resolve, used_weights
-from tasks.engine import open_engine
-from tasks.source import describe_file, total_duration
-from tasks.step import Context
+from vexpress.schemas.dataset import Dataset
+from vexpress.schemas.manifest import prepare_manifests
+from vexpress.schemas.query import run_query
+from vexpress.tasks.curate.chain import curate_wave, fingerprint, plan_waves, resolve, used_weights
+from vexpress.tasks.curate.config import load_config
+from vexpress.tasks.engine.engine import open_engine
+from vexpress.tasks.engine.step import Context
+from vexpress.tasks.media.source import describe_file, total_duration
 
 DET_SIZE = (512, 512)
 CROP = 512

@@ -19,20 +19,20 @@ from typing import Any
 
 import numpy as np
 
-from flows.config import load_config
-from schemas.dataset import Dataset
-from schemas.face import ClipFace
-from schemas.manifest import commit_wave, prepare_manifests
-from schemas.query import run_query
-from tasks.curate import curate_wave, fingerprint, plan_waves, resolve, used_weights
-from tasks.duplicates import DuplicateConfig, find_duplicates
-from tasks.engine import open_engine
-from tasks.persons import PersonConfig, find_persons
-from tasks.source import describe_file
-from tasks.step import Context
+from tests.helpers.made_up_fingerprints import again, clip_print, talk
+from tests.helpers.video_copies import COPIES, read_film, write_film
 from tests.schemas import rows
-from tests.tasks.prints import again, clip_print, talk
-from tests.video_copies import COPIES, read_film, write_film
+from vexpress.schemas.dataset import Dataset
+from vexpress.schemas.face_embedding import ClipFace
+from vexpress.schemas.manifest import commit_wave, prepare_manifests
+from vexpress.schemas.query import run_query
+from vexpress.tasks.curate.across.duplicates import DuplicateConfig, find_duplicates
+from vexpress.tasks.curate.across.persons import PersonConfig, find_persons
+from vexpress.tasks.curate.chain import curate_wave, fingerprint, plan_waves, resolve, used_weights
+from vexpress.tasks.curate.config import load_config
+from vexpress.tasks.engine.engine import open_engine
+from vexpress.tasks.engine.step import Context
+from vexpress.tasks.media.source import describe_file
 
 BASES = {
     "sample3": "vexpress_samples/3/gt.mp4",

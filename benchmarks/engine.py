@@ -13,16 +13,16 @@ import time
 from collections.abc import Iterator
 from typing import ClassVar
 
-from schemas.clip import Clip
-from schemas.dataset import Dataset
-from schemas.manifest import commit_wave, prepare_manifests
-from schemas.query import run_query
-from schemas.row import content_id
-from schemas.scene import Scene
-from schemas.video import Video
-from tasks.engine import EngineConfig, Stage, open_engine
-from tasks.step import Context, Step
-from tasks.units import Source
+from vexpress.schemas.clip import Clip
+from vexpress.schemas.dataset import Dataset
+from vexpress.schemas.manifest import commit_wave, prepare_manifests
+from vexpress.schemas.query import run_query
+from vexpress.schemas.row import content_id
+from vexpress.schemas.scene import Scene
+from vexpress.schemas.video import Video
+from vexpress.tasks.engine.engine import EngineConfig, Stage, open_engine
+from vexpress.tasks.engine.step import Context, Step
+from vexpress.tasks.engine.units import Source
 
 
 class Trivial(Step[Source]):

@@ -1,4 +1,4 @@
-"""Fit the filters of `vexpress/lip_sound.py`: canonical correlation over talking clips.
+"""Fit the filters of `vexpress/sync/lip_sound.py`: canonical correlation over talking clips.
 
 The clips of real videos are not all in time themselves. So the fit goes round a few times:
 fit, ask where each clip's peak lies, move its sound there, fit again; their median stays zero.
@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.talking_clips import AROUND_S, TalkingClip
-from vexpress.lip_sound import (
+from vexpress.sync.lip_sound import (
     LEAST_FRAMES,
     PAD_S,
     RATE,
@@ -26,7 +26,7 @@ RIDGE = 0.1
 ROUNDS = 5
 NEAR = np.arange(-8, 9) / 2
 """Offsets within which a clip's own is looked for while fitting, frames."""
-HEADER = '''"""The filters of `vexpress/lip_sound.py`, as `benchmarks/sync.py --fit` printed them.
+HEADER = '''"""The filters of `lip_sound.py`, as `benchmarks/sync.py --fit` printed them.
 
 Fitted on {clips} clips ({seconds:.0f} s) of {persons} persons; how well they do on persons that
 they were not fitted on is in `benchmarks/README.md`.
@@ -34,7 +34,7 @@ they were not fitted on is in `benchmarks/README.md`.
 
 import numpy as np
 
-from vexpress.lip_sound import Filters
+from vexpress.sync.lip_sound import Filters
 
 # fmt: off
 '''

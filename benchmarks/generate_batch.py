@@ -17,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from tests.small_requests import write_portrait, write_sound, write_table
+from tests.helpers.small_requests import write_portrait, write_sound, write_table
 
 SIZE, FPS, STEPS = 64, 10, 2
 
@@ -45,7 +45,7 @@ def model(weights: Path | None) -> list[str]:
 
 def run(*words: str) -> None:
     """Run the command; what it prints matters only when it fails."""
-    command = [sys.executable, "-m", "flows.cli", *words]
+    command = [sys.executable, "-m", "vexpress.flows.cli.app", *words]
     done = subprocess.run(command, capture_output=True, text=True, env=environment())
     if done.returncode:
         sys.exit(f"{' '.join(command)}\n{done.stdout}\n{done.stderr}")

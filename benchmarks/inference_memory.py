@@ -22,12 +22,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from vexpress import denoise
-from vexpress.median import filter_stream
-from vexpress.random_model import TINY_CHANNELS, tiny_pipeline
-from vexpress.settings import Sampling
-from vexpress.video import VideoWriter
-from vexpress.windows import padded_frames, plan_windows
+from vexpress.inference import denoise
+from vexpress.inference.median_filter import filter_stream
+from vexpress.inference.settings import Sampling
+from vexpress.inference.windows import padded_frames, plan_windows
+from vexpress.media.video import VideoWriter
+from vexpress.weights.random_model import TINY_CHANNELS, tiny_pipeline
 
 FPS, SIDE, RATE = 25, 64, 16_000
 INNER_BYTES = 4 << 20

@@ -56,7 +56,15 @@ def repeat(piece: Path, path: Path, times: int) -> None:
 
 def peak(video: Path, dataset: Path, options: list[str]) -> tuple[float, float]:
     """Curate in a process of its own; return peak resident GiB of it and seconds."""
-    command = [sys.executable, "-m", "flows.cli", "curate", str(video), str(dataset), *options]
+    command = [
+        sys.executable,
+        "-m",
+        "vexpress.flows.cli.app",
+        "curate",
+        str(video),
+        str(dataset),
+        *options,
+    ]
     start = time.monotonic()
     child = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     process, highest = psutil.Process(child.pid), 0

@@ -27,11 +27,10 @@ from diffusers.models.autoencoders.autoencoder_tiny import AutoencoderTinyOutput
 from overfit_clips import BANDS, DECODER_STEPS, fit_decoder, write_clips
 from torch.utils.data import default_collate
 
-from flows.train_report import write_train_report
-from vexpress.face_points import FaceDetector, load_face_detector
+from vexpress.faces.points import FaceDetector, load_face_detector
+from vexpress.tasks.reports.training_page import write_train_report
 from vexpress.training.augmentation import whole_view
 from vexpress.training.autoencoder import decode
-from vexpress.training.initial import random_networks, saved_networks, write_networks
 from vexpress.training.job import StageJob
 from vexpress.training.measurements import judge
 from vexpress.training.model import TrainingModel
@@ -40,6 +39,7 @@ from vexpress.training.preview import generate_window, write_preview
 from vexpress.training.samples import Span
 from vexpress.training.settings import TrainSettings
 from vexpress.training.stage_run import StageRun
+from vexpress.training.start_weights import random_networks, saved_networks, write_networks
 
 CLIPS = ["3", "7"]
 FRAMES = 100

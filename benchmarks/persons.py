@@ -19,7 +19,7 @@ import numpy as np
 from scipy.cluster.hierarchy import fcluster, linkage
 from scipy.spatial.distance import pdist
 
-from tasks.group_vectors import group_vectors
+from vexpress.tasks.curate.across.clustering import group_vectors
 
 LIMIT = 0.5
 DIMENSIONS = 32

@@ -14,13 +14,13 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from vexpress.attention import attend
-from vexpress.conditions import Conditions
-from vexpress.pipeline import VExpressPipeline
-from vexpress.settings import Sampling
-from vexpress.transformer_block import DenoisingBlock, Pass
-from vexpress.v_kps_image import draw_all
-from vexpress.windows import plan_windows
+from vexpress.faces.v_kps_image import draw_all
+from vexpress.inference.conditions import Conditions
+from vexpress.inference.pipeline import VExpressPipeline
+from vexpress.inference.settings import Sampling
+from vexpress.inference.windows import plan_windows
+from vexpress.networks.attention import attend
+from vexpress.networks.transformer_block import DenoisingBlock, Pass
 
 
 def plain_block(block: DenoisingBlock, h: torch.Tensor, run: Pass) -> torch.Tensor:

@@ -21,16 +21,16 @@ import numpy as np
 from faster_whisper.audio import decode_audio
 from transformers import Wav2Vec2Config, Wav2Vec2ForCTC
 
-from tasks.speech import SpeechConfig, aligners, resolve_speech
-from tasks.transcript import FasterWhisper, Transcriber
-from tasks.whisperx_process import WhisperX
-from tests.tasks.tiny_ctc import LETTERS, save
+from tests.helpers.tiny_ctc import LETTERS, save
+from vexpress.tasks.curate.speech.transcribe import SpeechConfig, aligners, resolve_speech
+from vexpress.tasks.curate.speech.transcript import FasterWhisper, Transcriber
+from vexpress.tasks.curate.speech.whisperx_process import WhisperX
 
 SECONDS = 11
 ONE = """
 import sys, numpy as np
-from tasks.speech import SpeechConfig
-from tasks.transcript import FasterWhisper
+from vexpress.tasks.curate.speech.transcribe import SpeechConfig
+from vexpress.tasks.curate.speech.transcript import FasterWhisper
 config = SpeechConfig.model_validate_json(sys.argv[1])
 assert FasterWhisper(config, gpu=False)(np.load(sys.argv[2])).words
 """

@@ -7,7 +7,7 @@ files are; what becomes of it when the sound is made late by -8 … 8 frames (ta
 source around the clip, not rolled; the picture is cut by 8 frames at both ends, so that real
 sound of the same video is heard at every shift); and what it says of sounds that belong to
 other persons. The baseline, in the same run: the correlation of the frame differences of lip
-opening and log energy. `--fit` writes `vexpress/lip_sound_filters.py`, fitted on all clips.
+opening and log energy. `--fit` writes `vexpress/sync/lip_sound_filters.py`, fitted on all clips.
 """
 
 import argparse
@@ -19,10 +19,10 @@ import numpy as np
 
 from benchmarks.fit_lip_sound import cut, fit, write_filters
 from benchmarks.talking_clips import AROUND_S, TalkingClip, talking_clips
-from tasks.sync import SURE
-from vexpress import lip_sound_filters
-from vexpress.lip_sound import LAGS, RATE, Filters, estimate_offset
-from vexpress.sync import SyncEstimate
+from vexpress.sync import lip_sound_filters
+from vexpress.sync.estimate import SyncEstimate
+from vexpress.sync.lip_sound import LAGS, RATE, Filters, estimate_offset
+from vexpress.tasks.curate.sync import SURE
 
 SHIFTS = range(-8, 9)
 TRIM = 8

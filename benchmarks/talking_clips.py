@@ -12,11 +12,11 @@ from pathlib import Path
 import av
 import numpy as np
 
-from schemas.dataset import Dataset
-from schemas.query import run_query
-from tasks.resample import read_sound
-from vexpress.lip_sound import RATE, at_25_fps
-from vexpress.lips import LipReader, lip_shape
+from vexpress.schemas.dataset import Dataset
+from vexpress.schemas.query import run_query
+from vexpress.sync.lip_sound import RATE, at_25_fps
+from vexpress.sync.lips import LipReader, lip_shape
+from vexpress.tasks.media.resample import read_sound
 
 AROUND_S = 2.0
 """Sound taken from the source before and after a clip, seconds."""
@@ -67,7 +67,7 @@ def _curate(assets: Path, dataset: Path, model: str) -> None:
     dataset.parent.mkdir(parents=True, exist_ok=True)
     names = dataset.parent / "talking_clips.txt"
     names.write_text("".join(f"{assets / name}\n" for name in VIDEOS))
-    command = [sys.executable, "-m", "flows.cli", "curate", str(names), str(dataset)]
+    command = [sys.executable, "-m", "vexpress.flows.cli.app", "curate", str(names), str(dataset)]
     options = ["--preset", "permissive", "--weights", str(assets / "models")]
     settings = [f"faces.model={model}", *WITHOUT]
     options += [word for setting in settings for word in ("--set", setting)]

@@ -8,9 +8,9 @@ import cv2
 import numpy as np
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
-from flows.funnel import Funnel, headline, read_funnel, span
-from schemas.dataset import Dataset
-from schemas.query import connect
+from vexpress.schemas.dataset import Dataset
+from vexpress.schemas.query import connect
+from vexpress.tasks.reports.funnel import Funnel, headline, read_funnel, span
 
 SHEET_WIDTH = 1200
 """Most pixels a contact sheet is wide in the UI."""

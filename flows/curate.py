@@ -13,20 +13,21 @@ from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 from prefect.logging import get_run_logger
 
-from flows.artifacts import publish_funnel, publish_sheets
-from flows.curate_progress import CurateProgress
-from flows.report import write_report
-from schemas.dataset import Dataset
-from schemas.duplicate import Duplicate
-from schemas.errors import DatasetError, stop_when_full
-from schemas.manifest import begin_run, prepare_manifests, write_run
-from schemas.person import ClipPerson
-from schemas.query import connect, run_query
-from schemas.row import Model
-from schemas.run import Run
-from schemas.versions import versions_of
-from schemas.video import Video
-from tasks.curate import (
+from vexpress.flows.artifacts import publish_funnel, publish_sheets
+from vexpress.flows.curate_progress import CurateProgress
+from vexpress.schemas.dataset import Dataset
+from vexpress.schemas.duplicate import Duplicate
+from vexpress.schemas.errors import DatasetError, stop_when_full
+from vexpress.schemas.manifest import begin_run, prepare_manifests, write_run
+from vexpress.schemas.person import ClipPerson
+from vexpress.schemas.query import connect, run_query
+from vexpress.schemas.row import Model
+from vexpress.schemas.run import Run
+from vexpress.schemas.versions import versions_of
+from vexpress.schemas.video import Video
+from vexpress.tasks.curate.across.duplicates import find_duplicates
+from vexpress.tasks.curate.across.persons import find_persons
+from vexpress.tasks.curate.chain import (
     Wave,
     Weights,
     curate_wave,
@@ -35,15 +36,14 @@ from tasks.curate import (
     resolve,
     used_weights,
 )
-from tasks.curate_config import CurateConfig
-from tasks.duplicates import find_duplicates
-from tasks.engine import Engine, open_engine
-from tasks.missing_files import sources_with_missing_files
-from tasks.persons import find_persons
-from tasks.source import describe_again, list_sources, total_duration
-from tasks.step import Context
-from tasks.units import Source
-from vexpress.weights import weights_folder
+from vexpress.tasks.curate.config import CurateConfig
+from vexpress.tasks.curate.missing_files import sources_with_missing_files
+from vexpress.tasks.engine.engine import Engine, open_engine
+from vexpress.tasks.engine.step import Context
+from vexpress.tasks.engine.units import Source
+from vexpress.tasks.media.source import describe_again, list_sources, total_duration
+from vexpress.tasks.reports.dataset_page import write_report
+from vexpress.weights.catalogue import weights_folder
 
 LIBRARIES = ("vexpress", "prefect", "ray", "av", "scenedetect", "insightface", "onnxruntime")
 

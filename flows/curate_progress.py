@@ -4,9 +4,9 @@ from collections import Counter
 from types import TracebackType
 from typing import Self
 
-from flows.progress import RunProgress
-from schemas.clip import Clip
-from schemas.row import Row
+from vexpress.flows.progress import RunProgress
+from vexpress.schemas.clip import Clip
+from vexpress.schemas.row import Row
 
 
 class CurateProgress(RunProgress):

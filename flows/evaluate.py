@@ -14,19 +14,18 @@ from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 from prefect.logging import get_run_logger
 
-from flows.evaluate_artifacts import publish_evaluation
-from flows.evaluate_progress import EvaluateProgress
-from flows.evaluate_report import PAGE, write_evaluation_report
-from schemas.dataset import Dataset
-from schemas.errors import stop_when_full
-from schemas.evaluation import Evaluation
-from schemas.manifest import prepare_manifests, write_part
-from schemas.query import connect
-from schemas.row import Model
-from tasks.engine import Engine, Stage, open_engine
-from tasks.evaluate import EvaluateVideo, resolve_measuring
-from tasks.evaluate_sets import FILES, SetMeasurer
-from tasks.evaluation_plan import (
+from vexpress.flows.evaluate_artifacts import publish_evaluation
+from vexpress.flows.evaluate_progress import EvaluateProgress
+from vexpress.schemas.dataset import Dataset
+from vexpress.schemas.errors import stop_when_full
+from vexpress.schemas.evaluation import Evaluation
+from vexpress.schemas.manifest import prepare_manifests, write_part
+from vexpress.schemas.query import connect
+from vexpress.schemas.row import Model
+from vexpress.tasks.engine.engine import Engine, Stage, open_engine
+from vexpress.tasks.engine.step import Context
+from vexpress.tasks.evaluate.measure import EvaluateVideo, resolve_measuring
+from vexpress.tasks.evaluate.plan import (
     DONE,
     EvaluateConfig,
     Plan,
@@ -34,8 +33,9 @@ from tasks.evaluation_plan import (
     plan_sets,
     read_generations,
 )
-from tasks.step import Context
-from vexpress.weights import weights_folder
+from vexpress.tasks.evaluate.sets import FILES, SetMeasurer
+from vexpress.tasks.reports.evaluation_page import PAGE, write_evaluation_report
+from vexpress.weights.catalogue import weights_folder
 
 
 class EvaluateReport(Model):

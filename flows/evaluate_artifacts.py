@@ -2,9 +2,9 @@
 
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
-from flows.evaluate_report import summary_rows
-from schemas.dataset import Dataset
-from schemas.query import connect
+from vexpress.schemas.dataset import Dataset
+from vexpress.schemas.query import connect
+from vexpress.tasks.reports.evaluation_page import summary_rows
 
 
 def publish_evaluation(dataset: Dataset, page: str, notes: list[str]) -> None:

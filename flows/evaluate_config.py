@@ -4,9 +4,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from flows.config import explain, overlay, parse_setting
-from schemas.errors import ConfigError
-from tasks.evaluation_plan import EvaluateConfig
+from vexpress.schemas.errors import ConfigError
+from vexpress.schemas.settings import explain, overlay, parse_setting
+from vexpress.tasks.evaluate.plan import EvaluateConfig
 
 
 def load_evaluate_config(settings: list[str]) -> EvaluateConfig:

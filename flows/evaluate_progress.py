@@ -1,7 +1,7 @@
 """How far an evaluation is."""
 
-from flows.progress import RunProgress
-from schemas.evaluation import Evaluation
+from vexpress.flows.progress import RunProgress
+from vexpress.schemas.evaluation import Evaluation
 
 
 class EvaluateProgress(RunProgress):

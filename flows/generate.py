@@ -16,25 +16,25 @@ from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 from prefect.logging import get_run_logger
 
-from flows.generate_artifacts import publish_generations
-from flows.generate_page import write_page
-from flows.generate_progress import GenerateProgress
-from schemas.dataset import Dataset
-from schemas.errors import ConfigError, stop_when_full
-from schemas.generation import Generation
-from schemas.manifest import prepare_manifests, write_part, write_run
-from schemas.row import Model
-from schemas.run import Run
-from schemas.versions import versions_of
-from tasks.generate import FOLDER, Job, forget_notes, found_made
-from tasks.generate_config import GenerateConfig
-from tasks.generate_done import leave_out_done, not_written
-from tasks.generate_order import cost, in_runs, in_shards
-from tasks.generate_pool import open_pool
-from tasks.generate_weights import used_weights
-from tasks.ledger import lock_file
-from tasks.requests import Plan, PlannedVideo, plan_requests
-from vexpress.weights import weights_folder
+from vexpress.flows.generate_artifacts import publish_generations
+from vexpress.flows.generate_progress import GenerateProgress
+from vexpress.schemas.dataset import Dataset
+from vexpress.schemas.errors import ConfigError, stop_when_full
+from vexpress.schemas.generation import Generation
+from vexpress.schemas.manifest import prepare_manifests, write_part, write_run
+from vexpress.schemas.row import Model
+from vexpress.schemas.run import Run
+from vexpress.schemas.versions import versions_of
+from vexpress.tasks.engine.ledger import lock_file
+from vexpress.tasks.generate.config import GenerateConfig
+from vexpress.tasks.generate.done import leave_out_done, not_written
+from vexpress.tasks.generate.generator import FOLDER, Job, forget_notes, found_made
+from vexpress.tasks.generate.order import cost, in_runs, in_shards
+from vexpress.tasks.generate.pool import open_pool
+from vexpress.tasks.generate.requests import Plan, PlannedVideo, plan_requests
+from vexpress.tasks.generate.weights import used_weights
+from vexpress.tasks.reports.generations_page import write_page
+from vexpress.weights.catalogue import weights_folder
 
 LIBRARIES = ("vexpress", "prefect", "ray", "av", "torch", "diffusers", "transformers")
 

@@ -4,10 +4,11 @@ from typing import Any
 
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
-from flows.generate_page import Shown, show
-from flows.report import jpeg_uri, span
-from schemas.dataset import Dataset
-from schemas.query import connect
+from vexpress.schemas.dataset import Dataset
+from vexpress.schemas.query import connect
+from vexpress.tasks.reports.funnel import span
+from vexpress.tasks.reports.generations_page import Shown, show
+from vexpress.tasks.reports.page import jpeg_uri
 
 PICTURES = 12
 """First frames in the summary: an artifact lies in the server's database."""

@@ -2,8 +2,8 @@
 
 from collections import Counter
 
-from flows.progress import RunProgress
-from schemas.generation import Generation
+from vexpress.flows.progress import RunProgress
+from vexpress.schemas.generation import Generation
 
 
 class GenerateProgress(RunProgress):

@@ -5,10 +5,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from flows.config import overlay, parse_setting, read_yaml
-from schemas.errors import ConfigError
-from tasks.generate_config import GenerateConfig
 from vexpress.errors import SettingsError
+from vexpress.schemas.errors import ConfigError
+from vexpress.schemas.settings import overlay, parse_setting, read_yaml
+from vexpress.tasks.generate.config import GenerateConfig
 
 
 def load_generate_config(

@@ -25,14 +25,14 @@ from prefect.settings import PREFECT_API_URL
 from prefect.states import Cancelling
 from pydantic import Field
 
-from flows.deployments import FILE, read
-from flows.train_settings import TrainForm
-from schemas.dataset import Dataset
-from schemas.errors import ConfigError, VexpressDataError
-from schemas.query import run_query
-from schemas.row import Model
-from tasks.curate_config import CurateConfig
-from tasks.generate_config import GenerateConfig
+from vexpress.flows.server.deployments import FILE, read
+from vexpress.flows.train_settings import TrainForm
+from vexpress.schemas.dataset import Dataset
+from vexpress.schemas.errors import ConfigError, VexpressDataError
+from vexpress.schemas.query import run_query
+from vexpress.schemas.row import Model
+from vexpress.tasks.curate.config import CurateConfig
+from vexpress.tasks.generate.config import GenerateConfig
 
 Place = Literal["here", "deployments"]
 LOOK_EVERY_S = 2.0
@@ -158,7 +158,7 @@ def run_there(name: str, parameters: dict[str, Any]) -> None:
     except ObjectNotFound as error:
         raise PipelineStopped(
             f"no deployment {name} on {PREFECT_API_URL.value()}: run `vexpress up`, or for a "
-            "server of your own `python -m flows.deployments`"
+            "server of your own `python -m vexpress.flows.server.deployments`"
         ) from error
     get_run_logger().info("%s runs as %s", name, started.name)
     state: Any = None

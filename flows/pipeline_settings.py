@@ -5,14 +5,15 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from flows.config import Preset, overlay, parse_setting, read_yaml, settle
-from flows.pipeline import DataGate
-from schemas.errors import ConfigError
-from schemas.row import Model
-from tasks.generate_config import GenerateConfig
-from tasks.request_table import is_query
-from tasks.source import absolute
-from tasks.train_run import absolute_paths
+from vexpress.flows.pipeline import DataGate
+from vexpress.schemas.errors import ConfigError
+from vexpress.schemas.row import Model
+from vexpress.schemas.settings import overlay, parse_setting, read_yaml
+from vexpress.tasks.curate.config import Preset, settle
+from vexpress.tasks.generate.config import GenerateConfig
+from vexpress.tasks.generate.request_table import is_query
+from vexpress.tasks.media.source import absolute
+from vexpress.tasks.train.run import absolute_paths
 from vexpress.training.presets import make_settings
 
 Group = TypeVar("Group", bound=Model)

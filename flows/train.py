@@ -16,17 +16,17 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
 from prefect.logging import get_run_logger
 
-from flows.train_artifacts import publish_stage
-from flows.train_progress import StageProgress
-from flows.train_report import write_train_report
-from flows.train_settings import TrainForm
-from schemas.errors import ConfigError, VexpressDataError
-from schemas.row import Model
-from tasks.export_weights import export_weights
-from tasks.train_row import record_run
-from tasks.train_run import absolute_paths, open_run, read_snapshot, record_stage
-from tasks.train_stage import read_done, train_stage
 from vexpress.errors import VExpressError
+from vexpress.flows.train_artifacts import publish_stage
+from vexpress.flows.train_progress import StageProgress
+from vexpress.flows.train_settings import TrainForm
+from vexpress.schemas.errors import ConfigError, VexpressDataError
+from vexpress.schemas.row import Model
+from vexpress.tasks.export.weights import export_weights
+from vexpress.tasks.reports.training_page import write_train_report
+from vexpress.tasks.train.row import record_run
+from vexpress.tasks.train.run import absolute_paths, open_run, read_snapshot, record_stage
+from vexpress.tasks.train.stage import read_done, train_stage
 from vexpress.training.job import StageJob
 from vexpress.training.measurements import Gate, judge
 from vexpress.training.optimiser import require_optimiser

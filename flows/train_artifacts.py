@@ -1,13 +1,13 @@
 """What a stage leaves in the Prefect UI: gates, loss, and what it draws."""
 
 import base64
-from typing import Any
 
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
+from vexpress.tasks.reports.training_page import loss_curve
 from vexpress.training.job import StageJob
-from vexpress.training.journal import read_journal
 from vexpress.training.measurements import Gate
+from vexpress.training.metrics_log import read_journal
 
 POINTS = 40
 """Rows of the loss table, means over as many stretches of steps."""
@@ -18,7 +18,7 @@ def publish_stage(job: StageJob, gates: list[Gate]) -> None:
     name = f"stage-{job.number}"
     rows = [gate.model_dump() for gate in gates]
     create_table_artifact(rows, key=f"{name}-gates", description="What the stage reached")
-    curve = loss_curve(read_journal(job.folder / "metrics.jsonl"))
+    curve = loss_curve(read_journal(job.folder / "metrics.jsonl"), POINTS)
     create_table_artifact(curve, key=f"{name}-loss", description="Loss, mean over steps")
     previews = sorted(job.folder.glob("previews/*.png"))
     if previews:
@@ -26,14 +26,3 @@ def publish_stage(job: StageJob, gates: list[Gate]) -> None:
         text = "Reference, then truth, generated, V-Kps (rows)"
         uri = f"data:image/png;base64,{picture}"
         create_markdown_artifact(f"![{text}]({uri})", key=f"{name}-preview", description=text)
-
-
-def loss_curve(journal: list[dict[str, Any]], points: int = POINTS) -> list[dict[str, float]]:
-    """Mean training loss over stretches of steps: the last step of each, and its mean."""
-    lines = [line for line in journal if line["kind"] == "train"]
-    size = max(1, -(-len(lines) // points))
-    groups = [lines[i : i + size] for i in range(0, len(lines), size)]
-    return [
-        {"step": group[-1]["step"], "loss": sum(g["loss"] for g in group) / len(group)}
-        for group in groups
-    ]

@@ -7,9 +7,9 @@ import threading
 from types import TracebackType
 from typing import Self
 
-from flows.progress import RunProgress
+from vexpress.flows.progress import RunProgress
 from vexpress.training.job import StageJob
-from vexpress.training.journal import last_line
+from vexpress.training.metrics_log import last_line
 
 LOOK_EVERY_S = 1.0
 

@@ -8,8 +8,8 @@ from pydantic import BeforeValidator, GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
-from flows.config import overlay, parse_setting, read_yaml
-from schemas.errors import ConfigError
+from vexpress.schemas.errors import ConfigError
+from vexpress.schemas.settings import overlay, parse_setting, read_yaml
 from vexpress.training.presets import make_settings
 from vexpress.training.settings import TrainSettings
 

@@ -2,7 +2,7 @@
 
 from typing import ClassVar, Literal
 
-from schemas.row import Row
+from vexpress.schemas.row import Row
 
 
 class Clip(Row):
@@ -65,7 +65,7 @@ class Clip(Row):
     face_share: float | None = None
     """Median longer side of the face box over the crop's side, 0..1."""
     yaw_deg: float | None = None
-    """Median yaw, degrees, positive to the right of the picture; see `tasks/head_pose.py`."""
+    """Median yaw, degrees, positive to the right of the picture; see `scores/head_pose.py`."""
     pitch_deg: float | None = None
     """Median pitch, degrees, positive downwards."""
     roll_deg: float | None = None
@@ -132,7 +132,7 @@ class Clip(Row):
     1/25 s: the offset, or 0; null where it is not known."""
     sync_off_by_frames: float | None = None
     """How far sound and lips of the clip are still apart, frames of 1/25 s, never negative; 0
-    where the offset is too small to be told from the back end's error (`tasks/sync.py`)."""
+    where the offset is too small to be told from the back end's error (`tasks/curate/sync.py`)."""
     sync_note: str | None = None
     """Why there is no offset."""
     audio_hash: str | None = None

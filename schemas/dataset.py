@@ -14,8 +14,8 @@ from typing import Any
 
 import fsspec
 
-from schemas.errors import DatasetError
-from schemas.row import content_id
+from vexpress.schemas.errors import DatasetError
+from vexpress.schemas.row import content_id
 
 MARKER = "dataset.json"
 LAYOUT_VERSION = 1

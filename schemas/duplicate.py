@@ -2,7 +2,7 @@
 
 from typing import ClassVar
 
-from schemas.row import Row
+from vexpress.schemas.row import Row
 
 
 class Duplicate(Row):

@@ -4,7 +4,7 @@ from typing import Annotated, ClassVar
 
 import numpy as np
 
-from schemas.row import Array, Bools, FivePoints, Row, VKps
+from vexpress.schemas.row import Array, Bools, FivePoints, Row, VKps
 
 
 class ClipKps(Row):

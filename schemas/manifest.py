@@ -17,23 +17,23 @@ from typing import Any, Self
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from schemas.clip import Clip
-from schemas.dataset import Dataset
-from schemas.duplicate import Duplicate
-from schemas.evaluation import Evaluation
-from schemas.face import ClipFace
-from schemas.generation import Generation
-from schemas.keypoints import ClipKps
-from schemas.metric import TrainingMetric
-from schemas.person import ClipPerson
-from schemas.pick import Pick
-from schemas.print import ClipPrint
-from schemas.row import Row
-from schemas.run import Run
-from schemas.scene import Scene
-from schemas.track import FaceTrack
-from schemas.video import Video
-from schemas.word import Word
+from vexpress.schemas.clip import Clip
+from vexpress.schemas.dataset import Dataset
+from vexpress.schemas.duplicate import Duplicate
+from vexpress.schemas.evaluation import Evaluation
+from vexpress.schemas.face_embedding import ClipFace
+from vexpress.schemas.fingerprint import ClipPrint
+from vexpress.schemas.generation import Generation
+from vexpress.schemas.keypoints import ClipKps
+from vexpress.schemas.metric import TrainingMetric
+from vexpress.schemas.person import ClipPerson
+from vexpress.schemas.row import Row
+from vexpress.schemas.run import Run
+from vexpress.schemas.scene import Scene
+from vexpress.schemas.selection import Pick
+from vexpress.schemas.track import FaceTrack
+from vexpress.schemas.video import Video
+from vexpress.schemas.word import Word
 
 WAVE_TABLES: tuple[type[Row], ...] = (
     Scene,
@@ -77,7 +77,7 @@ def _has_all_columns(dataset: Dataset, name: str, row_type: type[Row]) -> bool:
 
 def views_sql() -> str:
     """Return the views, with paths relative to the data set."""
-    return files("schemas").joinpath("views.sql").read_text()
+    return files("vexpress.schemas").joinpath("views.sql").read_text()
 
 
 def commit_wave(dataset: Dataset, wave_id: str, rows: Iterable[Row]) -> None:

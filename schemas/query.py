@@ -12,9 +12,9 @@ from contextlib import contextmanager
 import duckdb
 import pyarrow as pa
 
-from schemas.dataset import Dataset
-from schemas.errors import QueryError
-from schemas.manifest import TABLES, WHOLE_TABLES, views_sql
+from vexpress.schemas.dataset import Dataset
+from vexpress.schemas.errors import QueryError
+from vexpress.schemas.manifest import TABLES, WHOLE_TABLES, views_sql
 
 
 def connect(dataset: Dataset) -> duckdb.DuckDBPyConnection:

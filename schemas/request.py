@@ -1,6 +1,6 @@
 """A video asked for, as a row of a table of requests says it."""
 
-from schemas.row import Model
+from vexpress.schemas.row import Model
 
 INPUTS = ("reference", "audio", "kps", "video", "clip_id")
 

@@ -4,7 +4,7 @@ from typing import Annotated, ClassVar
 
 import numpy as np
 
-from schemas.row import Array, Bools, Boxes, FivePoints, Floats, Row
+from vexpress.schemas.row import Array, Bools, Boxes, FivePoints, Floats, Row
 
 
 class FaceTrack(Row):

@@ -2,7 +2,7 @@
 
 from typing import ClassVar, Literal
 
-from schemas.row import Row
+from vexpress.schemas.row import Row
 
 Status = Literal["ok", "rejected"]
 

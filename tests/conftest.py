@@ -32,8 +32,8 @@ def assets() -> Path:
 
 @pytest.fixture(scope="session")
 def material(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Clips, start weights and an autoencoder for small trainings (tests/small_training.py)."""
-    from tests.small_training import write_material
+    """Clips, start weights and an autoencoder for small trainings (`helpers/small_training.py`)."""
+    from tests.helpers.small_training import write_material
 
     return write_material(tmp_path_factory.mktemp("material"))
 

@@ -7,13 +7,13 @@ from typing import ClassVar
 
 import numpy as np
 
-from schemas.clip import Clip
-from schemas.dataset import Dataset
-from schemas.row import Model
-from schemas.video import Video
-from tasks.ledger import Ledger
-from tasks.step import ClipStep, Context, Rejection
-from tasks.units import Candidate
+from vexpress.schemas.clip import Clip
+from vexpress.schemas.dataset import Dataset
+from vexpress.schemas.row import Model
+from vexpress.schemas.video import Video
+from vexpress.tasks.engine.ledger import Ledger
+from vexpress.tasks.engine.step import ClipStep, Context, Rejection
+from vexpress.tasks.engine.units import Candidate
 
 TEXT = (Path(__file__).parents[1] / "CONTRIBUTING.md").read_text()
 

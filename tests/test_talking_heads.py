@@ -16,11 +16,11 @@ import pytest
 from faster_whisper.vad import VadOptions, get_speech_timestamps
 from numpy.typing import NDArray
 
-from tests.broken_videos import Expectation, make_broken_videos
+from tests.helpers.broken_videos import Expectation, make_broken_videos
 from tests.talking_heads import Face, FrameTruth, Shot, Speech, Truth, VideoFormat, render
 from tests.talking_heads.voice import SILENT, speak
-from vexpress.face_points import DlibDetector, InsightFaceDetector
-from vexpress.face_points import Face as FoundFace
+from vexpress.faces.points import DlibDetector, InsightFaceDetector
+from vexpress.faces.points import Face as FoundFace
 
 SMALL = VideoFormat(width=480, height=360)
 TALKER = Face(width_px=140)

@@ -7,13 +7,13 @@ from importlib import import_module
 from typing import Any
 
 _HOME = {
-    "Sampling": "settings",
-    "VExpressPipeline": "pipeline",
-    "AudioProjection": "audio_projection",
-    "Conditions": "conditions",
-    "DenoisingUNet": "denoising_unet",
-    "ReferenceNet": "reference_net",
-    "VKpsGuider": "v_kps_guider",
+    "Sampling": "inference.settings",
+    "VExpressPipeline": "inference.pipeline",
+    "AudioProjection": "networks.audio_projection",
+    "Conditions": "inference.conditions",
+    "DenoisingUNet": "networks.denoising_unet",
+    "ReferenceNet": "networks.reference_net",
+    "VKpsGuider": "networks.v_kps_guider",
 }
 
 __all__ = [

@@ -105,7 +105,7 @@ def test_ray_clusters_are_of_the_pinned_version_and_gpu_pods_have_the_gpu_image(
 
 
 def test_the_ray_job_runs_a_command_and_settings_that_exist() -> None:
-    from flows.config import load_config
+    from vexpress.tasks.curate.config import load_config
 
     (job,) = documents("rayjob.yaml")
     assert set(job["spec"]) <= JOB_FIELDS

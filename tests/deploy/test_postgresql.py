@@ -18,7 +18,7 @@ import asyncpg
 import pytest
 import yaml
 
-from tests.deploy.postgresql import DATABASE, Postgres, find_binaries, free_port, running
+from tests.helpers.postgresql import DATABASE, Postgres, find_binaries, free_port, running
 from tests.talking_heads import Face, Shot, Speech, VideoFormat, render
 
 DEPLOY = Path(__file__).parents[2] / "deploy"

@@ -14,17 +14,16 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-import tasks.evaluate
-from flows.cli import app
-from schemas.dataset import Dataset
-from schemas.manifest import commit_wave
-from schemas.query import run_query
-from tasks.evaluation_plan import read_generations
-from tasks.side_by_side import strip
-from tests.generated import Asked, write_generations
-from tests.schemas import rows
+from tests.helpers import rows
+from tests.helpers.generated import Asked, write_generations
 from tests.vexpress.metrics.test_frechet import MeanColour, MeanOverTime
+from vexpress.flows.cli.app import app
 from vexpress.metrics.table import VIDEO_METRICS
+from vexpress.schemas.dataset import Dataset
+from vexpress.schemas.manifest import commit_wave
+from vexpress.schemas.query import run_query
+from vexpress.tasks.evaluate.plan import read_generations
+from vexpress.tasks.evaluate.side_by_side import strip
 
 pytestmark = pytest.mark.assets
 FEW = ["--set=measure.identity_frames=4", "--set=measure.faces.backend=dlib"]
@@ -135,7 +134,7 @@ def test_what_has_numbers_is_not_measured_again(
     assert "0 videos measured (7 had their numbers before)" in said
     assert evaluated.names("manifests/evaluations/*.parquet") == parts
     newer = [replace(m, version=m.version + (m.name == "flicker")) for m in VIDEO_METRICS]
-    monkeypatch.setattr(tasks.evaluate, "VIDEO_METRICS", tuple(newer))
+    monkeypatch.setattr("vexpress.tasks.evaluate.measure.VIDEO_METRICS", tuple(newer))
     said = evaluate(evaluated, f"--weights={networks}", "--limit=1")
     assert "1 videos measured (0 had" in said
     query = "SELECT count(*) FROM evaluations WHERE request_id IS NOT NULL"
@@ -177,7 +176,7 @@ def test_what_cannot_be_measured_has_a_reason_and_what_broke_is_tried_again(
 def test_a_run_that_is_killed_goes_on_where_it_was(assets: Path, tmp_path: Path) -> None:
     asked = [Asked(f"v{number}") for number in range(3)]
     dataset = write_generations(tmp_path / "set", assets / "vexpress_samples", asked, frames=8)
-    command = [sys.executable, "-m", "flows.cli", "evaluate", dataset.root, *FEW]
+    command = [sys.executable, "-m", "vexpress.flows.cli.app", "evaluate", dataset.root, *FEW]
     command += ["--set=shard_videos=1", "--set=shown=0"]
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     process = subprocess.Popen(command, start_new_session=True, **quiet)

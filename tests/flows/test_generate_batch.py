@@ -18,9 +18,9 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from schemas.dataset import Dataset
-from schemas.query import connect
-from tests.small_requests import SMALL, write_kps, write_portrait, write_sound, write_table
+from tests.helpers.small_requests import SMALL, write_kps, write_portrait, write_sound, write_table
+from vexpress.schemas.dataset import Dataset
+from vexpress.schemas.query import connect
 
 REPOSITORY = Path(__file__).parents[2]
 SECRET = "planted-7f3a9c51e0"
@@ -95,7 +95,14 @@ def start(table: Path, dataset: Path, home: Path, *more: str) -> subprocess.Pope
         "AWS_SECRET_ACCESS_KEY": SECRET,
         "VEXPRESS_TOKEN": SECRET,
     }
-    command = [sys.executable, "-m", "flows.cli", "generate-batch", str(table), str(dataset)]
+    command = [
+        sys.executable,
+        "-m",
+        "vexpress.flows.cli.app",
+        "generate-batch",
+        str(table),
+        str(dataset),
+    ]
     options = ["--preset", "tiny", "--set", "limits.sound_s=3"]
     options += ["--set", "model.face_model=./none", *more]
     home.mkdir(exist_ok=True)

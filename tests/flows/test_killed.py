@@ -9,17 +9,17 @@ from pathlib import Path
 
 import pytest
 
-from flows.config import load_config
-from schemas.dataset import Dataset
-from schemas.manifest import prepare_manifests
-from schemas.query import run_query
-from tasks.curate import curate_wave, fingerprint, plan_waves, resolve, used_weights
-from tasks.duplicates import find_duplicates
-from tasks.engine import open_engine
-from tasks.persons import find_persons
-from tasks.source import list_sources
-from tasks.step import Context
 from tests.talking_heads import Face, Shot, Speech, VideoFormat, render
+from vexpress.schemas.dataset import Dataset
+from vexpress.schemas.manifest import prepare_manifests
+from vexpress.schemas.query import run_query
+from vexpress.tasks.curate.across.duplicates import find_duplicates
+from vexpress.tasks.curate.across.persons import find_persons
+from vexpress.tasks.curate.chain import curate_wave, fingerprint, plan_waves, resolve, used_weights
+from vexpress.tasks.curate.config import load_config
+from vexpress.tasks.engine.engine import open_engine
+from vexpress.tasks.engine.step import Context
+from vexpress.tasks.media.source import list_sources
 
 KILLS = 10
 TABLES = ("videos", "scenes", "tracks", "clips", "kps", "prints", "faces", "duplicates", "persons")

@@ -10,11 +10,11 @@ import yaml
 from diffusers import AutoencoderTiny
 from typer.testing import CliRunner, Result
 
-from flows.cli import app
-from schemas.dataset import Dataset
-from schemas.query import run_query
-from tests.random_weights import write_weights
+from tests.helpers.random_weights import write_weights
 from tests.talking_heads import Face, Shot, Speech, VideoFormat, render
+from vexpress.flows.cli.app import app
+from vexpress.schemas.dataset import Dataset
+from vexpress.schemas.query import run_query
 from vexpress.training.presets import make_settings
 
 TINIER = {
@@ -197,7 +197,7 @@ def test_deployments_want_a_server_that_has_them_and_get_paths_that_mean_the_sam
 
 
 def test_places_that_everybody_knows_stay_as_they_are(tmp_path: Path) -> None:
-    from flows.pipeline_settings import name_everywhere
+    from vexpress.flows.pipeline_settings import name_everywhere
 
     asked = {"source": "s3://b/v", "dataset": "s3://b/d", "run": str(tmp_path), "weights": None}
     asked |= {"requests": "SELECT clip_id FROM kept", "train": make_settings("tiny", {})}

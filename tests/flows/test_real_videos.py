@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from schemas.dataset import Dataset
-from schemas.query import run_query
-from vexpress.kps_file import read_kps
+from vexpress.faces.kps_file import read_kps
+from vexpress.schemas.dataset import Dataset
+from vexpress.schemas.query import run_query
 
 pytestmark = pytest.mark.assets
 VEXPRESS = Path(sys.executable).with_name("vexpress")

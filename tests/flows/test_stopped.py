@@ -5,18 +5,17 @@ from pathlib import Path
 
 import pytest
 
-import flows.curate
-from flows.curate import curate
-from schemas.dataset import Dataset
-from schemas.query import run_query
-from tasks.crop import CropConfig
-from tasks.curate_config import CurateConfig
-from tasks.export_clips import select_clips
-from tasks.face_identity import IdentityConfig
-from tasks.faces import FaceConfig
-from tasks.judge import KeepRules
 from tests.talking_heads import Face, Shot, render
 from tests.tasks.conftest import SMALL
+from vexpress.flows.curate import curate
+from vexpress.schemas.dataset import Dataset
+from vexpress.schemas.query import run_query
+from vexpress.tasks.curate.config import CurateConfig
+from vexpress.tasks.curate.crop import CropConfig
+from vexpress.tasks.curate.faces import FaceConfig
+from vexpress.tasks.curate.filter import KeepRules
+from vexpress.tasks.curate.scores.identity import IdentityConfig
+from vexpress.tasks.export.clips import select_clips
 
 CONFIG = CurateConfig(
     faces=FaceConfig(backend="dlib"),
@@ -48,7 +47,7 @@ def test_what_was_stopped_or_deleted_is_made_by_the_same_command(
         raise RuntimeError("stopped when the clips were written")
 
     with monkeypatch.context() as patch:
-        patch.setattr(flows.curate, "count_clips", stop)
+        patch.setattr("vexpress.flows.curate.count_clips", stop)
         with pytest.raises(RuntimeError, match="stopped"):
             curate(str(videos), str(folder), CONFIG)
     assert finished_at(dataset) == [""]

@@ -16,15 +16,15 @@ import yaml
 from transformers import Wav2Vec2Config, Wav2Vec2FeatureExtractor, Wav2Vec2Model
 from typer.testing import CliRunner, Result
 
-from flows.cli import app
-from schemas.dataset import Dataset
-from schemas.query import run_query
-from tests.small_clips import AUDIO_DIM
-from tests.training_dataset import write_dataset
-from vexpress.pipeline import VExpressPipeline
-from vexpress.settings import Sampling
-from vexpress.training.initial import saved_networks
+from tests.helpers.small_clips import AUDIO_DIM
+from tests.helpers.training_dataset import write_dataset
+from vexpress.flows.cli.app import app
+from vexpress.inference.pipeline import VExpressPipeline
+from vexpress.inference.settings import Sampling
+from vexpress.schemas.dataset import Dataset
+from vexpress.schemas.query import run_query
 from vexpress.training.model import TrainingModel
+from vexpress.training.start_weights import saved_networks
 
 STAGE = {"steps": 3, "learning_rate": 1e-3}
 CONFIG: dict[str, Any] = {

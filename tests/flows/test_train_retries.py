@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 from prefect import flow
 
-from flows.train import may_help, run_stage
-from tests.small_training import small_settings
+from tests.helpers.small_training import small_settings
 from vexpress.errors import VExpressError
+from vexpress.flows.train import may_help, run_stage
 from vexpress.training.job import StageJob
-from vexpress.training.journal import read_journal
+from vexpress.training.metrics_log import read_journal
 
 STEPS = {"steps": 2, "learning_rate": 1e-3}
 

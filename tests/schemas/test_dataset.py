@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 import s3fs
 
-from schemas.dataset import MARKER, Dataset
-from schemas.errors import DatasetError, QueryError
-from schemas.manifest import commit_wave, prepare_manifests
-from schemas.query import run_query
-from tests.schemas import rows
+from tests.helpers import rows
+from vexpress.schemas.dataset import MARKER, Dataset
+from vexpress.schemas.errors import DatasetError, QueryError
+from vexpress.schemas.manifest import commit_wave, prepare_manifests
+from vexpress.schemas.query import run_query
 
 
 def test_a_folder_with_other_files_is_refused_and_left_alone(tmp_path: Path) -> None:

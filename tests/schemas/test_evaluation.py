@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from schemas.dataset import Dataset
-from schemas.evaluation import Evaluation
-from schemas.generation import Generation
-from schemas.manifest import prepare_manifests, write_part
-from schemas.query import run_query
-from tests.schemas import rows
+from tests.helpers import rows
+from vexpress.schemas.dataset import Dataset
+from vexpress.schemas.evaluation import Evaluation
+from vexpress.schemas.generation import Generation
+from vexpress.schemas.manifest import prepare_manifests, write_part
+from vexpress.schemas.query import run_query
 
 
 @pytest.fixture()

@@ -8,13 +8,13 @@ import duckdb
 import numpy as np
 import pytest
 
-from schemas.dataset import Dataset
-from schemas.generation import Generation
-from schemas.manifest import TABLES, commit_wave, prepare_manifests, write_part, write_run
-from schemas.query import run_query
-from schemas.row import Row
-from schemas.run import Run
-from tests.schemas import rows
+from tests.helpers import rows
+from vexpress.schemas.dataset import Dataset
+from vexpress.schemas.generation import Generation
+from vexpress.schemas.manifest import TABLES, commit_wave, prepare_manifests, write_part, write_run
+from vexpress.schemas.query import run_query
+from vexpress.schemas.row import Row
+from vexpress.schemas.run import Run
 
 TABLE_NAMES = [row_type.TABLE for row_type in TABLES]
 

@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from flows.cli import app
-from schemas.dataset import Dataset
-from schemas.errors import DatasetError, QueryError
-from schemas.manifest import commit_wave, prepare_manifests
-from schemas.query import run_query
-from tests.schemas import rows
+from tests.helpers import rows
+from vexpress.flows.cli.app import app
+from vexpress.schemas.dataset import Dataset
+from vexpress.schemas.errors import DatasetError, QueryError
+from vexpress.schemas.manifest import commit_wave, prepare_manifests
+from vexpress.schemas.query import run_query
 
 ODD_NAMES = [
     "plain",

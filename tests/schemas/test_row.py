@@ -11,11 +11,11 @@ import pytest
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
-import schemas
-from schemas.manifest import TABLES
-from schemas.row import Row, content_id
-from schemas.track import FaceTrack
-from tests.schemas import rows
+from tests.helpers import rows
+from vexpress import schemas
+from vexpress.schemas.manifest import TABLES
+from vexpress.schemas.row import Row, content_id
+from vexpress.schemas.track import FaceTrack
 
 COLUMNS = [
     (row_type, name, field) for row_type in TABLES for name, field in row_type.model_fields.items()
@@ -39,9 +39,9 @@ UNITS = {
 
 
 def test_every_row_type_is_a_table_of_the_manifests() -> None:
-    for module in pkgutil.iter_modules(schemas.__path__, "schemas."):
+    for module in pkgutil.iter_modules(schemas.__path__, "vexpress.schemas."):
         importlib.import_module(module.name)
-    ours = {row for row in Row.__subclasses__() if row.__module__.startswith("schemas.")}
+    ours = {row for row in Row.__subclasses__() if row.__module__.startswith("vexpress.schemas.")}
     assert ours == set(TABLES)
     assert len({row_type.TABLE for row_type in TABLES}) == len(TABLES)
 

@@ -5,8 +5,8 @@ import json
 
 import pytest
 
-from schemas import versions
-from schemas.versions import versions_of
+from vexpress.schemas import versions
+from vexpress.schemas.versions import versions_of
 
 
 def test_another_build_of_a_library_is_found_and_a_missing_one_is_null(

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from tests.broken_videos import make_broken_videos
+from tests.helpers.broken_videos import make_broken_videos
 from tests.talking_heads.demo import render_demo
 
 

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from schemas.dataset import Dataset
-from schemas.video import Video
-from tasks.step import Context
-from tasks.units import Watched
-from tests.broken_videos import make_broken_videos
+from tests.helpers.broken_videos import make_broken_videos
+from tests.helpers.steps import probed, watch
 from tests.talking_heads import Face, Shot, Speech, Truth, VideoFormat, render
-from tests.tasks.steps import probed, watch
+from vexpress.schemas.dataset import Dataset
+from vexpress.schemas.video import Video
+from vexpress.tasks.engine.step import Context
+from vexpress.tasks.engine.units import Watched
 
 SMALL = VideoFormat(width=480, height=360)
 SENTENCE = "The market moves into the long hall behind the station."

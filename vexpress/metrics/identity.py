@@ -1,6 +1,6 @@
 """FaceSim: how much the face looks like the reference's.
 
-The cosine of the angle between identity vectors (`vexpress/face_embedding.py`), over frames
+The cosine of the angle between identity vectors (`vexpress/faces/embedding.py`), over frames
 spread evenly. ArcFace's cosines of strangers are near 0; dlib's are about 0.85, so that only
 numbers of the same model can be compared.
 """
@@ -8,8 +8,8 @@ numbers of the same model can be compared.
 import numpy as np
 
 from vexpress.errors import PointsError
-from vexpress.face_embedding import FaceEmbedder, similarity
-from vexpress.face_points import Face
+from vexpress.faces.embedding import FaceEmbedder, similarity
+from vexpress.faces.points import Face
 from vexpress.metrics.table import Measured, measured, unmeasured
 
 LOW_SHARE = 0.1

@@ -7,7 +7,7 @@ distances between the asked eyes, which does not depend on the size of the video
 
 import numpy as np
 
-from vexpress.face_points import Face
+from vexpress.faces.points import Face
 from vexpress.metrics.table import Measured, measured, unmeasured
 
 MIN_EYES_PX = 1.0

@@ -1,4 +1,4 @@
-"""How the lips go with the sound: without a network (`vexpress/lip_sound.py`), and by SyncNet.
+"""How the lips go with the sound: without a network (`vexpress/sync/lip_sound.py`), and by SyncNet.
 
 Both give a confidence and an offset, positive where the sound is late. A generated video that
 follows its sound has a high confidence at offset 0. The scales have nothing in common: the
@@ -10,13 +10,13 @@ from pathlib import Path
 import numpy as np
 
 from vexpress.errors import SoundError
-from vexpress.face_points import Face
-from vexpress.lip_sound import PAD_S, RATE, estimate_offset
-from vexpress.lips import LipReader, lip_shape
+from vexpress.faces.points import Face
+from vexpress.media.sound import read_sound
 from vexpress.metrics.table import Measured, measured, unmeasured
-from vexpress.sound import read_sound
-from vexpress.sync import FPS, SyncEstimate, estimate_from
-from vexpress.syncnet import FrameTower, SyncNet, distances, face_crop
+from vexpress.sync.estimate import FPS, SyncEstimate, estimate_from
+from vexpress.sync.lip_sound import PAD_S, RATE, estimate_offset
+from vexpress.sync.lips import LipReader, lip_shape
+from vexpress.sync.syncnet import FrameTower, SyncNet, distances, face_crop
 
 MOST_MISSING = 0.2
 """Share of frames without a face above which the lips are not known well enough."""

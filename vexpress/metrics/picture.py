@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 
-from vexpress.face_points import Face
+from vexpress.faces.points import Face
 from vexpress.metrics.table import Measured, measured, unmeasured
 
 

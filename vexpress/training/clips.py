@@ -16,8 +16,8 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from vexpress.checkpoint import READABLE
 from vexpress.errors import InputError, VExpressError
+from vexpress.weights.checkpoint import READABLE
 
 
 class ClipError(InputError):

@@ -24,9 +24,9 @@ from torch.distributed.fsdp import FSDPModule, fully_shard
 from torch.distributed.tensor import DTensor, distribute_tensor
 from torch.nn.parallel import DistributedDataParallel
 
-from vexpress.motion_module import MotionModule
+from vexpress.networks.motion_module import MotionModule
+from vexpress.networks.transformer_block import TransformerBlock
 from vexpress.training.model import TrainingModel
-from vexpress.transformer_block import TransformerBlock
 
 SHARD_UNITS = (TransformerBlock, ResnetBlock2D, MotionModule)
 _WHOLE = StateDictOptions(full_state_dict=True, cpu_offload=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from vexpress.errors import SettingsError
 from vexpress.training.settings import Settings, TrainSettings
-from vexpress.weights import pretrained_in
+from vexpress.weights.catalogue import pretrained_in
 
 CLIPS, VAE = "clips.safetensors", "sd-vae-ft-mse"
 

@@ -6,12 +6,12 @@ Shapes: B samples, F frames, E audio channels, h and w latent height and width.
 import torch
 from torch import nn
 
-from vexpress.audio_projection import AudioProjection
-from vexpress.conditions import Conditions
-from vexpress.denoising_unet import DenoisingUNet
-from vexpress.published import Networks
-from vexpress.reference_net import ReferenceNet
-from vexpress.v_kps_guider import VKpsGuider
+from vexpress.inference.conditions import Conditions
+from vexpress.networks.audio_projection import AudioProjection
+from vexpress.networks.denoising_unet import DenoisingUNet
+from vexpress.networks.reference_net import ReferenceNet
+from vexpress.networks.v_kps_guider import VKpsGuider
+from vexpress.weights.published import Networks
 
 
 class TrainingModel(nn.Module):

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 from torch import nn
 
-from vexpress.denoising_unet import DenoisingUNet
+from vexpress.networks.denoising_unet import DenoisingUNet
 from vexpress.training.model import TrainingModel
 from vexpress.training.settings import Part
 

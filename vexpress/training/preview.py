@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import torch
 
-from vexpress.pipeline import published_scheduler
+from vexpress.inference.pipeline import published_scheduler
 from vexpress.training.autoencoder import Autoencoder, decode, encode
 from vexpress.training.model import TrainingModel
 from vexpress.training.samples import Sample

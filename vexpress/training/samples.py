@@ -17,13 +17,13 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset, Sampler
 
+from vexpress.faces.v_kps_image import draw_all
 from vexpress.training.augmentation import View, draw_view, whole_view
 from vexpress.training.clips import ClipError, ClipIndex
 from vexpress.training.lips import lip_mask
 from vexpress.training.randomness import chance, generator, integer
 from vexpress.training.settings import DataSettings, StageSettings, rate_at
 from vexpress.training.sound_vectors import read_vectors, vectors_of_frames
-from vexpress.v_kps_image import draw_all
 
 LATENT_CELL = 8
 LATENT_CHANNELS = 4

@@ -9,8 +9,8 @@ import torch
 import torch.nn.functional as F
 from safetensors import SafetensorError, safe_open
 
-from vexpress.audio_encoder import vectors_around_frames
 from vexpress.errors import InputError
+from vexpress.inference.audio_encoder import vectors_around_frames
 from vexpress.training.clips import ClipError
 from vexpress.training.pickled import read_pickled
 

@@ -15,18 +15,17 @@ import torch
 from torch.utils.data import DataLoader
 
 from vexpress.errors import VExpressError
-from vexpress.heap import kept_heap
-from vexpress.pipeline import published_scheduler
+from vexpress.inference.allocator import kept_heap
+from vexpress.inference.pipeline import published_scheduler
 from vexpress.training import distributed
 from vexpress.training.autoencoder import load_autoencoder
 from vexpress.training.batches import model_inputs, to_device
 from vexpress.training.checkpoints import Checkpoints
 from vexpress.training.clips import ClipError, ClipIndex, check_lengths, split_clips
 from vexpress.training.diffusion import snr_weights, velocity_losses
-from vexpress.training.initial import saved_networks, start_networks, write_networks
 from vexpress.training.job import CLIPS, StageJob, vae_folder
-from vexpress.training.journal import Journal, at_step, latest, read_journal
 from vexpress.training.measurements import Measuring
+from vexpress.training.metrics_log import Journal, at_step, latest, read_journal
 from vexpress.training.model import TrainingModel, empty_like
 from vexpress.training.optimiser import RunningMean, make_optimiser, set_learning_rate
 from vexpress.training.parts import set_trained, zero_outputs
@@ -34,6 +33,7 @@ from vexpress.training.preview import generate_window, write_preview
 from vexpress.training.samples import Sample, StageSamples, StepSampler, is_unconditional
 from vexpress.training.settings import rate_at
 from vexpress.training.sound_vectors import read_vectors
+from vexpress.training.start_weights import saved_networks, start_networks, write_networks
 
 log = logging.getLogger(__name__)
 DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16}

@@ -8,17 +8,17 @@ import cv2
 import numpy as np
 import pytest
 
-from tests.generated import Asked, write_generations
-from vexpress.face_embedding import load_face_embedder
-from vexpress.face_points import DlibDetector, Face
-from vexpress.kps_file import read_kps
-from vexpress.lips import LipReader
+from tests.helpers.generated import Asked, write_generations
+from vexpress.faces.embedding import load_face_embedder
+from vexpress.faces.kps_file import read_kps
+from vexpress.faces.points import DlibDetector, Face
 from vexpress.metrics.identity import IdentityWatcher
 from vexpress.metrics.keypoints import KpsWatcher, kps_distance, nearest_face
 from vexpress.metrics.lip_sync import LipSyncWatcher, SyncNetWatcher
 from vexpress.metrics.picture import FlickerWatcher, SharpnessWatcher
 from vexpress.metrics.table import METRICS, Measured
-from vexpress.syncnet import SyncNet
+from vexpress.sync.lips import LipReader
+from vexpress.sync.syncnet import SyncNet
 
 FRAMES = 30
 

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from vexpress.pipeline import published_scheduler
+from vexpress.inference.pipeline import published_scheduler
 from vexpress.training.diffusion import snr_weights, velocity_losses
 
 

@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.small_training import small_settings
+from tests.helpers.small_training import small_settings
 from vexpress.errors import CheckpointError
 from vexpress.training.checkpoints import Checkpoints
-from vexpress.training.initial import saved_networks
 from vexpress.training.job import StageJob
-from vexpress.training.journal import read_journal
+from vexpress.training.metrics_log import read_journal
 from vexpress.training.model import TrainingModel
 from vexpress.training.stage_run import StageRun, TrainingDiverged
+from vexpress.training.start_weights import saved_networks
 
 CPU = torch.device("cpu")
 ROOT = Path(__file__).parents[3]
@@ -120,7 +120,7 @@ def test_a_run_killed_in_every_stage_gives_the_same_losses(
 ) -> None:
     run = new_run(material, tmp_path / "killed")
     settings = small_settings(material).model_dump_json()
-    command = [sys.executable, str(Path(__file__).with_name("run_stages.py")), str(run), settings]
+    command = [sys.executable, str(ROOT / "tests/helpers/run_stages.py"), str(run), settings]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

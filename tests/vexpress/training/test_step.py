@@ -14,11 +14,11 @@ import pytest
 import torch
 from torch.utils.data import default_collate
 
-from tests.small_training import small_settings
-from vexpress.conditions import Conditions
-from vexpress.pipeline import published_scheduler
+from tests.helpers.small_training import small_settings
+from vexpress.inference.conditions import Conditions
+from vexpress.inference.pipeline import published_scheduler
 from vexpress.training.job import StageJob
-from vexpress.training.journal import read_journal
+from vexpress.training.metrics_log import read_journal
 from vexpress.training.samples import Sample
 from vexpress.training.stage_run import StageRun
 

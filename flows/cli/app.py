@@ -1,0 +1,82 @@
+"""The `vexpress` command.
+
+Each command lives in `flows/cli/<name>.py`. Those files import only what their
+options need; everything heavy is imported when the command runs, so that help and
+`query` answer at once.
+"""
+
+import atexit
+import os
+import sys
+
+import typer
+
+from vexpress.flows.cli.curate import curate, retry
+from vexpress.flows.cli.doctor import doctor
+from vexpress.flows.cli.down import down
+from vexpress.flows.cli.evaluate import evaluate
+from vexpress.flows.cli.export import export
+from vexpress.flows.cli.extract_kps import extract_kps
+from vexpress.flows.cli.funnel import funnel
+from vexpress.flows.cli.generate import generate
+from vexpress.flows.cli.generate_batch import generate_batch
+from vexpress.flows.cli.pipeline import pipeline
+from vexpress.flows.cli.query import query
+from vexpress.flows.cli.report import report
+from vexpress.flows.cli.select import pick
+from vexpress.flows.cli.train import train
+from vexpress.flows.cli.up import up
+
+app = typer.Typer(
+    name="vexpress",
+    no_args_is_help=True,
+    pretty_exceptions_show_locals=False,
+    rich_markup_mode="markdown",
+    help="Raw talking-head videos to a data set you can query, train on and generate from.",
+    epilog="Start with `vexpress doctor`, then `vexpress curate VIDEOS DATASET`.",
+)
+app.command()(doctor)
+app.command()(curate)
+app.command()(funnel)
+app.command()(query)
+app.command()(pick)
+app.command()(report)
+app.command()(retry)
+app.command("extract-kps")(extract_kps)
+app.command()(train)
+app.command()(export)
+app.command()(pipeline)
+app.command()(up)
+app.command()(down)
+app.command()(evaluate)
+# The published command spells its parameters with underscores.
+app.command(context_settings={"token_normalize_func": lambda word: word.replace("_", "-")})(
+    generate
+)
+app.command("generate-batch")(generate_batch)
+
+
+def main() -> None:
+    """Entry point of the `vexpress` script."""
+    ending = {"code": 1}
+    atexit.register(_leave, ending)
+    try:
+        app()
+    except SystemExit as leaving:
+        ending["code"] = leaving.code if isinstance(leaving.code, int) else 1
+        raise
+
+
+def _leave(ending: dict[str, int]) -> None:
+    """End the process after all other exit handlers (it was registered first).
+
+    The interpreter's own last steps make DuckDB's bindings print pages about leaked
+    references when Prefect's threads are still there.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(ending["code"])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,115 @@
+"""`vexpress curate`."""
+
+from typing import Annotated
+
+import typer
+
+from vexpress.flows.cli.options import (
+    ConfigOption,
+    DatasetArgument,
+    EngineKind,
+    EngineOption,
+    Preset,
+    WeightsOption,
+    plain_errors,
+)
+
+
+def curate(
+    source: Annotated[
+        str,
+        typer.Argument(
+            help="Videos: a file, a folder (with all below it), a glob, or a list "
+            "(.txt, .csv, .parquet); local or s3://. Only ever read."
+        ),
+    ],
+    dataset: DatasetArgument,
+    preset: Annotated[Preset, typer.Option(help="Thresholds to start from.")] = Preset.default,
+    config: ConfigOption = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="STEP.KEY=VALUE", help="One setting, such as `keep.min_frames=50`."
+        ),
+    ] = None,
+    engine: EngineOption = EngineKind.local,
+    weights: WeightsOption = None,
+    licence: Annotated[
+        str | None, typer.Option(help="Licence note to record for the sources.")
+    ] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="Take only the first so many sources.")
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would run and how long; do nothing.")
+    ] = False,
+) -> None:
+    """Turn raw videos into a data set of clips that can be trained on.
+
+    Every stretch of every video becomes a row, kept or rejected with its reason. A run that
+    was stopped goes on where it was: give the same command again.
+
+    Examples:
+
+        vexpress curate videos/ dataset/
+
+        vexpress curate videos/ dataset/ --preset strict --set faces.model=scrfd_2.5g
+
+        vexpress query dataset/ "SELECT * FROM funnel"
+    """
+    from vexpress.flows.server.embedded import prepare
+
+    prepare()
+    from vexpress.tasks.curate.config import load_config
+
+    with plain_errors():
+        engine_setting = [f"engine.kind={engine.value}"] if engine is not EngineKind.local else []
+        loaded = load_config(preset.value, config, [*(settings or []), *engine_setting])
+        folder = str(weights) if weights else None
+        from vexpress.tasks.curate.chain import resolve
+
+        resolve(loaded, weights)  # what cannot be had is said before anything starts
+        if dry_run:
+            from vexpress.tasks.curate.estimate import describe_plan
+
+            typer.echo(describe_plan(source, dataset, loaded, weights, limit))
+            return
+        from vexpress.flows.curate import curate as curate_flow
+
+        say(curate_flow(source, dataset, loaded, folder, licence, limit), dataset)
+
+
+def retry(
+    dataset: DatasetArgument,
+    weights: WeightsOption = None,
+) -> None:
+    """Run again what was rejected because something failed, with the last run's settings.
+
+    What a rule rejected stays rejected; change the rule and run `curate` again for that.
+    """
+    from vexpress.flows.server.embedded import prepare
+
+    prepare()
+    with plain_errors():
+        from vexpress.flows.curate import retry as retry_flow
+
+        say(retry_flow(dataset, str(weights) if weights else None), dataset)
+
+
+def say(report: object, dataset: str) -> None:
+    """Print what was made and what to look at."""
+    from vexpress.flows.curate import CurateReport
+
+    assert isinstance(report, CurateReport)
+    for note in report.notes:
+        typer.echo(note)
+    if not report.videos:
+        typer.echo(f"nothing to do: all {report.videos_done_before} sources are done")
+    else:
+        typer.echo(
+            f"{report.videos} sources ({report.videos_done_before} were done before): "
+            f"{report.clips_kept} clips kept, {report.clips_rejected} candidates rejected"
+        )
+    typer.echo(f"the data set holds {report.kept_hours * 60:.1f} minutes of clips")
+    typer.echo(f"look at   {report.report}")
+    typer.echo(f'ask       vexpress query {dataset} "SELECT * FROM funnel"')

@@ -1,0 +1,83 @@
+"""`vexpress train`."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from vexpress.flows.cli.options import ConfigOption, PickOption, plain_errors, within
+
+
+class TrainPreset(StrEnum):
+    """Settings to start from."""
+
+    tiny = "tiny"
+    full = "full"
+
+
+def train(
+    dataset: Annotated[str, typer.Argument(help="Data set, or a V-Express training list (.json).")],
+    out: Annotated[Path, typer.Option("--out", help="Folder of the run; resumed if it is there.")],
+    stages: Annotated[str, typer.Option(help="Which stages, such as `1,2,3` or `2`.")] = "1,2,3",
+    preset: Annotated[
+        TrainPreset, typer.Option(help="`full`: published sizes, GPUs. `tiny`: minutes on a CPU.")
+    ] = TrainPreset.full,
+    where: Annotated[
+        str, typer.Option(help='SQL condition on clips, such as "speech_share > 0.5".')
+    ] = "",
+    pick: PickOption = None,
+    config: ConfigOption = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="GROUP.KEY=VALUE", help="One setting, such as `stage_2.steps=500`."
+        ),
+    ] = None,
+    start: Annotated[
+        Path | None, typer.Option(help="Folder of weights to start from.", show_default=False)
+    ] = None,
+    vae: Annotated[
+        Path | None,
+        typer.Option(help="Image autoencoder; else sd-vae-ft-mse beside them.", show_default=False),
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Training processes (Ray Train).", show_default=False)
+    ] = None,
+) -> None:
+    """Train V-Express in three stages, each with a gate before the next.
+
+    A run that was stopped goes on from its last checkpoint: give the same command again.
+
+    Examples:
+
+        vexpress train dataset/ --out run/ --start weights/ --workers 8
+
+        vexpress train dataset/ --out try/ --preset tiny --vae taesd/ --set data.validation_share=0
+
+        vexpress query dataset/ "SELECT step, value FROM training WHERE name = 'loss'"
+    """
+    from vexpress.flows.server.embedded import prepare
+
+    prepare()
+    with plain_errors():
+        from vexpress.flows.train import train as train_flow
+        from vexpress.flows.train_settings import load_settings, parse_stages
+
+        given = {"where": within(dataset, pick, where), "start": start, "vae": vae}
+        loaded = load_settings(preset.value, config, settings or [], given, workers)
+        say(train_flow(dataset, str(out), loaded, parse_stages(stages)))
+
+
+def say(report: object) -> None:
+    """Print what each stage reached and where to look."""
+    from vexpress.flows.train import TrainReport
+
+    assert isinstance(report, TrainReport)
+    for number, gates in report.gates.items():
+        state = "trained" if number in report.stages else "finished before"
+        found = ", ".join(f"{gate.name} {gate.value:.4g} ({gate.rule})" for gate in gates)
+        typer.echo(f"stage {number} {state}: {found}")
+    if report.weights:
+        typer.echo(f"weights   {report.weights}")
+    typer.echo(f"look at   {report.report}")

@@ -1,0 +1,141 @@
+"""`prefect.yaml` and `deploy/automations.yaml` applied to a server.
+
+Doing it twice changes nothing: pools, queues and automations are known by their names.
+`vexpress up` does it for its own server; for another:
+`python -m vexpress.flows.server.deployments` with PREFECT_API_URL and VEXPRESS_DATA set.
+"""
+
+import os
+import subprocess
+import sys
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import yaml
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.actions import WorkPoolCreate
+from prefect.client.schemas.filters import WorkerFilter, WorkerFilterStatus
+from prefect.events.schemas.automations import AutomationCore
+from prefect.exceptions import ObjectNotFound
+
+from vexpress.schemas.errors import ConfigError
+
+HOME = Path(__file__).resolve().parents[2]
+FILE = HOME / "prefect.yaml"
+AUTOMATIONS = HOME / "deploy/automations.yaml"
+POOL = "vexpress"
+"""Pool of the worker that `vexpress up` starts."""
+
+
+def apply_pools(client: SyncPrefectClient) -> None:
+    """Make the pools that deployments run in, and their queues, where they are missing."""
+    tree = read(FILE)
+    used = {deployment["work_pool"]["name"] for deployment in tree["deployments"]}
+    for name in sorted(used):
+        _apply_pool(client, name, tree["definitions"]["pools"][name])
+
+
+def apply_deployments(environment: dict[str, str]) -> str:
+    """Apply the deployments; raise ConfigError with what Prefect says where it cannot."""
+    read(FILE)
+    command = [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all"]
+    done = subprocess.run(
+        [*command, "--prefect-file", str(FILE)],
+        env={"VEXPRESS_VERSION": version("vexpress"), **environment},
+        capture_output=True,
+        text=True,
+    )
+    said = done.stdout + done.stderr
+    if done.returncode:
+        raise ConfigError(f"{FILE} could not be applied:\n{said[-2000:]}")
+    return said
+
+
+def apply_automations(client: SyncPrefectClient) -> None:
+    """Make the automations, or bring them up to date."""
+    for tree in read(AUTOMATIONS)["automations"]:
+        if not all(_find_block(client, action) for action in tree["actions"]):
+            continue
+        automation = AutomationCore.model_validate(tree)
+        known = client.read_automations_by_name(automation.name)
+        if not known:
+            client.create_automation(automation)
+        elif AutomationCore.model_validate(known[0].model_dump(exclude={"id"})) != automation:
+            # An update forgets what was heard so far, so also which runs fell silent.
+            client.update_automation(known[0].id, automation)
+
+
+def worker_online(client: SyncPrefectClient, name: str, pool: str = POOL) -> bool:
+    """Whether a worker of a pool is there."""
+    online = WorkerFilter(status=WorkerFilterStatus(any_=["ONLINE"]))
+    workers = client.read_workers_for_work_pool(pool, worker_filter=online)
+    return name in {worker.name for worker in workers}
+
+
+def read(file: Path) -> dict[str, Any]:
+    """Return a file of the repository; raise ConfigError where this is none."""
+    if not file.is_file():
+        raise ConfigError(
+            f"{file}: expected it beside the package, found nothing. Install the repository "
+            "itself: pip install -e ."
+        )
+    tree: dict[str, Any] = yaml.safe_load(file.read_text())
+    return tree
+
+
+def _apply_pool(client: SyncPrefectClient, name: str, wanted: dict[str, Any]) -> None:
+    try:
+        client.read_work_pool(name)
+    except ObjectNotFound:
+        client.create_work_pool(
+            WorkPoolCreate(
+                name=name,
+                type=wanted["type"],
+                base_job_template=_template(client, wanted),
+                concurrency_limit=wanted["concurrency_limit"],
+            )
+        )
+    for queue, limit in wanted["queues"].items():
+        try:
+            client.read_work_queue_by_name(queue, name)
+        except ObjectNotFound:
+            client.create_work_queue(queue, concurrency_limit=limit, work_pool_name=name)
+
+
+def _template(client: SyncPrefectClient, wanted: dict[str, Any]) -> dict[str, Any]:
+    """Return what runs of a pool can be told: our file, else what the server knows of the type."""
+    if "template" in wanted:
+        return read(HOME / wanted["template"])
+    for collection in client.read_worker_metadata().values():
+        if wanted["type"] in collection:
+            template: dict[str, Any] = collection[wanted["type"]]["default_base_job_configuration"]
+            return template
+    raise ConfigError(f"{FILE}: expected a type the server knows, found {wanted['type']}")
+
+
+def _find_block(client: SyncPrefectClient, action: dict[str, Any]) -> bool:
+    """Put the id of the block an action names into it; say whether it can run."""
+    if "block" not in action:
+        return True
+    name = action.pop("block")
+    found = [document for document in client.read_block_documents() if document.name == name]
+    if found:
+        action["block_document_id"] = str(found[0].id)
+    return bool(found)
+
+
+def main() -> None:
+    """Apply everything to the server of PREFECT_API_URL."""
+    lacking = [name for name in ("PREFECT_API_URL", "VEXPRESS_DATA") if not os.environ.get(name)]
+    if lacking:
+        sys.exit(f"expected {' and '.join(lacking)} in the environment, found nothing there")
+    with get_client(sync_client=True) as client:
+        apply_pools(client)
+        apply_deployments(dict(os.environ))
+        apply_automations(client)
+        print(f"deployments and automations of {FILE.name} are on {os.environ['PREFECT_API_URL']}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,244 @@
+"""Turn stretches into candidates for clips: span, crop square, id.
+
+Takes a `Followed`, gives `Candidate`s that cover it. A stretch without exactly one face
+becomes one rejected candidate (`no_face`, `several_faces`). A long one is divided in pauses
+of the speech, in unbroken speech at its quietest moments, without sound evenly; it begins
+and ends where it did. Nothing is decoded.
+"""
+
+import itertools
+import math
+from collections.abc import Iterator
+from typing import Any, ClassVar
+
+import numpy as np
+from pydantic import Field
+
+from vexpress.schemas.clip import Clip
+from vexpress.schemas.row import Model, content_id
+from vexpress.schemas.track import FaceTrack
+from vexpress.tasks.curate.crop import VERSION as CROP_VERSION
+from vexpress.tasks.curate.crop import CropConfig
+from vexpress.tasks.curate.scores.head_pose import motion_scores, pose_scores
+from vexpress.tasks.curate.track import count_gaps, median_side
+from vexpress.tasks.engine.step import Step
+from vexpress.tasks.engine.units import Candidate, Followed, Heard
+
+WORDS = {0: "no face", 1: "one face"}
+LEAST_PART = 0.4
+"""Shortest part of a divided stretch, as a share of the longest clip."""
+DEEP_S = 0.3
+"""A cut this far from all speech is as good as any farther away, seconds."""
+QUIET_S = 0.2
+"""Over how much sound around a cut its level is taken, seconds: longer than the closure of a
+consonant, which is no end of a word."""
+CALM_DB = 6.0
+"""How much louder than the quietest moment a cut may be, dB. What the voice detector takes for a
+pause may be an unvoiced consonant; with noise, a pause varies in level."""
+SLACK_S = 1e-6
+
+
+class ClipConfig(Model):
+    """How long a clip may be."""
+
+    max_s: float = Field(10.0, gt=0)
+    """Longest clip, seconds; longer stretches are divided, in pauses if they can (LatentSync:
+    5-10 s)."""
+
+
+class PlanConfig(Model):
+    """Length and recipe: both go into the clip's id."""
+
+    clips: ClipConfig
+    crop: CropConfig
+
+
+class PlanClips(Step[Followed]):
+    """Divide a stretch and choose each part's square."""
+
+    NAME: ClassVar[str] = "plan"
+    VERSION: ClassVar[int] = 2
+    TAKES: ClassVar[type] = Followed
+    IN_LEDGER: ClassVar[bool] = False
+
+    def __call__(self, row: Followed) -> Iterator[Candidate]:
+        """Yield the candidates of one stretch, in order."""
+        if row.track is None:
+            yield self._rejected(row)
+            return
+        for first, last in divide(row.times, self.config.clips.max_s, row.heard):
+            yield self._candidate(row, row.track, first, last)
+
+    def _candidate(self, row: Followed, track: FaceTrack, first: int, last: int) -> Candidate:
+        start = row.start_frame + first - track.start_frame
+        span = slice(start, start + last - first)
+        size = (row.video.width or 1, row.video.height or 1)
+        square = crop_square(track.boxes[span], self.config.crop.margin, size)
+        detected = track.detected[span]
+        scores = track.scores[span][detected]
+        clip = self._clip(row, first, last, square).model_copy(
+            update={
+                "track_id": track.track_id,
+                **dict(zip(("crop_x1", "crop_y1", "crop_x2", "crop_y2"), square, strict=True)),
+                "face_side_px": median_side(track.boxes[span]),
+                "face_share": longer_side(track.boxes[span]) / (square[2] - square[0]),
+                **pose_scores(track.points[span]),
+                **motion_scores(
+                    track.points[span], row.times[first:last], median_side(track.boxes[span])
+                ),
+                "det_score_mean": float(scores.mean()) if len(scores) else 0.0,
+                "det_score_min": float(scores.min()) if len(scores) else 0.0,
+                "gap_frames": count_gaps(detected, row.start_frame + first, track.every),
+            }
+        )
+        return Candidate(
+            video=row.video,
+            clip=clip,
+            times=row.times[first : last + 1],
+            points=track.points[span],
+            detected=detected,
+            landmarks=self._landmarks(track, span),
+            landmark_count=track.landmark_count,
+        )
+
+    @staticmethod
+    def _landmarks(track: FaceTrack, span: slice) -> np.ndarray | None:
+        if track.landmarks is None:
+            return None
+        return track.landmarks.reshape(-1, track.landmark_count, 2)[span].reshape(-1, 2)
+
+    def _rejected(self, row: Followed) -> Candidate:
+        frames = row.end_frame - row.start_frame
+        reason = "several_faces" if row.faces else "no_face"
+        found = WORDS.get(row.faces, f"{row.faces} faces at once")
+        clip = self._clip(row, 0, frames, (row.faces,)).model_copy(
+            update={
+                "status": "rejected",
+                "reason": reason,
+                "detail": f"expected one face in every frame, found {found}",
+            }
+        )
+        nothing = np.zeros((0, 5, 2), np.float32)
+        return Candidate(
+            video=row.video, clip=clip, times=row.times, points=nothing, detected=nothing[:, 0, 0]
+        )
+
+    def _clip(self, row: Followed, first: int, last: int, square: tuple[int, ...]) -> Clip:
+        crop = self.config.crop
+        recipe = (CROP_VERSION, crop.model_dump_json())
+        span = (row.start_frame + first, row.start_frame + last)
+        start_s, end_s = float(row.times[first]), float(row.times[last])
+        return Clip(
+            clip_id=content_id(row.video.content_hash, *span, *square, *recipe),
+            video_id=row.video.video_id,
+            source=row.video.source,
+            status="kept",
+            scene_index=row.scene_index,
+            start_frame=span[0],
+            end_frame=span[1],
+            start_s=start_s,
+            end_s=end_s,
+            faces=row.faces,
+            has_sound=bool(row.video.audio_streams),
+            fps=crop.fps,
+            frames=max(1, math.floor((end_s - start_s) * crop.fps + 1e-3)),
+        )
+
+
+def divide(times: np.ndarray, max_s: float, heard: Heard | None = None) -> list[tuple[int, int]]:
+    """Return first and end frame of parts no longer than `max_s`, of frame times (F + 1,).
+
+    Equal parts without sound. Otherwise each part ends where it is calm, there as deep in a pause
+    as may be, the last of equally deep moments, and is at least `LEAST_PART` of `max_s` long.
+    """
+    edges = even_edges(times, max_s) if heard is None else pause_edges(times, max_s, heard)
+    return list(itertools.pairwise([0, *edges, len(times) - 1]))
+
+
+def even_edges(times: np.ndarray, max_s: float) -> list[int]:
+    """Return the frames that divide frame times (F + 1,) into equal parts."""
+    length = float(times[-1] - times[0])
+    parts = max(1, math.ceil(length / max_s - SLACK_S))
+    edges: list[int] = np.searchsorted(
+        times, times[0] + np.arange(1, parts) * length / parts
+    ).tolist()
+    return edges
+
+
+def pause_edges(times: np.ndarray, max_s: float, heard: Heard) -> list[int]:
+    """Return the frames that divide frame times (F + 1,) where nobody speaks, or quietly."""
+    depths = np.minimum(away_from_speech(times, heard), DEEP_S)
+    levels = levels_around(times, heard)
+    edges: list[int] = []
+    first, end = 0, float(times[-1])
+    while end - times[first] > max_s + SLACK_S:
+        least = LEAST_PART * max_s
+        earliest = times[first] + least - SLACK_S
+        latest = min(times[first] + max_s, end - least) + SLACK_S
+        low, high = np.searchsorted(times, [earliest, latest]).tolist()
+        if low >= high:  # a frame that stays long lies across all of it
+            low = max(first + 1, int(np.searchsorted(times, times[first] + max_s + SLACK_S)) - 1)
+            high = low + 1
+        first = low + best_cut(depths[low:high], levels[low:high])
+        edges.append(first)
+    return edges
+
+
+def best_cut(depths: np.ndarray, levels: np.ndarray) -> int:
+    """Return which of the moments (N,) is deepest in a pause, of those within `CALM_DB` of the
+    quietest; where nobody pauses the quietest; the last of equals."""
+    deep = np.where(levels <= levels.min() + CALM_DB, depths, 0)
+    worth = deep if deep.max() > 0 else -levels
+    return int(np.flatnonzero(worth == worth.max())[-1])
+
+
+def away_from_speech(times: np.ndarray, heard: Heard) -> np.ndarray:
+    """Return for each time (N,) the seconds to the nearest speech; 0 within it."""
+    after = np.searchsorted(heard.starts, times, side="right")
+    since = times - np.append(-np.inf, heard.ends)[after]
+    until = np.append(heard.starts, np.inf)[after] - times
+    return np.maximum(np.minimum(since, until), 0)
+
+
+def levels_around(times: np.ndarray, heard: Heard) -> np.ndarray:
+    """Return the level of `QUIET_S` of sound around each time (N,), dB; silence beyond the end."""
+    power = np.concatenate([[0], np.cumsum(10 ** (heard.levels.astype(np.float64) / 10))])
+    ends = np.arange(len(power)) * heard.window_s
+    before, after = times - QUIET_S / 2, times + QUIET_S / 2
+    energy = np.interp(after, ends, power) - np.interp(before, ends, power)
+    return 10 * np.log10(energy * heard.window_s / QUIET_S + 1e-12)
+
+
+def crop_square(boxes: np.ndarray, margin: float, size: tuple[int, int]) -> tuple[Any, ...]:
+    """Return x1 y1 x2 y2, even integers: the union of boxes (F, 4) times `margin`, squared.
+
+    The square is moved to lie inside the picture of `size` (width, height). Where it is
+    larger than the picture it shrinks to fit, though never below the union itself; what then
+    still lies outside is padded.
+    """
+    x1, y1 = boxes[:, :2].min(axis=0)
+    x2, y2 = boxes[:, 2:].max(axis=0)
+    union = max(x2 - x1, y2 - y1)
+    largest = min(size) // 2 * 2
+    side = even(max(union, min(union * margin, largest)))
+    left = place((x1 + x2) / 2, side, size[0])
+    top = place((y1 + y2) / 2, side, size[1])
+    return left, top, left + side, top + side
+
+
+def place(centre: float, side: int, length: int) -> int:
+    """Return the even start of a stretch of `side` around `centre`, inside 0 … `length`."""
+    start = centre - side / 2
+    if side <= length:
+        return 2 * int(min(max(start, 0), length - side) / 2)
+    return even((length - side) / 2)
+
+
+def longer_side(boxes: np.ndarray) -> float:
+    """Return the median over boxes (N, 4) of the longer side, pixels."""
+    return float(np.median((boxes[:, 2:] - boxes[:, :2]).max(axis=1)))
+
+
+def even(value: float) -> int:
+    """Return the even integer nearest to `value`."""
+    return 2 * round(value / 2)

@@ -1,0 +1,103 @@
+"""The configuration of `curate`: the settings of every step, by the step's name; presets."""
+
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import yaml
+from pydantic import ValidationError
+
+from vexpress.schemas.errors import ConfigError
+from vexpress.schemas.row import Model
+from vexpress.schemas.settings import explain, overlay, parse_setting, read_yaml
+from vexpress.tasks.curate.across.duplicates import DuplicateConfig
+from vexpress.tasks.curate.across.persons import PersonConfig
+from vexpress.tasks.curate.clips import ClipConfig
+from vexpress.tasks.curate.crop import CropConfig
+from vexpress.tasks.curate.faces import FaceConfig
+from vexpress.tasks.curate.features import FeatureConfig
+from vexpress.tasks.curate.filter import FloorRules, KeepRules
+from vexpress.tasks.curate.probe import ProbeConfig
+from vexpress.tasks.curate.scenes import SceneConfig
+from vexpress.tasks.curate.scores.identity import IdentityConfig
+from vexpress.tasks.curate.scores.image_quality import ImageQualityConfig
+from vexpress.tasks.curate.scores.quality import QualityConfig
+from vexpress.tasks.curate.sound import SoundConfig
+from vexpress.tasks.curate.speech.transcribe import SpeechConfig
+from vexpress.tasks.curate.sync import SyncConfig
+from vexpress.tasks.curate.track import FollowConfig
+from vexpress.tasks.curate.vad import ListenConfig
+from vexpress.tasks.engine.engine import EngineConfig
+
+
+class CurateConfig(Model):
+    """Settings of every step, by the step's name."""
+
+    probe: ProbeConfig = ProbeConfig()
+    """What is asked of a file before anything else."""
+    scenes: SceneConfig = SceneConfig()
+    """Where one scene ends and the next begins."""
+    faces: FaceConfig = FaceConfig()
+    """What finds faces."""
+    listen: ListenConfig = ListenConfig()
+    """What counts as speech when a long stretch is cut in pauses."""
+    follow: FollowConfig = FollowConfig()
+    """What makes detections one face, and which faces count."""
+    clips: ClipConfig = ClipConfig()
+    """How long a clip may be."""
+    crop: CropConfig = CropConfig()
+    """The recipe of a clip."""
+    quality: QualityConfig = QualityConfig()
+    """How the picture is scored."""
+    image_quality: ImageQualityConfig = ImageQualityConfig()
+    """Which network judges pictures."""
+    identity: IdentityConfig = IdentityConfig()
+    """What makes a vector of a face."""
+    sync: SyncConfig = SyncConfig()
+    """What judges whether sound and lips are in time, and what is done about it."""
+    sound: SoundConfig = SoundConfig()
+    """What counts as speech."""
+    speech: SpeechConfig = SpeechConfig()
+    """What transcribes."""
+    features: FeatureConfig = FeatureConfig()
+    """What makes audio features."""
+    floor: FloorRules = FloorRules()
+    """What is cropped and measured at all."""
+    keep: KeepRules = KeepRules()
+    """Thresholds: what a clip must be like to be kept."""
+    duplicates: DuplicateConfig = DuplicateConfig()
+    """What counts as a copy of another clip."""
+    persons: PersonConfig = PersonConfig()
+    """What counts as the same person."""
+    engine: EngineConfig = EngineConfig()
+    """Where the work runs."""
+
+
+Preset = Literal["permissive", "default", "strict"]
+PRESETS: tuple[Preset, ...] = get_args(Preset)
+"""From loose to tight; `presets/<name>.yaml`."""
+
+
+def load_config(
+    preset: Preset = "default", file: Path | None = None, settings: list[str] | None = None
+) -> CurateConfig:
+    """Return preset, overlaid by a YAML file, overlaid by `step.key=value` settings.
+
+    Raises ConfigError that names the key, what it expects and what it found.
+    """
+    over: dict[str, Any] = read_yaml(file, "keep:") if file else {}
+    for setting in settings or []:
+        over = overlay(over, parse_setting(setting, "step.key=value, such as crop.size=256"))
+    return settle(preset, over)
+
+
+def settle(preset: Preset, over: dict[str, Any]) -> CurateConfig:
+    """Return a preset overlaid by some settings. Raises ConfigError as `load_config` does."""
+    tree = yaml.safe_load(
+        files("vexpress.tasks.curate").joinpath(f"presets/{preset}.yaml").read_text()
+    )
+    tree = overlay(tree, over)
+    try:
+        return CurateConfig.model_validate(tree)
+    except ValidationError as error:
+        raise ConfigError(explain(error, CurateConfig)) from error

@@ -1,0 +1,153 @@
+"""Watch a video once: its cuts and its faces from one decode.
+
+Takes a `Video`, gives a `Watched`, or rejects the video: `damaged` or `no_frames`. Cuts and
+faces are kept apart in the ledger: with another scene detector no face is detected again,
+and the other way round.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from functools import cached_property
+from typing import Any, ClassVar
+
+import cv2
+import numpy as np
+
+from vexpress.schemas.row import Model
+from vexpress.schemas.video import Video
+from vexpress.tasks.curate import faces, scenes
+from vexpress.tasks.curate.faces import FaceConfig, FaceWatcher
+from vexpress.tasks.curate.scenes import SceneConfig, SceneWatcher
+from vexpress.tasks.engine.ledger import LedgerLike
+from vexpress.tasks.engine.step import (
+    Rejection,
+    Resources,
+    Step,
+    file_digest,
+    is_error,
+    is_rejected,
+    make_key,
+)
+from vexpress.tasks.engine.units import Cuts, Watched, decode, encode
+from vexpress.tasks.media.frames import Frames, fit_within, open_media, prefetch, to_upright_bgr
+
+MAX_DAMAGED_SHARE = 0.01
+"""Share of frames that may fail to decode; a scene ends where one fails."""
+
+
+class WatchConfig(Model):
+    """What the two watchers are told."""
+
+    scenes: SceneConfig
+    faces: FaceConfig
+
+
+class WatchVideo(Step[Video]):
+    """Decode a video once, small, and show every frame to the watchers that need it."""
+
+    NAME: ClassVar[str] = "watch"
+    TAKES: ClassVar[type] = Video
+    RESOURCES: ClassVar[Resources] = Resources(cpus=2, gpus=0.25)
+
+    @classmethod
+    def versions(cls) -> list[tuple[str, int]]:
+        """Those of both watchers."""
+        return [("scenes", scenes.VERSION), ("faces", faces.VERSION)]
+
+    def run(self, row: Video, ledger: LedgerLike) -> list[Model]:
+        """Answer from the ledger what it knows, and watch for the rest."""
+        keys = self._keys(row)
+        known = {name: ledger.get(key, name) for name, key in keys.items()}
+        answers = {name: decode(data[0]) for name, data in known.items() if data}
+        missing = [name for name in keys if name not in answers]
+        if missing:
+            attempt = max(ledger.begin(keys[name]) for name in missing)
+            answers |= self._watch(row, missing, ledger, attempt)
+            for name in missing:
+                kept = encode(answers[name])
+                seconds = self._seconds.get(name, 0.0)
+                ledger.put(keys[name], name, [kept], is_error(answers[name]), seconds)
+        for answer in answers.values():
+            if is_rejected(answer):
+                return [answer.model_copy(update={"source": row.source, "licence": row.licence})]
+        return [row, Watched(video=row, cuts=answers["scenes"], detections=answers["faces"])]
+
+    def _keys(self, row: Video) -> dict[str, str]:
+        # Where the model lies is no setting: the digest of its files stands for it.
+        looks = self.config.faces.model_copy(update={"model": ""}).model_dump_json()
+        cuts = self.config.scenes.model_dump_json()
+        content = row.content_hash
+        return {
+            "scenes": make_key("scenes", scenes.VERSION, cuts, content),
+            "faces": make_key("faces", faces.VERSION, looks, self._face_digest, content),
+        }
+
+    @cached_property
+    def _face_digest(self) -> str:
+        return file_digest(faces.weight_files(self.config.faces))
+
+    @cached_property
+    def _detector(self) -> Any:
+        return faces.open_detector(self.config.faces, gpu=self.context.gpu)
+
+    def _watch(
+        self, row: Video, names: list[str], ledger: LedgerLike, attempt: int
+    ) -> dict[str, Any]:
+        self._seconds = dict.fromkeys(names, 0.0)
+        start = time.perf_counter()
+        answers = self.guarded(row, lambda video: self._see(video, names), attempt)
+        ledger.spend("decode", time.perf_counter() - start - sum(self._seconds.values()))
+        if is_rejected(answers[0]):
+            return dict.fromkeys(names, answers[0])
+        return dict(zip(names, answers, strict=True))
+
+    def _see(self, video: Video, names: list[str]) -> Iterable[Model]:
+        """Yield `Cuts` and `Detections`, those asked for by `names`, in that order."""
+        size = fit_within(video.width or 1, video.height or 1, self.config.faces.detect_px)
+        scene_size = fit_within(*size, scenes.LONGEST_SIDE)
+        scene_watcher = SceneWatcher(self.config.scenes, self.context.weights)
+        face_watcher = None
+        if "faces" in names:
+            scale = (video.width or 1) / size[0]
+            face_watcher = FaceWatcher(self.config.faces, self._detector, scale)
+        with open_media(video.source) as container:
+            frames = Frames(container, video)
+            for number, image in prefetch(_images(frames, size, video.rotation or 0)):
+                if "scenes" in names:
+                    small = cv2.resize(image, scene_size, interpolation=cv2.INTER_AREA)
+                    self._timed("scenes", scene_watcher.see, small)
+                if face_watcher:
+                    self._timed("faces", face_watcher.see, number, image)
+                self.context.watched(1 / (video.fps or 25))
+        require_whole(frames)
+        if "scenes" in names:
+            cuts = sorted({*scene_watcher.cuts(), *frames.after_damage} - {len(frames.times)})
+            end = frames.times[-1] + 1 / (video.fps or 25)
+            yield Cuts(times=np.array([*frames.times, end]), cuts=cuts)
+        if face_watcher:
+            yield face_watcher.detections()
+
+    def _timed(self, name: str, work: Callable[..., None], *arguments: Any) -> None:
+        start = time.perf_counter()
+        work(*arguments)
+        self._seconds[name] += time.perf_counter() - start
+
+
+def _images(
+    frames: Frames, size: tuple[int, int], rotation: int
+) -> Iterator[tuple[int, np.ndarray]]:
+    for number, frame in frames:
+        yield number, to_upright_bgr(frame, size, rotation)
+
+
+def require_whole(frames: Frames) -> None:
+    """Raise Rejection when nothing, or too little, could be decoded."""
+    whole = len(frames.times)
+    if not whole:
+        raise Rejection("no_frames", "expected pictures, none could be decoded", is_error=True)
+    if frames.damaged > MAX_DAMAGED_SHARE * (whole + frames.damaged):
+        where = frames.times[min(frames.after_damage[0], whole - 1)]
+        detail = (
+            f"{frames.damaged} of {whole + frames.damaged} frames are damaged, from {where:.1f} s"
+        )
+        raise Rejection("damaged", detail, is_error=True)

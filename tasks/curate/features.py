@@ -1,0 +1,166 @@
+"""Audio features of a clip, as V-Express trains on them.
+
+Takes a `Candidate`, gives it with `features_path`: safetensors with `global_embeds`,
+float32 (N, 1, hidden), wav2vec2's last hidden state, about 50 vectors a second. Without
+weights the clip says so in `features_note`; numbers are never made up.
+"""
+
+import json
+from collections.abc import Iterator
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from vexpress.schemas.errors import ConfigError
+from vexpress.schemas.row import Model
+from vexpress.tasks.curate.crop import temporary_file
+from vexpress.tasks.curate.sound import RATE
+from vexpress.tasks.engine.step import ClipStep, Resources, file_digest
+from vexpress.tasks.engine.units import Candidate
+
+DEFAULT_MODEL = "wav2vec2-base-960h"
+SETTING_FILES = ("config.json", "preprocessor_config.json")
+MAX_HEADER = 1 << 16
+"""Bytes read of a file's header."""
+WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin")
+
+
+class FeatureConfig(Model):
+    """What makes audio features."""
+
+    model: str | None = DEFAULT_MODEL
+    """A transformers folder with a wav2vec2, or its name under the weights; null: none."""
+
+
+class ExtractFeatures(ClipStep):
+    """Run wav2vec2 over the clip's sound."""
+
+    NAME: ClassVar[str] = "features"
+    RESOURCES: ClassVar[Resources] = Resources(cpus=1, gpus=0.25)
+
+    def run(self, row: Candidate, ledger: Any) -> list[Model]:
+        """Without weights or sound, only say why there are no features."""
+        if self.config.model is None:
+            return [row.update(features_note="skipped: no wav2vec2 weights")]
+        if row.clip.audio_path is None:
+            return [row.update(features_note="skipped: no sound")]
+        return super().run(row, ledger)
+
+    def identity(self, row: Candidate) -> str:
+        """The clip and its sound, which a repaired offset changes."""
+        return f"{row.clip.clip_id} {row.clip.audio_hash}"
+
+    def key(self, row: Candidate) -> str:
+        """Where the model lies is no setting: the digest of its files stands for it."""
+        placeless = type(self)(self.config.model_copy(update={"model": ""}), self.context)
+        placeless.__dict__["_digest"] = self._digest
+        return super(ExtractFeatures, placeless).key(row)
+
+    def weights_digest(self) -> str:
+        """Return the digest of the model folder."""
+        return self._digest
+
+    def __call__(self, row: Candidate) -> Iterator[Candidate]:
+        """Yield the candidate with its features written."""
+        from safetensors.numpy import save_file
+
+        sound = read_wav(self.context.dataset.fetch(str(row.clip.audio_path)))
+        name = f"features/{row.clip.clip_id}.safetensors"
+        note = f"{Path(str(self.config.model)).name} {self._digest[:12]}"
+        with temporary_file(self.context.dataset.scratch, ".safetensors") as path:
+            about = made_from(note, row.clip.audio_hash)
+            save_file({"global_embeds": self._embed(sound)}, str(path), about)
+            self.context.dataset.publish(path, name)
+        yield row.update(features_path=name, features_note=note)
+
+    def is_complete(self, answers: list[Model]) -> bool:
+        """Also whether the file is of this model and sound: it may have been written again."""
+        clips = [a.clip for a in answers if isinstance(a, Candidate)]
+        return super().is_complete(answers) and all(
+            self._about(clip.features_path) == made_from(clip.features_note, clip.audio_hash)
+            for clip in clips
+            if clip.features_path
+        )
+
+    def _about(self, name: str) -> dict[str, str]:
+        """What a file of features says of itself; only its header is read."""
+        dataset = self.context.dataset
+        with dataset.fs.open(dataset.path(name), "rb") as file:
+            size = int.from_bytes(file.read(8), "little")
+            header = file.read(min(size, MAX_HEADER))
+        try:
+            return dict(json.loads(header)["__metadata__"])
+        except (ValueError, KeyError, TypeError):
+            return {}
+
+    @cached_property
+    def _digest(self) -> str:
+        return file_digest(weight_files(str(self.config.model)))
+
+    @cached_property
+    def _model(self) -> tuple[Any, Any]:
+        from transformers import Wav2Vec2FeatureExtractor, Wav2Vec2Model
+
+        from vexpress.weights.published import quietly
+
+        folder = str(self.config.model)
+        with quietly():
+            model = Wav2Vec2Model.from_pretrained(folder, local_files_only=True).eval()
+        device = "cuda" if self.context.gpu else "cpu"
+        return Wav2Vec2FeatureExtractor.from_pretrained(folder), model.to(device)
+
+    def _embed(self, sound: np.ndarray) -> np.ndarray:
+        import torch
+
+        extractor, model = self._model
+        values = extractor(sound, sampling_rate=RATE, return_tensors="pt").input_values
+        with torch.no_grad():
+            hidden = model(values.to(model.device)).last_hidden_state
+        return hidden[0][:, None].float().cpu().numpy()
+
+
+def made_from(note: str | None, audio_hash: str | None) -> dict[str, str]:
+    """Return what a file says of itself: one entry, for their order in the file is not fixed."""
+    return {"made_from": f"{note}, sound {audio_hash}"}
+
+
+def read_wav(path: Path) -> np.ndarray:
+    """Return 16 bit mono as float32 (samples,) in -1 … 1."""
+    import wave
+
+    with wave.open(str(path), "rb") as file:
+        data = file.readframes(file.getnframes())
+    return np.frombuffer(data, dtype="<i2").astype(np.float32) / 32768
+
+
+def resolve_features(config: FeatureConfig, weights: Path | None) -> tuple[FeatureConfig, str]:
+    """Return the configuration with a definite folder or none, and a sentence that says which.
+
+    Raises ConfigError when another model than the default is asked for and is not there.
+    """
+    if config.model is None:
+        return config, "features: none asked for"
+    places = [Path(config.model).expanduser()]
+    if weights:
+        places += [weights / config.model, weights / "model_ckpts" / config.model]
+    for place in places:
+        if weight_files(str(place)):
+            return config.model_copy(update={"model": str(place.resolve())}), f"features: {place}"
+    if config.model != DEFAULT_MODEL:
+        looked = ", ".join(map(str, places))
+        raise ConfigError(
+            f"features.model: expected a transformers folder with a wav2vec2 at {looked}; "
+            "found none. Give its path, or features.model=null to go without features."
+        )
+    note = f"features: skipped, no {config.model} under the weights"
+    return config.model_copy(update={"model": None}), note
+
+
+def weight_files(folder: str) -> list[Path]:
+    """Return configuration and weights of a whole transformers folder, else nothing."""
+    found = [Path(folder) / name for name in WEIGHT_FILES if (Path(folder) / name).is_file()]
+    settings = [Path(folder) / name for name in SETTING_FILES]
+    whole = found and all(path.is_file() for path in settings)
+    return [*settings, found[0]] if whole else []

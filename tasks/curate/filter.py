@@ -1,0 +1,220 @@
+"""Keep or reject a candidate by its scores.
+
+`RULES` is the one table of rules: the verdict here, the SQL of `vexpress funnel` and the
+thresholds in the report's charts come from it. Thresholds are no part of any step's key:
+changing one computes nothing again. Their sources are in `tasks/curate/presets/*.yaml`.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+from pydantic import Field
+
+from vexpress.schemas.clip import Clip
+from vexpress.schemas.row import Model
+from vexpress.tasks.curate.speech.language import Language
+from vexpress.tasks.engine.step import ClipStep
+from vexpress.tasks.engine.units import Candidate
+
+
+class FloorRules(Model):
+    """What a candidate must be like to be cropped and measured.
+
+    Whatever another preset might keep gets every score, so that presets can be compared
+    without computing anything. A candidate is measured where these rules or `keep` let it pass.
+    """
+
+    require_sound: bool = True
+    """Leave out candidates of sources without a sound track."""
+    min_frames: int = Field(25, ge=1)
+    """Least frames."""
+    min_face_side_px: float = Field(60, ge=0)
+    """Least side of the face, source pixels."""
+    min_det_score: float = Field(0.5, ge=0, le=1)
+    """Least detector score of any frame."""
+    min_det_score_mean: float = Field(0.7, ge=0, le=1)
+    """Least mean detector score."""
+    max_gap_frames: int | None = Field(None, ge=0)
+    """Most bridged frames; null: any number."""
+
+
+class KeepRules(Model):
+    """What a clip must be like to be kept; a score that is not known rejects nothing."""
+
+    require_sound: bool = True
+    """Reject clips of sources without a sound track."""
+    min_frames: int = Field(80, ge=1)
+    """Least frames (V-Express draws 20 frames and a reference at least 30 away from them)."""
+    min_face_side_px: float = Field(200, ge=0)
+    """Least side of the face, source pixels (MuseTalk stage 2: 200)."""
+    min_det_score: float = Field(0.5, ge=0, le=1)
+    """Least detector score of any frame (LatentSync: 0.5)."""
+    min_det_score_mean: float = Field(0.7, ge=0, le=1)
+    """Least mean detector score: a drawn or painted face scores lower than a real one."""
+    max_gap_frames: int | None = Field(None, ge=0)
+    """Most bridged frames in a clip; null: any number, each gap as short as `follow` allows."""
+    min_face_share: float | None = Field(None, ge=0, le=1)
+    """Least side of the face over the crop's side (hallo: 0.5); null: any."""
+    max_yaw_p90_deg: float | None = Field(30, ge=0, le=90)
+    """Most yaw in 90 % of the frames, degrees (hallo: heads turned by less than 30°); null: any."""
+    max_yaw_deg: float | None = Field(None, ge=0, le=90)
+    """Most yaw in any frame, degrees; null: any."""
+    min_sharpness: float | None = Field(None, ge=0, le=1)
+    """Least sharpness of the face; null: any."""
+    min_image_quality: float | None = Field(40, ge=0)
+    """Least score of the image-quality network (LatentSync: hyperIQA 40); null: any."""
+    max_blockiness: float | None = Field(None, ge=0)
+    """Most visible block edges of compression; null: any."""
+    min_face_luma: float | None = Field(None, ge=0, le=1)
+    """Least mean luma of the face; null: any."""
+    max_light_share: float | None = Field(None, ge=0, le=1)
+    """Most white pixels of the face; null: any."""
+    max_repeat_share: float | None = Field(None, ge=0, le=1)
+    """Most frames that repeat the one before; null: any number."""
+    max_freeze_s: float | None = Field(1.0, ge=0)
+    """Longest freeze, seconds; null: any."""
+    max_camera_motion: float | None = Field(None, ge=0)
+    """Fastest background, clip sides a second; null: any."""
+    max_border_share: float | None = Field(0.05, ge=0, le=1)
+    """Most of the clip that is border or lies outside the picture; null: any."""
+    max_overlay_share: float | None = Field(None, ge=0, le=1)
+    """Most of face and chest under titles and logos; null: any."""
+    min_speech_share: float = Field(0.2, ge=0, le=1)
+    """Least share of the clip that is speech."""
+    languages: tuple[Language, ...] | None = Field(None, min_length=1)
+    """Languages to keep, as Whisper codes them (`[en, de]`); null: any. A model that knows only
+    English finds English everywhere."""
+    max_sync_off_frames: float | None = Field(1.0, ge=0)
+    """Most frames of 1/25 s that sound and lips may be apart after the repair; null: any."""
+    require_sync: bool = False
+    """Reject clips of which nobody can say whether sound and lips are in time."""
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A clip is rejected for `reason` when `column` is not what the setting allows."""
+
+    reason: str
+    column: str
+    """Column of `clips`; null passes."""
+    setting: str
+    """Field of `KeepRules` with the threshold; null passes."""
+    words: str
+    """What was expected, with `{}` for the threshold."""
+    bound: Literal["least", "most", "among"] = "least"
+    """Whether the threshold is the least allowed, the most, or all values that are."""
+
+    def breaks(self, value: Any, threshold: Any) -> bool:
+        """Return whether `value` breaks the rule."""
+        if value is None or threshold is None:
+            return False
+        if self.bound == "among":
+            return bool(value not in threshold)
+        return bool(value < threshold if self.bound == "least" else value > threshold)
+
+    def sentence(self, value: Any, threshold: Any) -> str:
+        """Return what was expected and what was found."""
+        if self.bound == "among":
+            return f"expected {self.words.format(' or '.join(threshold))}, found {value}"
+        found = f"{value:.4g}" if not isinstance(value, bool) else "one" if value else "none"
+        return f"expected {self.words.format(f'{threshold:g}')}, found {found}"
+
+    def loosest(self, a: Any, b: Any) -> Any:
+        """Return the threshold that lets more pass; None lets everything pass."""
+        if a is None or b is None:
+            return None
+        if self.bound == "among":
+            return (*a, *(value for value in b if value not in a))
+        return min(a, b) if self.bound == "least" else max(a, b)
+
+
+RULES = (
+    Rule("no_sound", "has_sound", "require_sound", "a sound track"),
+    Rule("too_short", "frames", "min_frames", "≥ {} frames"),
+    Rule("small_face", "face_side_px", "min_face_side_px", "a face of ≥ {} px"),
+    Rule("low_score", "det_score_min", "min_det_score", "a detector score ≥ {} in every frame"),
+    Rule("low_score", "det_score_mean", "min_det_score_mean", "a mean detector score ≥ {}"),
+    Rule("gaps", "gap_frames", "max_gap_frames", "≤ {} frames without a detection", "most"),
+    Rule("small_in_crop", "face_share", "min_face_share", "a face of ≥ {} of the crop"),
+    Rule("turned_away", "yaw_p90_deg", "max_yaw_p90_deg", "yaw ≤ {}° in 90 % of frames", "most"),
+    Rule("turned_away", "yaw_max_deg", "max_yaw_deg", "yaw ≤ {}° in every frame", "most"),
+    Rule("blurred", "sharpness", "min_sharpness", "a sharpness ≥ {}"),
+    Rule("poor_picture", "image_quality", "min_image_quality", "an image quality ≥ {}"),
+    Rule("blocky", "blockiness", "max_blockiness", "block edges ≤ {}", "most"),
+    Rule("dark", "face_luma", "min_face_luma", "a face of luma ≥ {}"),
+    Rule("overexposed", "light_share", "max_light_share", "≤ {} of the face white", "most"),
+    Rule("frozen", "repeat_share", "max_repeat_share", "≤ {} of frames repeated", "most"),
+    Rule("frozen", "freeze_s", "max_freeze_s", "no freeze longer than {} s", "most"),
+    Rule("shaking", "camera_motion", "max_camera_motion", "≤ {} sides a second", "most"),
+    Rule("border", "border_share", "max_border_share", "≤ {} of the clip border", "most"),
+    Rule("overlay", "overlay_share", "max_overlay_share", "≤ {} of face and chest covered", "most"),
+    Rule("little_speech", "speech_share", "min_speech_share", "a speech share ≥ {}"),
+    Rule("language", "language", "languages", "{} to be spoken", "among"),
+    Rule(
+        "out_of_sync",
+        "sync_off_by_frames",
+        "max_sync_off_frames",
+        "sound and lips ≤ {} frames apart",
+        bound="most",
+    ),
+    Rule("unsure_sync", "sync_known", "require_sync", "a sure offset of sound and lips"),
+)
+"""In the order in which they are asked: the first that says no gives the reason."""
+BEFORE_CROP = tuple(rule for rule in RULES if rule.setting in FloorRules.model_fields)
+"""Rules whose scores are known before anything is cropped."""
+
+
+class FloorConfig(Model):
+    """Both sets of rules: a candidate is measured where either lets it pass."""
+
+    floor: FloorRules
+    keep: KeepRules
+
+
+class JudgeFloor(ClipStep):
+    """Before cropping: reject what no rule of interest could keep."""
+
+    NAME: ClassVar[str] = "floor"
+    IN_LEDGER: ClassVar[bool] = False
+
+    def __call__(self, row: Candidate) -> Iterator[Candidate]:
+        """Yield the candidate, rejected by the run's own rule where it is below the floor."""
+        floor = loosest(self.config.floor, self.config.keep)
+        below = judge(row.clip, floor, BEFORE_CROP)
+        yield rejected(row, below and judge(row.clip, self.config.keep, BEFORE_CROP))
+
+
+class JudgeClip(ClipStep):
+    """At the end: apply the rules to all scores."""
+
+    NAME: ClassVar[str] = "judge"
+    IN_LEDGER: ClassVar[bool] = False
+
+    def __call__(self, row: Candidate) -> Iterator[Candidate]:
+        """Yield the candidate, rejected by the first rule that says no."""
+        yield rejected(row, judge(row.clip, self.config))
+
+
+def rejected(row: Candidate, verdict: tuple[str, str] | None) -> Candidate:
+    """Return `row` as the verdict, reason and sentence, says."""
+    if verdict is None:
+        return row
+    return row.update(status="rejected", reason=verdict[0], detail=verdict[1])
+
+
+def judge(
+    clip: Clip, settings: KeepRules | FloorRules, rules: Sequence[Rule] = RULES
+) -> tuple[str, str] | None:
+    """Return reason and sentence of the first rule that rejects `clip`, or None."""
+    for rule in rules:
+        value, threshold = getattr(clip, rule.column), getattr(settings, rule.setting)
+        if rule.breaks(value, threshold):
+            return rule.reason, rule.sentence(value, threshold)
+    return None
+
+
+def loosest(floor: FloorRules, keep: KeepRules) -> FloorRules:
+    """Return the looser threshold of both, setting by setting of `floor`."""
+    both = {r.setting: (getattr(floor, r.setting), getattr(keep, r.setting)) for r in BEFORE_CROP}
+    return FloorRules(**{r.setting: r.loosest(*both[r.setting]) for r in BEFORE_CROP})

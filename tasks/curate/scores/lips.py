@@ -1,0 +1,69 @@
+"""The shape of the lips in every frame of a finished clip, for `tasks/curate/sync.py`.
+
+Leaves the series `lips`: six distances a frame, frame after frame (`vexpress/sync/lips.py`).
+"""
+
+from collections.abc import Iterable
+from functools import cached_property
+from typing import ClassVar
+
+import numpy as np
+
+from vexpress.schemas.keypoints import ClipKps
+from vexpress.schemas.row import Model
+from vexpress.sync.lips import LipReader, lip_shape
+from vexpress.tasks.curate.scores.scorer import Look, Watcher
+from vexpress.tasks.engine.step import file_digest
+from vexpress.tasks.engine.units import Candidate, Update
+
+SERIES = "lips"
+
+
+class LipConfig(Model):
+    """Whether lips are read at all."""
+
+    wanted: bool = True
+    """False where SyncNet says whether sound and lips are in time."""
+
+
+class LipWatcher(Watcher):
+    """Finds 68 landmarks in every frame; the predictor loads once."""
+
+    NAME: ClassVar[str] = "lips"
+
+    def wanted(self, row: Candidate) -> bool:
+        """Lips are compared with sound."""
+        return self.config.wanted and bool(row.video.audio_streams)
+
+    def weights_digest(self) -> str:
+        """Return the digest of dlib's landmark model."""
+        return self._digest
+
+    def begin(self, row: Candidate, points: ClipKps) -> Look:
+        """Begin a look."""
+        return LipLook(self._reader, points.points)
+
+    @cached_property
+    def _reader(self) -> LipReader:
+        return LipReader()
+
+    @cached_property
+    def _digest(self) -> str:
+        return file_digest(self._reader.weights)
+
+
+class LipLook:
+    """Gathers landmarks frame by frame."""
+
+    def __init__(self, reader: LipReader, points: np.ndarray) -> None:
+        self._reader = reader
+        self._points = points
+        self._landmarks: list[np.ndarray] = []
+
+    def see(self, number: int, image_bgr: np.ndarray) -> None:
+        """Find the landmarks of one frame."""
+        self._landmarks.append(self._reader.landmarks(image_bgr, self._points[number]))
+
+    def answer(self) -> Iterable[Model]:
+        """Return the series."""
+        return [Update(series={SERIES: lip_shape(np.stack(self._landmarks)).reshape(-1)})]

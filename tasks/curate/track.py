@@ -1,0 +1,226 @@
+"""Follow every face of a scene, and split the scene where the set of faces changes.
+
+Takes a `Watched`, gives its `Scene`s, `FaceTrack`s and `Followed` stretches, which cover
+every frame of the video. A frame counts as one-faced when exactly one significant face is
+followed through it: a face far smaller than the largest beside it (an inset portrait, a
+poster) is none, nor is one seen in fewer than `min_track_frames` frames.
+"""
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+import numpy as np
+from pydantic import Field
+from scipy.optimize import linear_sum_assignment
+
+from vexpress.schemas.row import Model, content_id
+from vexpress.schemas.scene import Scene
+from vexpress.schemas.track import FaceTrack
+from vexpress.tasks.engine.step import Step
+from vexpress.tasks.engine.units import Detections, Followed, Watched
+
+
+class FollowConfig(Model):
+    """What makes detections one face, and which faces count."""
+
+    max_gap_frames: int = Field(2, ge=0)
+    """Longest run of frames without a detection that is bridged, frames."""
+    min_overlap: float = Field(0.3, gt=0, lt=1)
+    """Least overlap of boxes (intersection over union) from one sighting to the next."""
+    min_size_ratio: float = Field(0.5, ge=0, le=1)
+    """A face with a smaller side than this share of the largest one's does not count."""
+    min_track_frames: int = Field(3, ge=1)
+    """Shortest track that counts, frames."""
+
+
+@dataclass
+class Sightings:
+    """One face while it is followed: rows of `Detections`."""
+
+    rows: list[int] = field(default_factory=list)
+    frames: list[int] = field(default_factory=list)
+
+
+class FollowFaces(Step[Watched]):
+    """Join detections into tracks, tracks into stretches."""
+
+    NAME: ClassVar[str] = "follow"
+    TAKES: ClassVar[type] = Watched
+    IN_LEDGER: ClassVar[bool] = False
+
+    def __call__(self, row: Watched) -> Iterator[Model]:
+        """Yield scenes, tracks and stretches of one video."""
+        edges = [0, *row.cuts.cuts, len(row.cuts.times) - 1]
+        for index, (start, end) in enumerate(itertools.pairwise(edges)):
+            yield self._scene(row, index, start, end)
+            tracks = [
+                self._track(row, index, (start, end), sightings)
+                for sightings in follow(row.detections, start, end, self.config)
+            ]
+            yield from tracks
+            yield from self._stretches(row, index, start, end, tracks)
+
+    def _scene(self, row: Watched, index: int, start: int, end: int) -> Scene:
+        return Scene(
+            video_id=row.video.video_id,
+            scene_index=index,
+            start_s=row.cuts.times[start],
+            end_s=row.cuts.times[end],
+            start_frame=start,
+            end_frame=end,
+        )
+
+    def _track(
+        self, row: Watched, scene_index: int, scene: tuple[int, int], sightings: Sightings
+    ) -> FaceTrack:
+        seen = row.detections
+        first, last = reach_edges(sightings, scene, seen.every)
+        at = np.array(sightings.frames) - first
+        detected = np.zeros(last - first + 1, dtype=bool)
+        detected[at] = True
+        scores = np.zeros(len(detected), dtype=np.float32)
+        scores[at] = seen.scores[sightings.rows]
+        boxes = interpolate(at, seen.boxes[sightings.rows], len(detected))
+        return FaceTrack(
+            track_id=content_id(row.video.content_hash, scene_index, first, boxes[0].tolist()),
+            video_id=row.video.video_id,
+            scene_index=scene_index,
+            start_frame=first,
+            end_frame=last + 1,
+            start_s=row.cuts.times[first],
+            end_s=row.cuts.times[last + 1],
+            face_side_px=median_side(boxes),
+            score_mean=float(scores[at].mean()),
+            score_min=float(scores[at].min()),
+            gap_frames=count_gaps(detected, first, seen.every),
+            every=seen.every,
+            backend=seen.backend,
+            detected=detected,
+            boxes=boxes,
+            points=interpolate(at, seen.points[sightings.rows], len(detected)),
+            scores=scores,
+            landmarks=self._landmarks(seen, sightings, at, len(detected)),
+            landmark_count=seen.landmark_count,
+        )
+
+    @staticmethod
+    def _landmarks(
+        seen: Detections, sightings: Sightings, at: np.ndarray, length: int
+    ) -> np.ndarray | None:
+        if not seen.landmark_count:
+            return None
+        each = seen.landmarks.reshape(-1, seen.landmark_count, 2)[sightings.rows]
+        return interpolate(at, each, length).reshape(-1, 2)
+
+    def _stretches(
+        self, row: Watched, index: int, start: int, end: int, tracks: list[FaceTrack]
+    ) -> Iterator[Followed]:
+        significant = which_count(tracks, start, end, self.config.min_size_ratio)
+        for first, last, faces, number in runs_of_one_set(significant):
+            yield Followed(
+                video=row.video,
+                scene_index=index,
+                start_frame=start + first,
+                end_frame=start + last,
+                faces=faces,
+                times=row.cuts.times[start + first : start + last + 1],
+                track=tracks[number] if faces == 1 else None,
+                heard=row.heard,
+            )
+
+
+def follow(seen: Detections, start: int, end: int, config: FollowConfig) -> list[Sightings]:
+    """Return the faces of frames `start` to `end` (exclusive), those that count as tracks."""
+    reach = config.max_gap_frames + seen.every
+    begin, stop = np.searchsorted(seen.frames, [start, end])
+    live: list[Sightings] = []
+    done: list[Sightings] = []
+    for frame, group in itertools.groupby(range(begin, stop), key=lambda i: int(seen.frames[i])):
+        done += [s for s in live if frame - s.frames[-1] > reach]
+        live = [s for s in live if frame - s.frames[-1] <= reach]
+        assign(live, list(group), frame, seen.boxes, config.min_overlap)
+    tracks = [s for s in (*done, *live) if len(s.frames) * seen.every >= config.min_track_frames]
+    return sorted(tracks, key=lambda s: (s.frames[0], s.rows[0]))
+
+
+def reach_edges(sightings: Sightings, scene: tuple[int, int], every: int) -> tuple[int, int]:
+    """Return first and last frame of a track: to the scene's edge where no frame was examined
+    between the edge and the face."""
+    first, last = sightings.frames[0], sightings.frames[-1]
+    start, end = scene
+    return start if first - every < start else first, end - 1 if last + every >= end else last
+
+
+def assign(
+    live: list[Sightings], rows: list[int], frame: int, boxes: np.ndarray, min_overlap: float
+) -> None:
+    """Add each detection of a frame to the face it overlaps best, or begin a new one."""
+    overlaps = overlap(boxes[[s.rows[-1] for s in live]], boxes[rows])
+    left = set(rows)
+    for which, row in zip(*linear_sum_assignment(-overlaps), strict=True):
+        if overlaps[which, row] >= min_overlap:
+            live[which].rows.append(rows[row])
+            live[which].frames.append(frame)
+            left.discard(rows[row])
+    live += [Sightings([row], [frame]) for row in sorted(left)]
+
+
+def overlap(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Return intersection over union of boxes (N, 4) and (M, 4) as (N, M)."""
+    low = np.maximum(a[:, None, :2], b[None, :, :2])
+    high = np.minimum(a[:, None, 2:], b[None, :, 2:])
+    common = np.clip(high - low, 0, None).prod(axis=2)
+    return common / np.maximum(area(a)[:, None] + area(b)[None] - common, 1e-9)
+
+
+def area(boxes: np.ndarray) -> np.ndarray:
+    """Return the areas of boxes (N, 4), square pixels."""
+    return np.clip(boxes[:, 2:] - boxes[:, :2], 0, None).prod(axis=1)
+
+
+def count_gaps(detected: np.ndarray, first: int, every: int) -> int:
+    """Return in how many frames a face was looked for in vain, of bool (F,) from frame `first`."""
+    looked = (first + np.arange(len(detected))) % every == 0
+    return int((looked & ~detected).sum())
+
+
+def median_side(boxes: np.ndarray) -> float:
+    """Return the median over boxes (N, 4) of the square root of the area, pixels."""
+    return float(np.median(np.sqrt(area(boxes))))
+
+
+def interpolate(at: np.ndarray, values: np.ndarray, length: int) -> np.ndarray:
+    """Return `values` (N, …), known at positions `at` (N,), for all positions 0 … length-1."""
+    flat = values.reshape(len(values), -1)
+    columns = [np.interp(np.arange(length), at, column) for column in flat.T]
+    return np.stack(columns, axis=1).reshape(length, *values.shape[1:]).astype(np.float32)
+
+
+def which_count(tracks: list[FaceTrack], start: int, end: int, min_ratio: float) -> np.ndarray:
+    """Return per frame and track whether the face is there and large enough, bool (F, T)."""
+    frames = np.arange(start, end)[:, None]
+    first = np.array([t.start_frame for t in tracks])
+    last = np.array([t.end_frame for t in tracks])
+    sides = np.array([t.face_side_px for t in tracks])
+    there = (frames >= first) & (frames < last)
+    if not tracks:
+        return there.reshape(end - start, 0)
+    largest = np.where(there, sides, 0).max(axis=1, keepdims=True)
+    return there & (sides >= min_ratio * largest)
+
+
+def runs_of_one_set(significant: np.ndarray) -> Iterator[tuple[int, int, int, int]]:
+    """Yield first frame, end frame, number of faces and (of one face) which, of bool (F, T).
+
+    A run ends where the count changes between none, one and several, or the one face changes.
+    """
+    counts = significant.sum(axis=1)
+    single = significant.argmax(axis=1) if significant.shape[1] else np.zeros(len(counts), int)
+    state = np.where(counts == 1, single, np.where(counts == 0, -1, -2))
+    edges = [0, *(np.flatnonzero(np.diff(state)) + 1), len(state)]
+    for first, last in itertools.pairwise(edges):
+        if last > first:
+            faces = int(counts[first:last].max())
+            yield int(first), int(last), faces, int(state[first])

@@ -1,0 +1,163 @@
+"""What travels between steps: rows of manifests, and these that never reach one.
+
+Small values and arrays only; a frame never leaves the step that decoded it.
+"""
+
+from typing import Annotated, Any
+
+import numpy as np
+from pydantic import Field
+
+from vexpress.schemas.clip import Clip
+from vexpress.schemas.evaluation import Evaluation
+from vexpress.schemas.face_embedding import ClipFace
+from vexpress.schemas.fingerprint import ClipPrint
+from vexpress.schemas.generation import Generation
+from vexpress.schemas.keypoints import ClipKps
+from vexpress.schemas.row import Array, Bools, Boxes, Doubles, FivePoints, Floats, Model
+from vexpress.schemas.scene import Scene
+from vexpress.schemas.track import FaceTrack
+from vexpress.schemas.video import Video
+from vexpress.schemas.word import Word
+
+FrameNumbers = Annotated[np.ndarray, Array(dtype="int32")]
+Levels = Annotated[np.ndarray, Array(dtype="int8")]
+
+
+class Source(Model):
+    """A file or object that may be a video, as the source listed it."""
+
+    uri: str
+    """Absolute path or URI."""
+    size_bytes: int | None = None
+    """Size, bytes; null where it has none."""
+    modified: str | None = None
+    """Modification time or entity tag: with the size, tells a changed file."""
+    licence: str | None = None
+    """Licence note given with the source."""
+    problem: str | None = None
+    """Why it cannot be read at all, where listing found that out."""
+
+
+class Detections(Model):
+    """Every face of every examined frame of a video; arrays have one item a face."""
+
+    backend: str
+    """Detector and model."""
+    every: int
+    """Every how many frames the detector looked."""
+    frames: FrameNumbers
+    """Frame of the source."""
+    boxes: Boxes
+    """x1 y1 x2 y2, source pixels."""
+    points: FivePoints
+    """Five points, source pixels."""
+    scores: Floats
+    """Detector score, 0..1."""
+    landmarks: Annotated[np.ndarray, Array((2,))]
+    """Landmarks of all faces one after another, source pixels."""
+    landmark_count: int
+    """Landmarks a face: 106, 68 or 0."""
+
+
+class Cuts(Model):
+    """Times and cuts of a video."""
+
+    times: Doubles
+    """Time of each frame, seconds from the first; one more item for the end of the last."""
+    cuts: list[int]
+    """First frame of each scene but the first."""
+
+
+class Heard(Model):
+    """Where somebody speaks in a video, and how loud it is."""
+
+    starts: Doubles
+    """Start of each stretch of speech, seconds from the first frame."""
+    ends: Doubles
+    """End of each stretch of speech, seconds from the first frame."""
+    levels: Levels
+    """Level of each window of `window_s` from the first frame on, dB relative to full scale."""
+    window_s: float
+    """Length of a window, seconds."""
+
+
+class Watched(Model):
+    """A video and what one pass over its frames, and one over its sound, found."""
+
+    video: Video
+    cuts: Cuts
+    detections: Detections
+    heard: Heard | None = None
+    """Null where there is no sound."""
+
+
+class Followed(Model):
+    """A stretch of a scene in which the same faces are seen throughout."""
+
+    video: Video
+    scene_index: int
+    start_frame: int
+    end_frame: int
+    faces: int
+    """Significant faces seen: 0, 1 or more."""
+    times: Doubles
+    """Time of each frame from start to end, seconds; one more item for the end."""
+    track: FaceTrack | None
+    """The face, where there is exactly one."""
+    heard: Heard | None = None
+    """The speech of the whole video; null where there is no sound."""
+
+
+class Candidate(Model):
+    """A clip in the making, with its face in source pixels, one item a source frame."""
+
+    video: Video
+    clip: Clip
+    times: Doubles
+    """Time of each source frame, seconds from the start of the video; one more for the end."""
+    points: FivePoints
+    detected: Bools
+    landmarks: Annotated[np.ndarray, Array((2,))] | None = None
+    landmark_count: int = 0
+    series: dict[str, Floats] = Field(default_factory=dict)
+    """What earlier steps left for later ones, by name; never written down."""
+
+    def update(self, **changes: Any) -> "Candidate":
+        """Return this candidate with fields of its clip changed."""
+        return self.model_copy(update={"clip": self.clip.model_copy(update=changes)})
+
+    def apply(self, update: "Update") -> "Candidate":
+        """Return this candidate with what `update` found out."""
+        changed = self.update(**update.changes)
+        return changed.model_copy(update={"series": {**self.series, **update.series}})
+
+
+class Update(Model):
+    """What a step found out about a clip, as the ledger keeps it."""
+
+    changes: dict[str, str | int | float | bool | None] = Field(default_factory=dict)
+    """Columns of `clips` to set."""
+    series: dict[str, Floats] = Field(default_factory=dict)
+    """For later steps, by name: float32 (N,), such as one number a frame or an embedding."""
+
+
+KINDS: dict[str, type[Model]] = {
+    kind.__name__: kind
+    for kind in (
+        *(Source, Video, Cuts, Detections, Heard, Watched, Followed, Candidate, Update),
+        *(Scene, FaceTrack, Clip, ClipKps, ClipPrint, ClipFace, Word),
+        *(Generation, Evaluation),
+    )
+}
+
+
+def encode(unit: Model) -> bytes:
+    """Return `unit` as bytes: the name of its type, a line feed, JSON."""
+    return f"{type(unit).__name__}\n{unit.model_dump_json()}".encode()
+
+
+def decode(data: bytes) -> Any:
+    """Return the unit that `encode` made; nothing but known types with known fields."""
+    kind, _, body = data.partition(b"\n")
+    return KINDS[kind.decode()].model_validate_json(body)

@@ -1,0 +1,107 @@
+"""The page of a training run: `report.html` in its folder, which needs nothing outside itself."""
+
+import base64
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from vexpress.tasks.reports.page import render
+from vexpress.tasks.train.stage import read_done
+from vexpress.training.job import StageJob
+from vexpress.training.measurements import Gate, judge
+from vexpress.training.metrics_log import read_journal
+from vexpress.training.settings import StageSettings, TrainSettings
+
+WIDTH, HEIGHT = 560, 160
+"""Plot area, SVG units."""
+CURVE_POINTS = 200
+
+
+@dataclass(frozen=True)
+class StagePage:
+    """One stage on the page."""
+
+    settings: StageSettings
+    steps: int
+    finished: bool
+    held_out: bool
+    lips: str
+    gates: list[Gate]
+    measurements: dict[str, float]
+    train: str
+    """Points of the polyline of the training loss."""
+    validation: str
+    """Points of the polyline of the held-out loss."""
+    most: float
+    """Loss at the top of the plot."""
+    samples_a_second: float
+    waiting: float
+    """Share of the time spent waiting for data, 0..1."""
+    preview: str | None
+    """The last preview as a data URI."""
+
+
+def write_train_report(run: Path, settings: TrainSettings) -> Path:
+    """Write the page of what the run has reached so far; returns its path."""
+    stages = []
+    for number in (1, 2, 3):
+        job = StageJob(run=run, number=number, settings=settings)
+        journal = read_journal(job.folder / "metrics.jsonl")
+        if journal:
+            stages.append(stage_page(job, journal))
+    page = render(
+        "training", run=run.resolve(), settings=settings, stages=stages, plot=(WIDTH, HEIGHT)
+    )
+    path = run / "report.html"
+    run.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".partial")
+    partial.write_text(page, encoding="utf-8")
+    partial.replace(path)
+    return path
+
+
+def stage_page(job: StageJob, journal: list[dict[str, Any]]) -> StagePage:
+    """Everything about a stage that is drawn."""
+    done = read_done(job)
+    stage = job.settings.stage(job.number)
+    train = [(p["step"], p["loss"]) for p in loss_curve(journal, CURVE_POINTS)]
+    held = [(ln["step"], ln["held_out_loss"]) for ln in journal if ln["kind"] == "validation"]
+    most = max([y for _, y in (*train, *held)], default=1.0)
+    lines = [line for line in journal if line["kind"] == "train"]
+    seconds = sum(line["seconds"] for line in lines) or 1.0
+    samples = len(lines) * stage.batch * stage.accumulate * job.settings.engine.workers
+    previews = sorted(job.folder.glob("previews/*.png"))
+    return StagePage(
+        settings=stage,
+        steps=journal[-1]["step"],
+        finished=done is not None,
+        held_out=bool(done and done["held_out"]),
+        lips=", ".join(done["lips"]) if done else "",
+        gates=judge(job.number, done["measurements"], job.settings.gates) if done else [],
+        measurements=done["measurements"] if done else {},
+        train=_polyline(train, stage.steps, most),
+        validation=_polyline(held, stage.steps, most),
+        most=most,
+        samples_a_second=samples / seconds,
+        waiting=sum(line["seconds_waiting"] for line in lines) / seconds,
+        preview=_data_uri(previews[-1]) if previews else None,
+    )
+
+
+def _polyline(points: list[tuple[float, float]], steps: int, most: float) -> str:
+    return " ".join(f"{WIDTH * x / steps:.1f},{HEIGHT * (1 - y / most):.1f}" for x, y in points)
+
+
+def _data_uri(path: Path) -> str:
+    return f"data:image/png;base64,{base64.b64encode(path.read_bytes()).decode()}"
+
+
+def loss_curve(journal: list[dict[str, Any]], points: int) -> list[dict[str, float]]:
+    """Mean training loss over stretches of steps: the last step of each, and its mean."""
+    lines = [line for line in journal if line["kind"] == "train"]
+    size = max(1, -(-len(lines) // points))
+    groups = [lines[i : i + size] for i in range(0, len(lines), size)]
+    return [
+        {"step": group[-1]["step"], "loss": sum(g["loss"] for g in group) / len(group)}
+        for group in groups
+    ]

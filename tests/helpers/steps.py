@@ -1,0 +1,102 @@
+"""Run single steps of the chain, without the engine."""
+
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+
+from tests.helpers.detections import five_points
+from vexpress.schemas.dataset import Dataset
+from vexpress.schemas.video import Video
+from vexpress.tasks.curate.clips import ClipConfig, PlanClips, PlanConfig
+from vexpress.tasks.curate.crop import CropConfig
+from vexpress.tasks.curate.detect import WatchConfig, WatchVideo
+from vexpress.tasks.curate.faces import FaceConfig
+from vexpress.tasks.curate.probe import ProbeConfig, ProbeVideo
+from vexpress.tasks.curate.scenes import SceneConfig
+from vexpress.tasks.curate.track import FollowConfig, FollowFaces
+from vexpress.tasks.engine.ledger import Ledger
+from vexpress.tasks.engine.step import Context
+from vexpress.tasks.engine.units import Candidate, Cuts, Detections, Followed, Watched
+from vexpress.tasks.media.frames import Frames, open_media
+from vexpress.tasks.media.source import describe_file
+
+WATCH = WatchConfig(scenes=SceneConfig(), faces=FaceConfig(backend="dlib"))
+SMALL_CROP = CropConfig(size=256)
+
+
+def probed(path: Path) -> Video:
+    """What `probe` says of a file; a rejection is a rejected video."""
+    step = ProbeVideo(ProbeConfig(), Context(Dataset(path.parent)))
+    (video,) = step.guarded(describe_file(path), step)
+    assert isinstance(video, Video)
+    return video
+
+
+def watch(video: Video, folder: Path, config: WatchConfig = WATCH) -> Watched | Video:
+    """What `watch` finds in a video, or the video rejected; the ledger lies in `folder`."""
+    ledger = Ledger(folder / "ledger.sqlite")
+    answers = WatchVideo(config, Context(Dataset(folder))).run(video, ledger)
+    ledger.close()
+    found = answers[-1]
+    assert isinstance(found, Watched | Video)
+    return found
+
+
+def candidates(
+    watched: Watched, folder: Path, crop: CropConfig = SMALL_CROP, max_s: float = 10
+) -> list[Candidate]:
+    """What `follow` and `plan` make of it."""
+    context = Context(Dataset(folder))
+    plan = PlanClips(PlanConfig(clips=ClipConfig(max_s=max_s), crop=crop), context)
+    stretches = FollowFaces(FollowConfig(), context)(watched)
+    return [made for unit in stretches if isinstance(unit, Followed) for made in plan(unit)]
+
+
+def look(
+    video: Video, box: tuple[float, float, float, float], cuts: list[int] | None = None
+) -> Watched:
+    """A watched video with one face, made up, that fills `box` in every frame."""
+    with open_media(video.source) as container:
+        frames = Frames(container, video)
+        for _ in frames:
+            pass
+    count = len(frames.times)
+    boxes = np.tile(np.array(box, np.float32), (count, 1))
+    seen = Detections(
+        backend="made up",
+        every=1,
+        frames=np.arange(count, dtype=np.int32),
+        boxes=boxes,
+        points=five_points(boxes),
+        scores=np.full(count, 0.9, np.float32),
+        landmarks=np.zeros((0, 2), np.float32),
+        landmark_count=0,
+    )
+    times = np.array([*frames.times, frames.times[-1] + 1 / (video.fps or 25)])
+    return Watched(video=video, cuts=Cuts(times=times, cuts=cuts or []), detections=seen)
+
+
+def rewrap(source: Path, target: Path) -> Path:
+    """Copy the streams of a file into the container that the name of `target` tells."""
+    with av.open(str(source)) as old, av.open(str(target), "w") as new:
+        copies = {stream.index: new.add_stream_from_template(stream) for stream in old.streams}
+        for packet in old.demux():
+            if packet.dts is not None:
+                packet.stream = copies[packet.stream.index]
+                new.mux(packet)
+    return target
+
+
+def upright_frames(path: Path, size: tuple[int, int]) -> list[np.ndarray]:
+    """Every frame as grey uint8 (height, width), by other means than ours."""
+    with av.open(str(path)) as container:
+        return [
+            cv2.resize(
+                np.rot90(frame.to_ndarray(format="gray"), frame.rotation // 90),
+                size,
+                interpolation=cv2.INTER_CUBIC,
+            )
+            for frame in container.decode(video=0)
+        ]
