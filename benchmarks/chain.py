@@ -4,7 +4,7 @@
 
 Three sides on the same files in the same process, the best of `--repeats`: `bare` finds faces,
 hears speech, crops, takes the sound and its features; `whole` also measures, synchronises and
-transcribes; `apart` is `whole` with a decode of its own for every watcher of a clip. Prints
+transcribes; `apart` is `whole` with a decode of its own for every scorer of a clip. Prints
 seconds per step, and the ratio to `bare`, also of CPU seconds, which other work on the machine
 changes less. Nothing is committed to manifests.
 """
@@ -21,7 +21,7 @@ from vexpress.schemas.manifest import prepare_manifests
 from vexpress.tasks.curate.chain import resolve, stages
 from vexpress.tasks.curate.config import CurateConfig, load_config
 from vexpress.tasks.curate.probe import ProbeVideo
-from vexpress.tasks.curate.scores.measure import WATCHERS, MeasureClip
+from vexpress.tasks.curate.scores.measure import SCORERS, MeasureClip
 from vexpress.tasks.curate.speech.transcribe import TranscribeClip
 from vexpress.tasks.curate.sync import SyncClip
 from vexpress.tasks.engine.engine import Stage, open_engine
@@ -41,7 +41,7 @@ def chain(config: CurateConfig, side: str) -> list[Stage]:
         steps: list[tuple[type[Step[Any]], Any]] = []
         for step, settings in stage.steps:
             if side == "apart" and step is MeasureClip:
-                steps += [(alone(name), settings) for name in WATCHERS]
+                steps += [(alone(name), settings) for name in SCORERS]
             elif side != "bare" or step not in SCORING:
                 steps.append((step, settings))
         if steps:
@@ -50,12 +50,12 @@ def chain(config: CurateConfig, side: str) -> list[Stage]:
 
 
 def alone(name: str) -> type[Step[Any]]:
-    """`MeasureClip` with one watcher."""
+    """`MeasureClip` with one scorer."""
 
     class Alone(MeasureClip):
         @property
-        def _watchers(self) -> list[Any]:
-            return [WATCHERS[name](getattr(self.config, name), self.context)]
+        def _scorers(self) -> list[Any]:
+            return [SCORERS[name](getattr(self.config, name), self.context)]
 
     return Alone
 

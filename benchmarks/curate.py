@@ -21,7 +21,13 @@ import numpy as np
 from vexpress.schemas.dataset import Dataset
 from vexpress.schemas.manifest import prepare_manifests
 from vexpress.schemas.query import run_query
-from vexpress.tasks.curate.chain import curate_wave, fingerprint, plan_waves, resolve, used_weights
+from vexpress.tasks.curate.chain import (
+    curate_batch,
+    fingerprint,
+    plan_batches,
+    resolve,
+    used_weights,
+)
 from vexpress.tasks.curate.config import load_config
 from vexpress.tasks.engine.engine import open_engine
 from vexpress.tasks.engine.step import Context
@@ -86,8 +92,8 @@ def ours(videos: list[Path], weights: Path, model: str, out: Path) -> tuple[int,
     prepare_manifests(data)
     engine = open_engine(config.engine, Context(data, weights))
     mark = fingerprint(config, used_weights(config))
-    for wave in plan_waves([describe_file(v) for v in videos], engine, config, mark):
-        curate_wave(wave, data, engine, config, mark, lambda row: None)
+    for batch in plan_batches([describe_file(v) for v in videos], engine, config, mark):
+        curate_batch(batch, data, engine, config, mark, lambda row: None)
     seconds = {name: round(t.seconds, 2) for name, t in engine.ledger.tallies().items()}
     engine.close()
     frames = run_query(data, "SELECT coalesce(sum(frames), 0) FROM kept").fetchall()[0][0]

@@ -19,16 +19,22 @@ from typing import Any
 
 import numpy as np
 
-from tests.helpers.made_up_fingerprints import again, clip_print, talk
+from tests.helpers.made_up_fingerprints import again, clip_fingerprint, talk
 from tests.helpers.video_copies import COPIES, read_film, write_film
 from tests.schemas import rows
 from vexpress.schemas.dataset import Dataset
-from vexpress.schemas.face_embedding import ClipFace
-from vexpress.schemas.manifest import commit_wave, prepare_manifests
+from vexpress.schemas.face_embedding import FaceEmbedding
+from vexpress.schemas.manifest import commit_batch, prepare_manifests
 from vexpress.schemas.query import run_query
 from vexpress.tasks.curate.across.duplicates import DuplicateConfig, find_duplicates
 from vexpress.tasks.curate.across.persons import PersonConfig, find_persons
-from vexpress.tasks.curate.chain import curate_wave, fingerprint, plan_waves, resolve, used_weights
+from vexpress.tasks.curate.chain import (
+    curate_batch,
+    fingerprint,
+    plan_batches,
+    resolve,
+    used_weights,
+)
 from vexpress.tasks.curate.config import load_config
 from vexpress.tasks.engine.engine import open_engine
 from vexpress.tasks.engine.step import Context
@@ -41,10 +47,10 @@ BASES = {
     "demo2": "videos/demo2_video.mp4",
     "wda": "videos/WDA_AlexandriaOcasioCortez_000.mp4",
 }
-WAVE = 1000
+BATCH = 1000
 PAIRS = """
 SELECT a.source, b.source, a.start_s, b.start_s, a.end_s, d.note
-FROM duplicates d JOIN judged a USING (clip_id) JOIN judged b ON b.clip_id = d.duplicate_of
+FROM duplicates d JOIN filtered a USING (clip_id) JOIN filtered b ON b.clip_id = d.duplicate_of
 ORDER BY ALL
 """
 
@@ -80,8 +86,8 @@ def curated(videos: list[Path], folder: Path, weights: Path, model: str) -> Data
     engine = open_engine(config.engine, Context(dataset, weights))
     mark = fingerprint(config, used_weights(config))
     sources = [describe_file(video) for video in videos]
-    for wave in plan_waves(sources, engine, config, mark):
-        curate_wave(wave, dataset, engine, config, mark, lambda row: None)
+    for batch in plan_batches(sources, engine, config, mark):
+        curate_batch(batch, dataset, engine, config, mark, lambda row: None)
     engine.close()
     return dataset
 
@@ -135,22 +141,22 @@ def made_up(folder: Path, count: int) -> Dataset:
     prepare_manifests(dataset)
     random = np.random.default_rng(0)
     people = random.normal(0, 1 / np.sqrt(128), (count // 100, 128))
-    for first in range(0, count, WAVE):
-        wave = f"w{first:08}"
-        made: list[Any] = [rows.video("v", wave, source=f"/{wave}")]
-        for number in range(first, min(first + WAVE, count)):
+    for first in range(0, count, BATCH):
+        batch = f"w{first:08}"
+        made: list[Any] = [rows.video("v", batch, source=f"/{batch}")]
+        for number in range(first, min(first + BATCH, count)):
             series = talk(number, 125)
             if number % 10 == 9:
                 series = again(talk(number - 9, 125), number, cut=7)
             clip_id = f"c{number:08}"
             vector = people[number % len(people)] + random.normal(0, 0.015, 128)
-            print_ = clip_print(clip_id, series, wave).model_copy(update={"video_id": "v"})
-            ids = {"clip_id": clip_id, "video_id": "v", "wave_id": wave}
-            made += [rows.clip(clip_id, wave), print_]
+            print_ = clip_fingerprint(clip_id, series, batch).model_copy(update={"video_id": "v"})
+            ids = {"clip_id": clip_id, "video_id": "v", "batch_id": batch}
+            made += [rows.clip(clip_id, batch), print_]
             made.append(
-                ClipFace(**ids, backend="dlib/made-up", frames=[0], spread=0, embedding=vector)
+                FaceEmbedding(**ids, backend="dlib/made-up", frames=[0], spread=0, embedding=vector)
             )
-        commit_wave(dataset, wave, [m.model_copy(update={"video_id": wave}) for m in made])
+        commit_batch(dataset, batch, [m.model_copy(update={"video_id": batch}) for m in made])
     return dataset
 
 

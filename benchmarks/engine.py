@@ -3,7 +3,7 @@
     python -m benchmarks.engine
 
 5,000 trivial units through a chain of three stages with ledger, both engines; committing a
-wave to a data set of 10 and of 1,000 waves; the funnel over 1,000,000 clips.
+batch to a data set of 10 and of 1,000 batches; the funnel over 1,000,000 clips.
 """
 
 import argparse
@@ -15,7 +15,7 @@ from typing import ClassVar
 
 from vexpress.schemas.clip import Clip
 from vexpress.schemas.dataset import Dataset
-from vexpress.schemas.manifest import commit_wave, prepare_manifests
+from vexpress.schemas.manifest import commit_batch, prepare_manifests
 from vexpress.schemas.query import run_query
 from vexpress.schemas.row import content_id
 from vexpress.schemas.scene import Scene
@@ -66,17 +66,17 @@ def engine_overhead(kind: str, units: int) -> float:
     return elapsed / units
 
 
-def wave_rows(wave: int, videos: int, clips: int) -> Iterator[Video | Scene | Clip]:
-    """Yield the rows of one synthetic wave."""
+def batch_rows(batch: int, videos: int, clips: int) -> Iterator[Video | Scene | Clip]:
+    """Yield the rows of one synthetic batch."""
     for v in range(videos):
-        video_id = content_id(wave, v)
+        video_id = content_id(batch, v)
         for c in range(clips):
             kept = (v + c) % 3 > 0
             yield Clip(
-                clip_id=content_id(wave, v, c),
+                clip_id=content_id(batch, v, c),
                 video_id=video_id,
-                wave_id=str(wave),
-                source=f"/videos/{wave}/{v}.mp4",
+                batch_id=str(batch),
+                source=f"/videos/{batch}/{v}.mp4",
                 status="kept" if kept else "rejected",
                 reason=None if kept else ("no_face", "too_short")[c % 2],
                 scene_index=c,
@@ -90,38 +90,38 @@ def wave_rows(wave: int, videos: int, clips: int) -> Iterator[Video | Scene | Cl
             )
         yield Video(
             video_id=video_id,
-            wave_id=str(wave),
-            source=f"/videos/{wave}/{v}.mp4",
+            batch_id=str(batch),
+            source=f"/videos/{batch}/{v}.mp4",
             status="ok",
             duration_s=8.0 * clips,
         )
 
 
-def commit_cost(waves: int) -> None:
-    """Print the median time of a commit around the 10th and the last of `waves` waves."""
+def commit_cost(batches: int) -> None:
+    """Print the median time of a commit around the 10th and the last of `batches` batches."""
     with tempfile.TemporaryDirectory() as folder:
         data = Dataset(folder)
         data.create()
         prepare_manifests(data)
         times = []
-        for wave in range(waves):
-            rows = list(wave_rows(wave, 10, 10))
+        for batch in range(batches):
+            rows = list(batch_rows(batch, 10, 10))
             start = time.perf_counter()
-            commit_wave(data, f"{wave:016}", rows)
+            commit_batch(data, f"{batch:016}", rows)
             times.append(time.perf_counter() - start)
     early, late = statistics.median(times[5:15]), statistics.median(times[-10:])
-    print(f"commit at 10 waves {early * 1e3:.1f} ms, at {waves} {late * 1e3:.1f} ms")
+    print(f"commit at 10 batches {early * 1e3:.1f} ms, at {batches} {late * 1e3:.1f} ms")
     print(f"ratio {late / early:.2f}")
 
 
 def funnel_cost(clips: int) -> None:
-    """Print how long the funnel takes over `clips` synthetic clips in 20 waves."""
+    """Print how long the funnel takes over `clips` synthetic clips in 20 batches."""
     with tempfile.TemporaryDirectory() as folder:
         data = Dataset(folder)
         data.create()
         prepare_manifests(data)
-        for wave in range(20):
-            commit_wave(data, f"{wave:016}", wave_rows(wave, clips // 20 // 20, 20))
+        for batch in range(20):
+            commit_batch(data, f"{batch:016}", batch_rows(batch, clips // 20 // 20, 20))
         times = []
         for _ in range(5):
             start = time.perf_counter()

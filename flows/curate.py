@@ -1,6 +1,6 @@
 """Raw videos to a data set.
 
-One task run is a wave of videos; the work is in `tasks/`. A run that was stopped goes on
+One task run is a batch of videos; the work is in `tasks/`. A run that was stopped goes on
 where it was; one that is finished does nothing again.
 """
 
@@ -28,11 +28,11 @@ from vexpress.schemas.video import Video
 from vexpress.tasks.curate.across.duplicates import find_duplicates
 from vexpress.tasks.curate.across.persons import find_persons
 from vexpress.tasks.curate.chain import (
-    Wave,
+    Batch,
     Weights,
-    curate_wave,
+    curate_batch,
     fingerprint,
-    plan_waves,
+    plan_batches,
     resolve,
     used_weights,
 )
@@ -70,7 +70,7 @@ class CurateReport(Model):
 
 
 @dataclass
-class Job:
+class CurateRun:
     """A run in the making."""
 
     label: str
@@ -147,9 +147,9 @@ def _run(
         prepare_manifests(data)
         progress = CurateProgress()
         started = datetime.now(UTC)
-        context = Context(data, folder, config.engine.gpus_per_worker > 0, progress.watched)
+        context = Context(data, folder, config.engine.gpus_per_worker > 0, progress.advance)
         engine = open_engine(config.engine, context)
-        job = Job(
+        job = CurateRun(
             label=label,
             dataset=data,
             config=config,
@@ -168,23 +168,25 @@ def _run(
             engine.close()
 
 
-def _work(job: Job, sources: list[Source]) -> CurateReport:
+def _work(job: CurateRun, sources: list[Source]) -> CurateReport:
     for note in job.notes:
         get_run_logger().info(note)
     job.engine.ledger.reopen(sources_with_missing_files(job.dataset))
-    waves = plan_waves(sources, job.engine, job.config, job.mark)
-    planned = [source for wave in waves for source in wave.sources]
+    batches = plan_batches(sources, job.engine, job.config, job.mark)
+    planned = [source for batch in batches for source in batch.sources]
     begun = _describe(job, len(planned), len(sources) - len(planned))
-    if waves:
+    if batches:
         begin_run(job.dataset, begun)
         with job.progress.expect(total_duration(planned)):
-            for number, wave in enumerate(waves, 1):
-                run_wave.with_options(task_run_name=f"wave {number} of {len(waves)}")(wave, job)
+            for number, batch in enumerate(batches, 1):
+                run_batch.with_options(task_run_name=f"batch {number} of {len(batches)}")(
+                    batch, job
+                )
     related = relate_clips(job.dataset, job.config)
-    clips = count_clips(job.dataset, [wave.wave_id for wave in waves])
+    clips = count_clips(job.dataset, [batch.batch_id for batch in batches])
     run = _finished(job, begun, clips)
     report = job.dataset.uri("report.html")
-    if waves or related or _is_old("report.html", job.dataset):
+    if batches or related or _is_old("report.html", job.dataset):
         write_run(job.dataset, run)
         publish_sheets(job.dataset, write_report(job.dataset).sheets)
     publish_funnel(job.dataset, report, job.notes)
@@ -201,14 +203,14 @@ def _work(job: Job, sources: list[Source]) -> CurateReport:
     )
 
 
-@task(name="curate-wave", cache_policy=NO_CACHE, persist_result=False)
-def run_wave(wave: Wave, job: Job) -> None:
-    """Run the chain over one wave of videos and commit it."""
+@task(name="curate-batch", cache_policy=NO_CACHE, persist_result=False)
+def run_batch(batch: Batch, job: CurateRun) -> None:
+    """Run the chain over one batch of videos and commit it."""
     before = job.progress.counts.copy()
-    curate_wave(wave, job.dataset, job.engine, job.config, job.mark, job.progress.see)
+    curate_batch(batch, job.dataset, job.engine, job.config, job.mark, job.progress.see)
     counts = job.progress.counts - before
     said = ", ".join(f"{count} {reason}" for reason, count in counts.most_common())
-    get_run_logger().info("%d sources: %s", len(wave.sources), said or "no candidates")
+    get_run_logger().info("%d sources: %s", len(batch.sources), said or "no candidates")
 
 
 @task(name="relate-clips", cache_policy=NO_CACHE, persist_result=False)
@@ -226,14 +228,14 @@ SELECT (SELECT count(DISTINCT person_id) FROM persons), (SELECT count(*) FROM du
 """
 
 
-def count_clips(dataset: Dataset, wave_ids: list[str]) -> dict[str, int]:
-    """Return how many clips of the waves are kept and rejected, duplicates among these."""
-    counted = connect(dataset).execute(COUNTED, {"waves": wave_ids}).fetchall()
+def count_clips(dataset: Dataset, batch_ids: list[str]) -> dict[str, int]:
+    """Return how many clips of the batches are kept and rejected, duplicates among these."""
+    counted = connect(dataset).execute(COUNTED, {"batches": batch_ids}).fetchall()
     return {"kept": 0, "rejected": 0, **dict(counted)}
 
 
 COUNTED = """
-SELECT status, count(*) FROM clips WHERE list_contains($waves, wave_id) GROUP BY status
+SELECT status, count(*) FROM clips WHERE list_contains($batches, batch_id) GROUP BY status
 """
 
 
@@ -244,7 +246,7 @@ def _is_old(report: str, dataset: Dataset) -> bool:
     return dataset.modified(report) < newest
 
 
-def _describe(job: Job, planned: int, done_before: int) -> Run:
+def _describe(job: CurateRun, planned: int, done_before: int) -> Run:
     """Return the row of a run that begins."""
     return Run(
         run_id=job.run_id,
@@ -268,7 +270,7 @@ def _describe(job: Job, planned: int, done_before: int) -> Run:
     )
 
 
-def _finished(job: Job, begun: Run, clips: dict[str, int]) -> Run:
+def _finished(job: CurateRun, begun: Run, clips: dict[str, int]) -> Run:
     """Return the row with what became of the run."""
     tallies = job.engine.ledger.tallies()
     seconds = {step: round(tally.seconds, 3) for step, tally in tallies.items()}

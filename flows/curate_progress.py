@@ -32,7 +32,7 @@ class CurateProgress(RunProgress):
             self._watched = self._finished = self._total / 2
         super().__exit__(kind, error, trace)
 
-    def watched(self, seconds: float) -> None:
+    def advance(self, seconds: float) -> None:
         """Note seconds of video that were watched."""
         self._watched += seconds
         self.show()

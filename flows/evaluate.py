@@ -28,7 +28,7 @@ from vexpress.tasks.evaluate.measure import EvaluateVideo, resolve_measuring
 from vexpress.tasks.evaluate.plan import (
     DONE,
     EvaluateConfig,
-    Plan,
+    EvaluationPlan,
     plan_evaluation,
     plan_sets,
     read_generations,
@@ -56,7 +56,7 @@ class EvaluateReport(Model):
 
 
 @dataclass
-class Job:
+class EvaluateRun:
     """An evaluation in the making."""
 
     run_id: str
@@ -102,18 +102,18 @@ def evaluate(
         context = Context(data, folder, config.engine.gpus_per_worker > 0)
         engine = open_engine(config.engine, context)
         run_id = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
-        job = Job(run_id, data, config, checkpoint, context, engine)
+        job = EvaluateRun(run_id, data, config, checkpoint, context, engine)
         try:
             return _work(job, notes, limit)
         finally:
             engine.close()
 
 
-def _work(job: Job, notes: list[str], limit: int | None) -> EvaluateReport:
+def _work(job: EvaluateRun, notes: list[str], limit: int | None) -> EvaluateReport:
     for note in notes:
         get_run_logger().info(note)
     step = EvaluateVideo(job.config.measure, job.context)
-    plan: Plan = plan_evaluation(job.dataset, step, job.checkpoint, limit)
+    plan: EvaluationPlan = plan_evaluation(job.dataset, step, job.checkpoint, limit)
     size = job.config.shard_videos
     shards = [plan.pending[start : start + size] for start in range(0, len(plan.pending), size)]
     if shards:
@@ -140,7 +140,9 @@ def _work(job: Job, notes: list[str], limit: int | None) -> EvaluateReport:
 
 
 @task(name="measure-videos", cache_policy=NO_CACHE, persist_result=False)
-def measure_shard(job: Job, number: int, requests: list[str], progress: EvaluateProgress) -> int:
+def measure_shard(
+    job: EvaluateRun, number: int, requests: list[str], progress: EvaluateProgress
+) -> int:
     """Measure some videos and write their rows together; returns how many broke."""
     generations = read_generations(job.dataset, requests)
     answers = cast("Iterator[Any]", job.engine.run([job.stage], generations))
@@ -155,7 +157,7 @@ def measure_shard(job: Job, number: int, requests: list[str], progress: Evaluate
 
 
 @task(name="measure-sets", cache_policy=NO_CACHE, persist_result=False)
-def measure_sets(job: Job) -> tuple[int, list[str]]:
+def measure_sets(job: EvaluateRun) -> tuple[int, list[str]]:
     """Measure FID and FVD of each set of weights; returns how many numbers are new, and what
     models are missing."""
     gpu = job.context.gpu
@@ -175,5 +177,5 @@ def missing_networks(measurer: SetMeasurer) -> list[str]:
     return [f"{m}: expected {FILES[m]} under the weights, found none" for m in absent]
 
 
-def _part(job: Job, name: str) -> str:
+def _part(job: EvaluateRun, name: str) -> str:
     return f"manifests/evaluations/{job.run_id}-{name}.parquet"

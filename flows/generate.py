@@ -28,10 +28,10 @@ from vexpress.schemas.versions import versions_of
 from vexpress.tasks.engine.ledger import lock_file
 from vexpress.tasks.generate.config import GenerateConfig
 from vexpress.tasks.generate.done import leave_out_done, not_written
-from vexpress.tasks.generate.generator import FOLDER, Job, forget_notes, found_made
+from vexpress.tasks.generate.generator import FOLDER, GenerateJob, forget_notes, found_made
 from vexpress.tasks.generate.order import cost, in_runs, in_shards
 from vexpress.tasks.generate.pool import open_pool
-from vexpress.tasks.generate.requests import Plan, PlannedVideo, plan_requests
+from vexpress.tasks.generate.requests import PlannedVideo, RequestPlan, plan_requests
 from vexpress.tasks.generate.weights import used_weights
 from vexpress.tasks.reports.generations_page import write_page
 from vexpress.weights.catalogue import weights_folder
@@ -150,7 +150,7 @@ def _run(
         write_part(
             data, f"manifests/generations/{run_id}-rejected.parquet", Generation, plan.rejected
         )
-    job = Job(
+    job = GenerateJob(
         run_id=run_id,
         root=data.root,
         config=config.model_copy(update={"model": config.model.absolute()}),
@@ -198,7 +198,7 @@ def recover(data: Dataset, run_id: str) -> None:
     forget_notes(data, found)
 
 
-def refuse_if_strict(plan: Plan, config: GenerateConfig) -> None:
+def refuse_if_strict(plan: RequestPlan, config: GenerateConfig) -> None:
     """Raise ConfigError that lists what is wrong, where the run shall be all or nothing."""
     if config.strict and plan.rejected:
         listed = [f"row {r.row_number}: {r.reason}: {r.detail}" for r in plan.rejected[:40]]
@@ -211,7 +211,7 @@ def refuse_if_strict(plan: Plan, config: GenerateConfig) -> None:
         )
 
 
-def _say_plan(plan: Plan) -> None:
+def _say_plan(plan: RequestPlan) -> None:
     get_run_logger().info(
         "%d requests: %d to make, %d done before, %d equal to others, %d rejected",
         plan.asked,
@@ -224,7 +224,7 @@ def _say_plan(plan: Plan) -> None:
         get_run_logger().warning("row %d: %s: %s", row.row_number, row.reason, row.detail)
 
 
-def _make(plan: Plan, data: Dataset, job: Job) -> Counter[str]:
+def _make(plan: RequestPlan, data: Dataset, job: GenerateJob) -> Counter[str]:
     """Make all videos; return how many of each reason, those made under an empty one."""
     workers = job.config.workers
     runs = in_runs(plan.videos, workers.count if workers.kind == "ray" else 1)
@@ -255,7 +255,7 @@ def run_shard(number: int, running: Generating) -> Counter[str]:
     return counts
 
 
-def _describe(requests: str, job: Job, report: GenerateReport, started: datetime) -> Run:
+def _describe(requests: str, job: GenerateJob, report: GenerateReport, started: datetime) -> Run:
     weights = job.weights
     used = [
         {

@@ -1,6 +1,6 @@
-"""How far a stage is, read from its journal while it is trained.
+"""How far a stage is, read from its metrics log while it is trained.
 
-The journal grows wherever the stage runs; one thread here looks at its end.
+The log grows wherever the stage runs; one thread here looks at its end.
 """
 
 import threading

@@ -2,7 +2,7 @@
 
 from typing import ClassVar, Literal
 
-from vexpress.schemas.row import Row
+from vexpress.schemas.row import Row, formerly
 
 
 class Clip(Row):
@@ -14,8 +14,8 @@ class Clip(Row):
     """Hash of content, span, crop box and recipe: the same clip has the same id everywhere."""
     video_id: str
     """The video."""
-    wave_id: str = ""
-    """The wave that wrote this row."""
+    batch_id: str = formerly("wave_id", "batch_id", "")
+    """The batch that wrote this row."""
     source: str
     """Where the video is: an absolute path or a URI."""
     status: Literal["kept", "rejected"]

@@ -4,7 +4,7 @@ VexpressDataError
 ├── ConfigError      the configuration cannot work; raised before any work starts
 ├── SourceError      the source as a whole cannot be listed
 ├── DatasetError     the data set is not there, is in use, or is of another kind
-├── PickError        a named selection of clips cannot be made or taken
+├── SelectionError        a named selection of clips cannot be made or taken
 ├── QueryError       the SQL is wrong or asks for what is not allowed
 └── FullDisk         nothing more can be written where the data set lives
 """
@@ -34,7 +34,7 @@ class DatasetError(VexpressDataError):
     """The data set cannot be opened."""
 
 
-class PickError(VexpressDataError):
+class SelectionError(VexpressDataError):
     """The selection cannot be made or taken."""
 
 

@@ -1,23 +1,24 @@
-"""What tells a copy of a clip. Table `prints`, one row per clip that was measured."""
+"""What tells a copy of a clip. Table `fingerprints`, one row per clip that was measured."""
 
 from typing import Annotated, ClassVar
 
 import numpy as np
 
-from vexpress.schemas.row import Array, Row
+from vexpress.schemas.row import Array, Row, formerly
 
 
-class ClipPrint(Row):
+class ClipFingerprint(Row):
     """How picture and sound of a clip change over time, `rate_hz` samples a second."""
 
-    TABLE: ClassVar[str] = "prints"
+    TABLE: ClassVar[str] = "fingerprints"
+    FORMER_TABLE: ClassVar[str] = "prints"
 
     clip_id: str
     """The clip."""
     video_id: str
     """The video."""
-    wave_id: str = ""
-    """The wave that wrote this row."""
+    batch_id: str = formerly("wave_id", "batch_id", "")
+    """The batch that wrote this row."""
     rate_hz: float
     """Samples a second of `picture` and `sound`."""
     picture: Annotated[np.ndarray, Array((35,), "int16")]

@@ -4,7 +4,7 @@ from typing import Annotated, ClassVar
 
 import numpy as np
 
-from vexpress.schemas.row import Array, Bools, FivePoints, Row, VKps
+from vexpress.schemas.row import Array, Bools, FivePoints, Row, VKps, formerly
 
 
 class ClipKps(Row):
@@ -16,8 +16,8 @@ class ClipKps(Row):
     """The clip."""
     video_id: str
     """The video."""
-    wave_id: str = ""
-    """The wave that wrote this row."""
+    batch_id: str = formerly("wave_id", "batch_id", "")
+    """The batch that wrote this row."""
     kps: VKps
     """V-Kps [frames][3][2]: left eye, right eye, nose, as x y in crop pixels."""
     points: FivePoints

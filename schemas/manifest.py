@@ -1,8 +1,8 @@
-"""Write manifests: zstd Parquet, one part a table and wave, complete waves only.
+"""Write manifests: zstd Parquet, one part a table and batch, complete batches only.
 
 The part of `videos` is written last. Rows of other tables count only when `videos` has a
-row with the same video and wave, so that a reader never sees half a wave; and the newest
-row of a source counts, so that a wave that runs again replaces what it wrote before.
+row with the same video and batch, so that a reader never sees half a batch; and the newest
+row of a source counts, so that a batch that runs again replaces what it wrote before.
 """
 
 import contextlib
@@ -21,8 +21,8 @@ from vexpress.schemas.clip import Clip
 from vexpress.schemas.dataset import Dataset
 from vexpress.schemas.duplicate import Duplicate
 from vexpress.schemas.evaluation import Evaluation
-from vexpress.schemas.face_embedding import ClipFace
-from vexpress.schemas.fingerprint import ClipPrint
+from vexpress.schemas.face_embedding import FaceEmbedding
+from vexpress.schemas.fingerprint import ClipFingerprint
 from vexpress.schemas.generation import Generation
 from vexpress.schemas.keypoints import ClipKps
 from vexpress.schemas.metric import TrainingMetric
@@ -30,29 +30,31 @@ from vexpress.schemas.person import ClipPerson
 from vexpress.schemas.row import Row
 from vexpress.schemas.run import Run
 from vexpress.schemas.scene import Scene
-from vexpress.schemas.selection import Pick
+from vexpress.schemas.selection import Selection
 from vexpress.schemas.track import FaceTrack
 from vexpress.schemas.video import Video
 from vexpress.schemas.word import Word
 
-WAVE_TABLES: tuple[type[Row], ...] = (
+BATCH_TABLES: tuple[type[Row], ...] = (
     Scene,
     FaceTrack,
     Clip,
     ClipKps,
-    ClipPrint,
-    ClipFace,
+    ClipFingerprint,
+    FaceEmbedding,
     Word,
     Video,
 )
-"""Tables that a wave writes, in the order of writing: the last one is the commit."""
+"""Tables that a batch writes, in the order of writing: the last one is the commit."""
 ROWS_AT_ONCE = 256
+COLUMNS = "0-columns.parquet"
+"""The part of each table that has all columns and no rows."""
 WHOLE_TABLES: tuple[type[Row], ...] = (Duplicate, ClipPerson)
 """Tables about the whole data set: each part holds all of it, and the newest counts."""
 TABLES: tuple[type[Row], ...] = (
-    *WAVE_TABLES,
+    *BATCH_TABLES,
     *WHOLE_TABLES,
-    Pick,
+    Selection,
     Run,
     TrainingMetric,
     Generation,
@@ -63,36 +65,54 @@ TABLES: tuple[type[Row], ...] = (
 def prepare_manifests(dataset: Dataset) -> None:
     """Write an empty part a table, with all its columns, and `views.sql`: every view answers."""
     for row_type in TABLES:
-        name = f"manifests/{row_type.TABLE}/0-columns.parquet"
+        name = f"manifests/{row_type.TABLE}/{COLUMNS}"
         if not dataset.exists(name) or not _has_all_columns(dataset, name, row_type):
-            write_part(dataset, name, row_type, [])
-    dataset.write("views.sql", views_sql().encode())
+            _write_table(dataset, name, row_type.empty_part())
+    dataset.write("views.sql", views_sql(dataset).encode())
 
 
 def _has_all_columns(dataset: Dataset, name: str, row_type: type[Row]) -> bool:
     """Whether a part, perhaps written by an earlier version, has the columns of today."""
     with dataset.fs.open(dataset.path(name)) as file:
-        return set(row_type.arrow_schema().names) <= set(pq.read_schema(file).names)
+        return set(row_type.empty_part().column_names) <= set(pq.read_schema(file).names)
 
 
-def views_sql() -> str:
+def views_sql(dataset: Dataset) -> str:
     """Return the views, with paths relative to the data set."""
-    return files("vexpress.schemas").joinpath("views.sql").read_text()
+    views = files("vexpress.schemas").joinpath("views.sql").read_text()
+    for row_type in TABLES:
+        if is_in_former_folder(dataset, row_type):
+            parts = f"'manifests/{row_type.TABLE}/*.parquet'"
+            former = f"'manifests/{row_type.FORMER_TABLE}/*.parquet'"
+            views = views.replace(f"read_parquet({parts}", f"read_parquet([{parts}, {former}]")
+    return views
 
 
-def commit_wave(dataset: Dataset, wave_id: str, rows: Iterable[Row]) -> None:
-    """Write the rows of one wave; they become visible together, with the part of `videos`.
+def is_in_former_folder(dataset: Dataset, row_type: type[Row]) -> bool:
+    """Return whether parts of a table lie where version 0.1 wrote them."""
+    former = row_type.FORMER_TABLE
+    return bool(former) and dataset.exists(f"manifests/{former}")
+
+
+def part_names(dataset: Dataset, row_type: type[Row]) -> list[str]:
+    """Return the names of a table's parts, sorted, those of version 0.1 first."""
+    folders = [name for name in (row_type.FORMER_TABLE, row_type.TABLE) if name]
+    return [n for folder in folders for n in dataset.names(f"manifests/{folder}/*.parquet")]
+
+
+def commit_batch(dataset: Dataset, batch_id: str, rows: Iterable[Row]) -> None:
+    """Write the rows of one batch; they become visible together, with the part of `videos`.
 
     Rows are written as they come, `ROWS_AT_ONCE` at a time, so that memory stays flat.
     """
     with contextlib.ExitStack() as stack:
-        parts = {t.TABLE: stack.enter_context(_Part(dataset, t)) for t in WAVE_TABLES}
+        parts = {t.TABLE: stack.enter_context(_Part(dataset, t)) for t in BATCH_TABLES}
         for row in rows:
             if isinstance(row, Video):
                 row = row.model_copy(update={"committed_at": datetime.now(UTC).isoformat()})
             parts[row.TABLE].add(row)
-        for row_type in WAVE_TABLES:
-            parts[row_type.TABLE].publish(f"manifests/{row_type.TABLE}/{wave_id}.parquet")
+        for row_type in BATCH_TABLES:
+            parts[row_type.TABLE].publish(f"manifests/{row_type.TABLE}/{batch_id}.parquet")
 
 
 class _Part:
@@ -132,8 +152,12 @@ class _Part:
 
 def write_part(dataset: Dataset, name: str, row_type: type[Row], rows: list[Any]) -> None:
     """Write `rows` of one type as one Parquet file."""
+    _write_table(dataset, name, row_type.arrow_table(rows))
+
+
+def _write_table(dataset: Dataset, name: str, table: pa.Table) -> None:
     sink = pa.BufferOutputStream()
-    pq.write_table(row_type.arrow_table(rows), sink, compression="zstd")
+    pq.write_table(table, sink, compression="zstd")
     dataset.write(name, sink.getvalue().to_pybytes())
 
 
@@ -150,11 +174,8 @@ def replace_table(
         return False
     table = row_type.arrow_table(make())
     table = table.replace_schema_metadata({**table.schema.metadata, "made_from": made_from})
-    sink = pa.BufferOutputStream()
-    pq.write_table(table, sink, compression="zstd")
     stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S-%f")
-    name = f"manifests/{row_type.TABLE}/{stamp}.parquet"
-    dataset.write(name, sink.getvalue().to_pybytes())
+    _write_table(dataset, f"manifests/{row_type.TABLE}/{stamp}.parquet", table)
     return True
 
 
@@ -179,7 +200,7 @@ def write_run(dataset: Dataset, run: Run) -> None:
     parts = [
         {"file": name, "rows": pq.read_metadata(dataset.fs.open(dataset.path(name))).num_rows}
         for row_type in TABLES
-        for name in dataset.names(f"manifests/{row_type.TABLE}/*.parquet")
+        for name in part_names(dataset, row_type)
     ]
     snapshot = {"run_id": run.run_id, "committed_until": run.finished_at, "files": parts}
     dataset.write(run.snapshot, json.dumps(snapshot, indent=1).encode())

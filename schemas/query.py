@@ -15,6 +15,7 @@ import pyarrow as pa
 from vexpress.schemas.dataset import Dataset
 from vexpress.schemas.errors import QueryError
 from vexpress.schemas.manifest import TABLES, WHOLE_TABLES, views_sql
+from vexpress.schemas.row import Row
 
 
 def connect(dataset: Dataset) -> duckdb.DuckDBPyConnection:
@@ -40,20 +41,38 @@ def connect(dataset: Dataset) -> duckdb.DuckDBPyConnection:
 
 
 def _views_over(connection: duckdb.DuckDBPyConnection, dataset: Dataset) -> list[str]:
-    """Return the views; a table that came after the data set was made is an empty one."""
-    views = [view.query for view in duckdb.extract_statements(views_sql())]
+    """Return the views; in a data set of an earlier version, tables and columns that came later
+    are empty."""
+    text = views_sql(dataset)
+    views = [view.query for view in duckdb.extract_statements(text)]
+    if dataset.exists("views.sql") and dataset.read("views.sql") == text.encode():
+        return views
     for row_type in TABLES:
-        folder = f"manifests/{row_type.TABLE}"
-        if dataset.exists(folder):
-            continue
+        parts = _existing_parts(dataset, row_type)
         nothing = f"no_{row_type.TABLE}"
-        connection.register(nothing, row_type.arrow_table([]))
-        if row_type in WHOLE_TABLES:
-            nothing = f"(SELECT *, '' AS filename FROM {nothing})"
-        part, parts = rf"read_parquet\('{folder}/[^)]*\)", f"glob('{folder}/*.parquet')"
-        views = [re.sub(part, nothing, view) for view in views]
-        views = [view.replace(parts, "(SELECT '' AS file)") for view in views]
+        connection.register(nothing, row_type.empty_part())
+        views = [_with_columns(view, row_type, parts, nothing) for view in views]
     return views
+
+
+def _existing_parts(dataset: Dataset, row_type: type[Row]) -> str:
+    """Return a table's patterns of files as SQL, of the folders that are there."""
+    folders = [name for name in (row_type.TABLE, row_type.FORMER_TABLE) if name]
+    there = [name for name in folders if dataset.exists(f"manifests/{name}")]
+    return ", ".join(f"'manifests/{name}/*.parquet'" for name in there)
+
+
+def _with_columns(view: str, row_type: type[Row], parts: str, nothing: str) -> str:
+    """Return `view` over the `parts` that are there, with the columns of the table `nothing`."""
+    is_whole = row_type in WHOLE_TABLES
+    columns = f"SELECT *, '' AS filename FROM {nothing}" if is_whole else f"FROM {nothing}"
+    named = ", filename = true" if is_whole else ""
+    source = f"FROM read_parquet([{parts}], union_by_name = true{named}) UNION ALL BY NAME "
+    pattern = rf"read_parquet\(\[?'manifests/{row_type.TABLE}/[^)]*\)"
+    view = re.sub(pattern, f"({source if parts else ''}{columns})", view)
+    if parts:
+        return view
+    return view.replace(f"glob('manifests/{row_type.TABLE}/*.parquet')", "(SELECT '' AS file)")
 
 
 def run_query(dataset: Dataset, sql: str) -> duckdb.DuckDBPyRelation:
@@ -76,7 +95,7 @@ def query_errors() -> Iterator[None]:
         yield
     except duckdb.Error as error:
         views = "videos scenes tracks clips kps words persons duplicates runs kept rejected"
-        views += " funnel hours picks picked"
+        views += " funnel hours selections selected"
         views += " generations evaluations evaluation_summary evaluation_pairs"
         raise QueryError(f"{error}\nViews: {views}. Columns: DESCRIBE clips") from error
 

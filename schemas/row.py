@@ -13,7 +13,7 @@ from typing import Annotated, Any, ClassVar, Self
 
 import numpy as np
 import pyarrow as pa
-from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, GetCoreSchemaHandler
 from pydantic_core import core_schema
 
 UNITS = {"s": "seconds", "ms": "ms", "px": "px", "deg": "degrees", "db": "dB", "hz": "Hz"}
@@ -108,10 +108,21 @@ class Model(BaseModel):
     )
 
 
+def formerly(old: str, new: str, default: Any) -> Any:
+    """Return a field `new` that was called `old` in version 0.1.
+
+    It is read by both names, and keys in ledgers are still made with the old one.
+    """
+    names = AliasChoices(new, old)
+    return Field(default, validation_alias=names, serialization_alias=old)
+
+
 class Row(Model):
     """One row of the table named `TABLE`; `SCHEMA_VERSION` goes into the file's metadata."""
 
     TABLE: ClassVar[str]
+    FORMER_TABLE: ClassVar[str] = ""
+    """Folder of the table's parts in data sets of version 0.1, where it had another name."""
     SCHEMA_VERSION: ClassVar[int] = 1
 
     @classmethod
@@ -120,6 +131,20 @@ class Row(Model):
         fields = [_arrow_field(name, info) for name, info in cls.model_fields.items()]
         metadata = {"table": cls.TABLE, "schema_version": str(cls.SCHEMA_VERSION)}
         return pa.schema(fields, metadata=metadata)
+
+    @classmethod
+    def former_columns(cls) -> dict[str, str]:
+        """Return the columns that had another name in version 0.1: new name to old one."""
+        fields = cls.model_fields.items()
+        return {name: info.serialization_alias for name, info in fields if info.serialization_alias}
+
+    @classmethod
+    def empty_part(cls) -> pa.Table:
+        """Return a table without rows that has all columns, also those of version 0.1."""
+        schema = cls.arrow_schema()
+        for new, old in cls.former_columns().items():
+            schema = schema.append(pa.field(old, schema.field(new).type))
+        return schema.empty_table()
 
     @classmethod
     def arrow_table(cls, rows: list[Self]) -> pa.Table:

@@ -2,7 +2,7 @@
 
 from typing import ClassVar
 
-from vexpress.schemas.row import Row
+from vexpress.schemas.row import Row, formerly
 
 
 class Scene(Row):
@@ -12,8 +12,8 @@ class Scene(Row):
 
     video_id: str
     """The video."""
-    wave_id: str = ""
-    """The wave that wrote this row."""
+    batch_id: str = formerly("wave_id", "batch_id", "")
+    """The batch that wrote this row."""
     scene_index: int
     """Number of the scene in its video, from 0."""
     start_s: float

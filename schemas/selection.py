@@ -1,20 +1,21 @@
-"""A named selection of clips. Table `picks`, one row per selection."""
+"""A named selection of clips. Table `selections`, one row per selection."""
 
 from typing import ClassVar
 
-from vexpress.schemas.row import Row
+from vexpress.schemas.row import Row, formerly
 
 
-class Pick(Row):
+class Selection(Row):
     """A list of clips as they were when it was made; it is never asked for again."""
 
-    TABLE: ClassVar[str] = "picks"
+    TABLE: ClassVar[str] = "selections"
+    FORMER_TABLE: ClassVar[str] = "picks"
 
     name: str
     """What it is called: small letters, digits, `-` and `_`."""
     sql: str
     """The question that chose the clips."""
-    picked_at: str
+    selected_at: str = formerly("picked_at", "selected_at", ...)
     """ISO 8601 UTC."""
     clips: int
     """How many clips."""

@@ -4,7 +4,7 @@ from typing import Annotated, ClassVar
 
 import numpy as np
 
-from vexpress.schemas.row import Array, Bools, Boxes, FivePoints, Floats, Row
+from vexpress.schemas.row import Array, Bools, Boxes, FivePoints, Floats, Row, formerly
 
 
 class FaceTrack(Row):
@@ -16,8 +16,8 @@ class FaceTrack(Row):
     """Hash of video, scene, first frame and first box."""
     video_id: str
     """The video."""
-    wave_id: str = ""
-    """The wave that wrote this row."""
+    batch_id: str = formerly("wave_id", "batch_id", "")
+    """The batch that wrote this row."""
     scene_index: int
     """The scene."""
     start_frame: int

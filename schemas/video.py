@@ -2,7 +2,7 @@
 
 from typing import ClassVar, Literal
 
-from vexpress.schemas.row import Row
+from vexpress.schemas.row import Row, formerly
 
 Status = Literal["ok", "rejected"]
 
@@ -14,8 +14,8 @@ class Video(Row):
 
     video_id: str
     """First 16 hex digits of the content hash; for what has no content, a hash of its name."""
-    wave_id: str = ""
-    """The wave that wrote this row; rows of other tables count only with the same wave_id."""
+    batch_id: str = formerly("wave_id", "batch_id", "")
+    """The batch that wrote this row; rows of other tables count only with the same batch_id."""
     source: str
     """Where the video is: an absolute path or a URI."""
     status: Status
@@ -73,4 +73,4 @@ class Video(Row):
     duration_s: float | None = None
     """From the first frame to the end of the last, seconds."""
     committed_at: str | None = None
-    """When the wave was committed, ISO 8601 UTC; the newest commit of a source counts."""
+    """When the batch was committed, ISO 8601 UTC; the newest commit of a source counts."""

@@ -1,35 +1,43 @@
 -- Views over the manifests of a data set. Paths are relative to the data set:
 --   cd DATASET && duckdb -init views.sql        or        vexpress query DATASET "SELECT …"
 
+-- `batch_id` was called `wave_id` in version 0.1; both names are answered until 0.3.
+
 -- The newest row of each source counts.
 CREATE OR REPLACE VIEW videos AS
-SELECT * FROM read_parquet('manifests/videos/*.parquet', union_by_name = true)
+SELECT * FROM (SELECT * REPLACE (coalesce(batch_id, wave_id) AS batch_id, coalesce(wave_id, batch_id) AS wave_id)
+      FROM read_parquet('manifests/videos/*.parquet', union_by_name = true))
 QUALIFY row_number() OVER (PARTITION BY source ORDER BY committed_at DESC) = 1;
 
 -- Sources that clips are made from: each content once.
-CREATE OR REPLACE VIEW current_waves AS
-SELECT video_id, wave_id FROM videos WHERE duplicate_of IS NULL;
+CREATE OR REPLACE VIEW current_batches AS
+SELECT video_id, batch_id FROM videos WHERE duplicate_of IS NULL;
 
 CREATE OR REPLACE VIEW scenes AS
-SELECT * FROM read_parquet('manifests/scenes/*.parquet', union_by_name = true)
-SEMI JOIN current_waves USING (video_id, wave_id);
+SELECT * FROM (SELECT * REPLACE (coalesce(batch_id, wave_id) AS batch_id, coalesce(wave_id, batch_id) AS wave_id)
+      FROM read_parquet('manifests/scenes/*.parquet', union_by_name = true))
+SEMI JOIN current_batches USING (video_id, batch_id);
 
 CREATE OR REPLACE VIEW tracks AS
-SELECT * FROM read_parquet('manifests/tracks/*.parquet', union_by_name = true)
-SEMI JOIN current_waves USING (video_id, wave_id);
+SELECT * FROM (SELECT * REPLACE (coalesce(batch_id, wave_id) AS batch_id, coalesce(wave_id, batch_id) AS wave_id)
+      FROM read_parquet('manifests/tracks/*.parquet', union_by_name = true))
+SEMI JOIN current_batches USING (video_id, batch_id);
 
--- Clips as the rules judged each by itself.
-CREATE OR REPLACE VIEW judged AS
-SELECT * FROM read_parquet('manifests/clips/*.parquet', union_by_name = true)
-SEMI JOIN current_waves USING (video_id, wave_id);
+-- Clips as the rules filtered each by itself: copies of others are not rejected yet.
+CREATE OR REPLACE VIEW filtered AS
+SELECT * FROM (SELECT * REPLACE (coalesce(batch_id, wave_id) AS batch_id, coalesce(wave_id, batch_id) AS wave_id)
+      FROM read_parquet('manifests/clips/*.parquet', union_by_name = true))
+SEMI JOIN current_batches USING (video_id, batch_id);
 
-CREATE OR REPLACE VIEW prints AS
-SELECT * FROM read_parquet('manifests/prints/*.parquet', union_by_name = true)
-SEMI JOIN current_waves USING (video_id, wave_id);
+CREATE OR REPLACE VIEW fingerprints AS
+SELECT * FROM (SELECT * REPLACE (coalesce(batch_id, wave_id) AS batch_id, coalesce(wave_id, batch_id) AS wave_id)
+      FROM read_parquet('manifests/fingerprints/*.parquet', union_by_name = true))
+SEMI JOIN current_batches USING (video_id, batch_id);
 
-CREATE OR REPLACE VIEW faces AS
-SELECT * FROM read_parquet('manifests/faces/*.parquet', union_by_name = true)
-SEMI JOIN current_waves USING (video_id, wave_id);
+CREATE OR REPLACE VIEW face_embeddings AS
+SELECT * FROM (SELECT * REPLACE (coalesce(batch_id, wave_id) AS batch_id, coalesce(wave_id, batch_id) AS wave_id)
+      FROM read_parquet('manifests/face_embeddings/*.parquet', union_by_name = true))
+SEMI JOIN current_batches USING (video_id, batch_id);
 
 -- About the whole data set: every part holds all of it, the newest counts.
 CREATE OR REPLACE VIEW persons AS
@@ -46,11 +54,11 @@ WHERE filename = (SELECT max(file) FROM glob('manifests/duplicates/*.parquet'));
 CREATE OR REPLACE VIEW clips AS
 WITH copies AS (
     SELECT clip_id, duplicate_of, note FROM duplicates
-    WHERE duplicate_of IN (SELECT clip_id FROM judged WHERE status = 'kept')
+    WHERE duplicate_of IN (SELECT clip_id FROM filtered WHERE status = 'kept')
 ), said AS (
-    SELECT judged.*, person_id,
+    SELECT filtered.*, person_id,
            status = 'kept' AND copies.duplicate_of IS NOT NULL AS is_copy, copies.note
-    FROM judged LEFT JOIN copies USING (clip_id)
+    FROM filtered LEFT JOIN copies USING (clip_id)
     LEFT JOIN (SELECT clip_id, person_id FROM persons) USING (clip_id)
 )
 SELECT * EXCLUDE (is_copy, note) REPLACE (
@@ -60,20 +68,25 @@ SELECT * EXCLUDE (is_copy, note) REPLACE (
 ) FROM said;
 
 CREATE OR REPLACE VIEW kps AS
-SELECT * FROM read_parquet('manifests/kps/*.parquet', union_by_name = true)
-SEMI JOIN current_waves USING (video_id, wave_id);
+SELECT * FROM (SELECT * REPLACE (coalesce(batch_id, wave_id) AS batch_id, coalesce(wave_id, batch_id) AS wave_id)
+      FROM read_parquet('manifests/kps/*.parquet', union_by_name = true))
+SEMI JOIN current_batches USING (video_id, batch_id);
 
 -- Named selections, and their clips one a row.
-CREATE OR REPLACE VIEW picks AS
-SELECT * FROM read_parquet('manifests/picks/*.parquet', union_by_name = true);
+CREATE OR REPLACE VIEW selections AS
+SELECT * REPLACE (coalesce(selected_at, picked_at) AS selected_at,
+                  coalesce(picked_at, selected_at) AS picked_at)
+FROM read_parquet('manifests/selections/*.parquet', union_by_name = true)
+QUALIFY row_number() OVER (PARTITION BY name ORDER BY coalesce(selected_at, picked_at) DESC) = 1;
 
-CREATE OR REPLACE VIEW picked AS
-SELECT name, unnest(clip_ids) AS clip_id FROM picks;
+CREATE OR REPLACE VIEW selected AS
+SELECT name, unnest(clip_ids) AS clip_id FROM selections;
 
 -- One row a word, in the clip's own time.
 CREATE OR REPLACE VIEW words AS
-SELECT * FROM read_parquet('manifests/words/*.parquet', union_by_name = true)
-SEMI JOIN current_waves USING (video_id, wave_id)
+SELECT * FROM (SELECT * REPLACE (coalesce(batch_id, wave_id) AS batch_id, coalesce(wave_id, batch_id) AS wave_id)
+      FROM read_parquet('manifests/words/*.parquet', union_by_name = true))
+SEMI JOIN current_batches USING (video_id, batch_id)
 ORDER BY clip_id, index;
 
 CREATE OR REPLACE VIEW runs AS
@@ -168,3 +181,10 @@ SELECT
     coalesce(sum(end_s - start_s) FILTER (status = 'kept'), 0) / 3600 AS kept_hours,
     coalesce(sum(end_s - start_s) FILTER (status = 'rejected'), 0) / 3600 AS rejected_hours
 FROM clips;
+
+-- Names of version 0.1, answered until 0.3.
+CREATE OR REPLACE VIEW judged AS FROM filtered;
+CREATE OR REPLACE VIEW prints AS FROM fingerprints;
+CREATE OR REPLACE VIEW faces AS FROM face_embeddings;
+CREATE OR REPLACE VIEW picks AS FROM selections;
+CREATE OR REPLACE VIEW picked AS FROM selected;

@@ -2,7 +2,7 @@
 
 from typing import ClassVar
 
-from vexpress.schemas.row import Row
+from vexpress.schemas.row import Row, formerly
 
 
 class Word(Row):
@@ -14,8 +14,8 @@ class Word(Row):
     """The clip."""
     video_id: str
     """The video."""
-    wave_id: str = ""
-    """The wave that wrote this row."""
+    batch_id: str = formerly("wave_id", "batch_id", "")
+    """The batch that wrote this row."""
     index: int
     """Place of the word in the clip, from 0."""
     word: str

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from vexpress.flows.cli.options import PickOption, plain_errors, within
+from vexpress.flows.cli.options import SelectionOption, plain_errors, within
 
 
 class Form(StrEnum):
@@ -29,7 +29,7 @@ def export(
         ),
     ],
     where: Annotated[str, typer.Option(help="SQL condition on clips.")] = "",
-    pick: PickOption = None,
+    pick: SelectionOption = None,
     validation: Annotated[
         float,
         typer.Option(

@@ -80,8 +80,8 @@ def say(comparison: "Comparison") -> None:
     for name, lost in missed.items():
         if lost.clips:
             typer.echo(
-                f"{name}: {lost.clips} candidates are below the floor of the last run; "
-                "to measure them: vexpress curate with --set floor.…"
+                f"{name}: {lost.clips} candidates did not pass the pre-filter of the last run; "
+                "to measure them: vexpress curate with --set pre_filter.…"
             )
     for name, columns in comparison.unknown.items():
         for column, count in columns.items():

@@ -45,7 +45,7 @@ ConfigOption = Annotated[
     Path | None,
     typer.Option("--config", help="YAML file laid over the preset.", show_default=False),
 ]
-PickOption = Annotated[
+SelectionOption = Annotated[
     str | None,
     typer.Option("--pick", help="Only the clips of a `vexpress pick`.", show_default=False),
 ]
@@ -56,9 +56,9 @@ def within(dataset: str, pick: str | None, where: str) -> str:
     if pick is None:
         return where
     from vexpress.schemas.dataset import Dataset
-    from vexpress.tasks.curate.selections import within_pick
+    from vexpress.tasks.curate.selections import within_selection
 
-    return within_pick(Dataset(dataset), pick, where)
+    return within_selection(Dataset(dataset), pick, where)
 
 
 @contextmanager

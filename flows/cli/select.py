@@ -7,7 +7,7 @@ import typer
 from vexpress.flows.cli.options import DatasetArgument, plain_errors
 
 if TYPE_CHECKING:
-    from vexpress.schemas.selection import Pick
+    from vexpress.schemas.selection import Selection
 
 
 def pick(
@@ -37,21 +37,23 @@ def pick(
         vexpress train dataset/ --out run/ --pick hdtf-like
     """
     from vexpress.schemas.dataset import Dataset
-    from vexpress.schemas.errors import PickError
-    from vexpress.tasks.curate.selections import make_pick, read_picks
+    from vexpress.schemas.errors import SelectionError
+    from vexpress.tasks.curate.selections import make_selection, read_selections
 
     with plain_errors():
         data = Dataset(dataset)
         if sql is None and name is None:
-            list_picks(read_picks(data))
+            list_selections(read_selections(data))
             return
         if not sql or not name:
-            raise PickError('expected both a question and its name: "SELECT clip_id …" --name NAME')
-        made = make_pick(data, name, sql, replace=replace)
+            raise SelectionError(
+                'expected both a question and its name: "SELECT clip_id …" --name NAME'
+            )
+        made = make_selection(data, name, sql, replace=replace)
         typer.echo(f"{made.name}: {made.clips:,} clips, {made.seconds / 60:,.1f} minutes")
 
 
-def list_picks(picks: "list[Pick]") -> None:
+def list_selections(picks: "list[Selection]") -> None:
     """Print the picks of a data set."""
     from vexpress.flows.cli.query import print_table
 
@@ -63,7 +65,7 @@ def list_picks(picks: "list[Pick]") -> None:
             p.name,
             f"{p.clips:,}",
             f"{p.seconds / 60:,.1f}",
-            p.picked_at[:19].replace("T", " "),
+            p.selected_at[:19].replace("T", " "),
             p.sql,
         )
         for p in picks

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from vexpress.flows.cli.options import ConfigOption, PickOption, plain_errors, within
+from vexpress.flows.cli.options import ConfigOption, SelectionOption, plain_errors, within
 
 
 class TrainPreset(StrEnum):
@@ -26,7 +26,7 @@ def train(
     where: Annotated[
         str, typer.Option(help='SQL condition on clips, such as "speech_share > 0.5".')
     ] = "",
-    pick: PickOption = None,
+    pick: SelectionOption = None,
     config: ConfigOption = None,
     settings: Annotated[
         list[str] | None,

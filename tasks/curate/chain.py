@@ -1,4 +1,4 @@
-"""The chain from sources to clips, one wave of videos at a time."""
+"""The chain from sources to clips, one batch of videos at a time."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -10,19 +10,19 @@ from vexpress.faces.points import LICENCES, dlib_model
 from vexpress.schemas.clip import Clip
 from vexpress.schemas.dataset import Dataset
 from vexpress.schemas.errors import stop_when_full
-from vexpress.schemas.manifest import commit_wave
+from vexpress.schemas.manifest import commit_batch
 from vexpress.schemas.row import Row, content_id
 from vexpress.schemas.video import Video
 from vexpress.sync.estimate import SYNCNET_LICENCE
-from vexpress.tasks.curate.clips import PlanClips, PlanConfig
+from vexpress.tasks.curate.clips import CutClips, CutConfig
 from vexpress.tasks.curate.config import CurateConfig
 from vexpress.tasks.curate.crop import CropClip
-from vexpress.tasks.curate.detect import WatchConfig, WatchVideo
+from vexpress.tasks.curate.detect import DetectConfig, DetectVideo
 from vexpress.tasks.curate.faces import resolve_backend
 from vexpress.tasks.curate.faces import weight_files as face_files
 from vexpress.tasks.curate.features import ExtractFeatures, resolve_features
 from vexpress.tasks.curate.features import weight_files as feature_files
-from vexpress.tasks.curate.filter import FloorConfig, JudgeClip, JudgeFloor
+from vexpress.tasks.curate.filter import FilterClip, PreFilterClip, PreFilterConfig
 from vexpress.tasks.curate.keypoints import ExtractKps
 from vexpress.tasks.curate.probe import ProbeVideo
 from vexpress.tasks.curate.scenes import transnet_file
@@ -31,15 +31,15 @@ from vexpress.tasks.curate.scores.identity import weight_files as identity_files
 from vexpress.tasks.curate.scores.image_quality import resolve_image_quality
 from vexpress.tasks.curate.scores.image_quality import weight_files as network_files
 from vexpress.tasks.curate.scores.lips import LipConfig
-from vexpress.tasks.curate.scores.measure import MeasureClip, MeasureConfig
+from vexpress.tasks.curate.scores.measure import MeasureClip, ScoreConfig
 from vexpress.tasks.curate.scores.syncnet import SyncNetConfig
 from vexpress.tasks.curate.sound import TakeSound
 from vexpress.tasks.curate.speech.transcribe import PLACES as SPEECH_PLACES
 from vexpress.tasks.curate.speech.transcribe import TranscribeClip, resolve_speech
 from vexpress.tasks.curate.speech.transcribe import weight_files as speech_files
 from vexpress.tasks.curate.sync import SyncClip, resolve_sync
-from vexpress.tasks.curate.track import FollowFaces
-from vexpress.tasks.curate.vad import ListenVideo
+from vexpress.tasks.curate.track import TrackFaces
+from vexpress.tasks.curate.vad import DetectSpeech
 from vexpress.tasks.engine.engine import Engine, Stage
 from vexpress.tasks.engine.ledger import DoneSource, keep_ledger
 from vexpress.tasks.engine.step import Step, file_digest, is_error
@@ -66,10 +66,10 @@ class Weights:
 
 
 @dataclass(frozen=True)
-class Wave:
+class Batch:
     """Sources that are committed together."""
 
-    wave_id: str
+    batch_id: str
     sources: list[Source]
 
 
@@ -129,16 +129,16 @@ def _licence(config: CurateConfig) -> str:
 
 def stages(config: CurateConfig) -> list[Stage]:
     """Return the chain after `probe`; neighbours in one stage share a worker."""
-    watch = WatchConfig(scenes=config.scenes, faces=config.faces)
-    plan = PlanConfig(clips=config.clips, crop=config.crop)
+    watch = DetectConfig(scenes=config.scenes, faces=config.faces)
+    plan = CutConfig(clips=config.clips, crop=config.crop)
     return [
         Stage(
             (
-                (WatchVideo, watch),
-                (ListenVideo, config.listen),
-                (FollowFaces, config.follow),
-                (PlanClips, plan),
-                (JudgeFloor, FloorConfig(floor=config.floor, keep=config.keep)),
+                (DetectVideo, watch),
+                (DetectSpeech, config.vad),
+                (TrackFaces, config.track),
+                (CutClips, plan),
+                (PreFilterClip, PreFilterConfig(pre_filter=config.pre_filter, keep=config.keep)),
             )
         ),
         Stage(
@@ -154,16 +154,16 @@ def stages(config: CurateConfig) -> list[Stage]:
             (
                 (TranscribeClip, config.speech),
                 (ExtractFeatures, config.features),
-                (JudgeClip, config.keep),
+                (FilterClip, config.keep),
             )
         ),
     ]
 
 
-def measured(config: CurateConfig) -> MeasureConfig:
-    """Return what the watchers of finished clips are told; with SyncNet no lips are read."""
+def measured(config: CurateConfig) -> ScoreConfig:
+    """Return what the scorers of finished clips are told; with SyncNet no lips are read."""
     lips = LipConfig(wanted=config.sync.model is None)
-    return MeasureConfig(
+    return ScoreConfig(
         quality=config.quality,
         image_quality=config.image_quality,
         identity=config.identity,
@@ -180,7 +180,7 @@ def fingerprint(config: CurateConfig, weights: list[Weights]) -> str:
     ]
     versions = [version for step in steps for version in step.versions()]
     digests = [w.sha256 for w in weights]
-    settings = config.model_dump_json(exclude={**ELSEWHERE, **PLACES})
+    settings = config.model_dump_json(exclude={**ELSEWHERE, **PLACES}, by_alias=True)
     return content_id(CHAIN_VERSION, settings, versions, digests)
 
 
@@ -189,34 +189,34 @@ def stamp(source: Source, config_fingerprint: str) -> str:
     return content_id(source.size_bytes, source.modified, source.licence, config_fingerprint)
 
 
-def plan_waves(
+def plan_batches(
     sources: list[Source], engine: Engine, config: CurateConfig, mark: str
-) -> list[Wave]:
-    """Return the sources that are not done, in waves."""
+) -> list[Batch]:
+    """Return the sources that are not done, in batches."""
     pending = [s for s in sources if not engine.ledger.is_done(s.uri, stamp(s, mark))]
-    size = config.engine.wave_videos
+    size = config.engine.batch_videos
     groups = [pending[i : i + size] for i in range(0, len(pending), size)]
-    return [Wave(content_id(mark, [s.model_dump_json() for s in g]), g) for g in groups]
+    return [Batch(content_id(mark, [s.model_dump_json() for s in g]), g) for g in groups]
 
 
-def curate_wave(
-    wave: Wave,
+def curate_batch(
+    batch: Batch,
     dataset: Dataset,
     engine: Engine,
     config: CurateConfig,
     mark: str,
     on_row: Callable[[Row], None],
 ) -> None:
-    """Run the chain over a wave and commit it; `on_row` sees every row of the manifests.
+    """Run the chain over a batch and commit it; `on_row` sees every row of the manifests.
 
     Raises FullDisk when nothing more can be written; what is done stays done.
     """
     with stop_when_full(dataset.root):
         # Files of clips are about to change: whoever stops now must not be taken for done.
-        if engine.ledger.reopen([source.uri for source in wave.sources]):
+        if engine.ledger.reopen([source.uri for source in batch.sources]):
             keep_ledger(dataset, engine.ledger)
-        videos = probe(wave, engine, config)
-        done = _commit(wave, videos, dataset, engine, config, on_row)
+        videos = probe(batch, engine, config)
+        done = _commit(batch, videos, dataset, engine, config, on_row)
         engine.ledger.mark_done(
             [
                 DoneSource(
@@ -225,14 +225,14 @@ def curate_wave(
                     failed=done[source.uri][1],
                     content_hash=done[source.uri][0].content_hash,
                 )
-                for source in wave.sources
+                for source in batch.sources
             ]
         )
         keep_ledger(dataset, engine.ledger)
 
 
 def _commit(
-    wave: Wave,
+    batch: Batch,
     videos: list[Video],
     dataset: Dataset,
     engine: Engine,
@@ -245,7 +245,7 @@ def _commit(
 
     def rows() -> Iterator[Row]:
         for unit in engine.run(stages(config), [v for v in by_id.values() if v.status == "ok"]):
-            row = finished(unit, by_id, wave.wave_id)
+            row = finished(unit, by_id, batch.batch_id)
             if isinstance(row, Video):
                 by_id[row.video_id] = row
                 continue
@@ -254,18 +254,18 @@ def _commit(
             on_row(row)
             yield row
         for video in videos:
-            row = same_content(video, by_id).model_copy(update={"wave_id": wave.wave_id})
+            row = same_content(video, by_id).model_copy(update={"batch_id": batch.batch_id})
             on_row(row)
             yield row
 
-    commit_wave(dataset, wave.wave_id, rows())
+    commit_batch(dataset, batch.batch_id, rows())
     known = {v.source: same_content(v, by_id) for v in videos}
     return {uri: (v, v.is_error or v.video_id in failed) for uri, v in known.items()}
 
 
-def probe(wave: Wave, engine: Engine, config: CurateConfig) -> list[Video]:
-    """Return the wave's videos in order of their sources, copies marked as such."""
-    found: Any = engine.run([Stage(((ProbeVideo, config.probe),))], wave.sources)
+def probe(batch: Batch, engine: Engine, config: CurateConfig) -> list[Video]:
+    """Return the batch's videos in order of their sources, copies marked as such."""
+    found: Any = engine.run([Stage(((ProbeVideo, config.probe),))], batch.sources)
     videos = sorted(found, key=lambda video: video.source)
     hashes = [v.content_hash for v in videos if v.content_hash]
     first = dict(engine.ledger.first_sources(hashes))
@@ -286,10 +286,10 @@ def same_content(video: Video, by_id: dict[str, Video]) -> Video:
     return known.model_copy(update=changes)
 
 
-def finished(unit: Any, videos: dict[str, Video], wave_id: str) -> Row:
+def finished(unit: Any, videos: dict[str, Video], batch_id: str) -> Row:
     """Return the manifest row of what came out of the chain."""
     row: Any = unit.clip if isinstance(unit, Candidate) else unit
-    changes = {"wave_id": wave_id}
+    changes = {"batch_id": batch_id}
     if isinstance(row, Clip):
         changes["source"] = videos[row.video_id].source
     renamed: Row = row.model_copy(update=changes)

@@ -1,6 +1,6 @@
-"""Turn stretches into candidates for clips: span, crop square, id.
+"""Turn segments into candidates for clips: span, crop square, id.
 
-Takes a `Followed`, gives `Candidate`s that cover it. A stretch without exactly one face
+Takes a `Segment`, gives `Candidate`s that cover it. A stretch without exactly one face
 becomes one rejected candidate (`no_face`, `several_faces`). A long one is divided in pauses
 of the speech, in unbroken speech at its quietest moments, without sound evenly; it begins
 and ends where it did. Nothing is decoded.
@@ -22,7 +22,7 @@ from vexpress.tasks.curate.crop import CropConfig
 from vexpress.tasks.curate.scores.head_pose import motion_scores, pose_scores
 from vexpress.tasks.curate.track import count_gaps, median_side
 from vexpress.tasks.engine.step import Step
-from vexpress.tasks.engine.units import Candidate, Followed, Heard
+from vexpress.tasks.engine.units import Candidate, Segment, SpeechActivity
 
 WORDS = {0: "no face", 1: "one face"}
 LEAST_PART = 0.4
@@ -42,34 +42,35 @@ class ClipConfig(Model):
     """How long a clip may be."""
 
     max_s: float = Field(10.0, gt=0)
-    """Longest clip, seconds; longer stretches are divided, in pauses if they can (LatentSync:
+    """Longest clip, seconds; longer segments are divided, in pauses if they can (LatentSync:
     5-10 s)."""
 
 
-class PlanConfig(Model):
+class CutConfig(Model):
     """Length and recipe: both go into the clip's id."""
 
     clips: ClipConfig
     crop: CropConfig
 
 
-class PlanClips(Step[Followed]):
+class CutClips(Step[Segment]):
     """Divide a stretch and choose each part's square."""
 
-    NAME: ClassVar[str] = "plan"
+    NAME: ClassVar[str] = "clips"
+    LEDGER_NAME: ClassVar[str] = "plan"
     VERSION: ClassVar[int] = 2
-    TAKES: ClassVar[type] = Followed
+    TAKES: ClassVar[type] = Segment
     IN_LEDGER: ClassVar[bool] = False
 
-    def __call__(self, row: Followed) -> Iterator[Candidate]:
+    def __call__(self, row: Segment) -> Iterator[Candidate]:
         """Yield the candidates of one stretch, in order."""
         if row.track is None:
             yield self._rejected(row)
             return
-        for first, last in divide(row.times, self.config.clips.max_s, row.heard):
+        for first, last in divide(row.times, self.config.clips.max_s, row.speech):
             yield self._candidate(row, row.track, first, last)
 
-    def _candidate(self, row: Followed, track: FaceTrack, first: int, last: int) -> Candidate:
+    def _candidate(self, row: Segment, track: FaceTrack, first: int, last: int) -> Candidate:
         start = row.start_frame + first - track.start_frame
         span = slice(start, start + last - first)
         size = (row.video.width or 1, row.video.height or 1)
@@ -107,7 +108,7 @@ class PlanClips(Step[Followed]):
             return None
         return track.landmarks.reshape(-1, track.landmark_count, 2)[span].reshape(-1, 2)
 
-    def _rejected(self, row: Followed) -> Candidate:
+    def _rejected(self, row: Segment) -> Candidate:
         frames = row.end_frame - row.start_frame
         reason = "several_faces" if row.faces else "no_face"
         found = WORDS.get(row.faces, f"{row.faces} faces at once")
@@ -123,7 +124,7 @@ class PlanClips(Step[Followed]):
             video=row.video, clip=clip, times=row.times, points=nothing, detected=nothing[:, 0, 0]
         )
 
-    def _clip(self, row: Followed, first: int, last: int, square: tuple[int, ...]) -> Clip:
+    def _clip(self, row: Segment, first: int, last: int, square: tuple[int, ...]) -> Clip:
         crop = self.config.crop
         recipe = (CROP_VERSION, crop.model_dump_json())
         span = (row.start_frame + first, row.start_frame + last)
@@ -145,13 +146,15 @@ class PlanClips(Step[Followed]):
         )
 
 
-def divide(times: np.ndarray, max_s: float, heard: Heard | None = None) -> list[tuple[int, int]]:
+def divide(
+    times: np.ndarray, max_s: float, speech: SpeechActivity | None = None
+) -> list[tuple[int, int]]:
     """Return first and end frame of parts no longer than `max_s`, of frame times (F + 1,).
 
     Equal parts without sound. Otherwise each part ends where it is calm, there as deep in a pause
     as may be, the last of equally deep moments, and is at least `LEAST_PART` of `max_s` long.
     """
-    edges = even_edges(times, max_s) if heard is None else pause_edges(times, max_s, heard)
+    edges = even_edges(times, max_s) if speech is None else pause_edges(times, max_s, speech)
     return list(itertools.pairwise([0, *edges, len(times) - 1]))
 
 
@@ -165,10 +168,10 @@ def even_edges(times: np.ndarray, max_s: float) -> list[int]:
     return edges
 
 
-def pause_edges(times: np.ndarray, max_s: float, heard: Heard) -> list[int]:
+def pause_edges(times: np.ndarray, max_s: float, speech: SpeechActivity) -> list[int]:
     """Return the frames that divide frame times (F + 1,) where nobody speaks, or quietly."""
-    depths = np.minimum(away_from_speech(times, heard), DEEP_S)
-    levels = levels_around(times, heard)
+    depths = np.minimum(away_from_speech(times, speech), DEEP_S)
+    levels = levels_around(times, speech)
     edges: list[int] = []
     first, end = 0, float(times[-1])
     while end - times[first] > max_s + SLACK_S:
@@ -192,21 +195,21 @@ def best_cut(depths: np.ndarray, levels: np.ndarray) -> int:
     return int(np.flatnonzero(worth == worth.max())[-1])
 
 
-def away_from_speech(times: np.ndarray, heard: Heard) -> np.ndarray:
+def away_from_speech(times: np.ndarray, speech: SpeechActivity) -> np.ndarray:
     """Return for each time (N,) the seconds to the nearest speech; 0 within it."""
-    after = np.searchsorted(heard.starts, times, side="right")
-    since = times - np.append(-np.inf, heard.ends)[after]
-    until = np.append(heard.starts, np.inf)[after] - times
+    after = np.searchsorted(speech.starts, times, side="right")
+    since = times - np.append(-np.inf, speech.ends)[after]
+    until = np.append(speech.starts, np.inf)[after] - times
     return np.maximum(np.minimum(since, until), 0)
 
 
-def levels_around(times: np.ndarray, heard: Heard) -> np.ndarray:
+def levels_around(times: np.ndarray, speech: SpeechActivity) -> np.ndarray:
     """Return the level of `QUIET_S` of sound around each time (N,), dB; silence beyond the end."""
-    power = np.concatenate([[0], np.cumsum(10 ** (heard.levels.astype(np.float64) / 10))])
-    ends = np.arange(len(power)) * heard.window_s
+    power = np.concatenate([[0], np.cumsum(10 ** (speech.levels.astype(np.float64) / 10))])
+    ends = np.arange(len(power)) * speech.window_s
     before, after = times - QUIET_S / 2, times + QUIET_S / 2
     energy = np.interp(after, ends, power) - np.interp(before, ends, power)
-    return 10 * np.log10(energy * heard.window_s / QUIET_S + 1e-12)
+    return 10 * np.log10(energy * speech.window_s / QUIET_S + 1e-12)
 
 
 def crop_square(boxes: np.ndarray, margin: float, size: tuple[int, int]) -> tuple[Any, ...]:

@@ -8,7 +8,7 @@ import yaml
 from pydantic import ValidationError
 
 from vexpress.schemas.errors import ConfigError
-from vexpress.schemas.row import Model
+from vexpress.schemas.row import Model, formerly
 from vexpress.schemas.settings import explain, overlay, parse_setting, read_yaml
 from vexpress.tasks.curate.across.duplicates import DuplicateConfig
 from vexpress.tasks.curate.across.persons import PersonConfig
@@ -16,7 +16,7 @@ from vexpress.tasks.curate.clips import ClipConfig
 from vexpress.tasks.curate.crop import CropConfig
 from vexpress.tasks.curate.faces import FaceConfig
 from vexpress.tasks.curate.features import FeatureConfig
-from vexpress.tasks.curate.filter import FloorRules, KeepRules
+from vexpress.tasks.curate.filter import KeepRules, PreFilterRules
 from vexpress.tasks.curate.probe import ProbeConfig
 from vexpress.tasks.curate.scenes import SceneConfig
 from vexpress.tasks.curate.scores.identity import IdentityConfig
@@ -25,8 +25,8 @@ from vexpress.tasks.curate.scores.quality import QualityConfig
 from vexpress.tasks.curate.sound import SoundConfig
 from vexpress.tasks.curate.speech.transcribe import SpeechConfig
 from vexpress.tasks.curate.sync import SyncConfig
-from vexpress.tasks.curate.track import FollowConfig
-from vexpress.tasks.curate.vad import ListenConfig
+from vexpress.tasks.curate.track import TrackConfig
+from vexpress.tasks.curate.vad import VadConfig
 from vexpress.tasks.engine.engine import EngineConfig
 
 
@@ -39,9 +39,9 @@ class CurateConfig(Model):
     """Where one scene ends and the next begins."""
     faces: FaceConfig = FaceConfig()
     """What finds faces."""
-    listen: ListenConfig = ListenConfig()
+    vad: VadConfig = formerly("listen", "vad", VadConfig())
     """What counts as speech when a long stretch is cut in pauses."""
-    follow: FollowConfig = FollowConfig()
+    track: TrackConfig = formerly("follow", "track", TrackConfig())
     """What makes detections one face, and which faces count."""
     clips: ClipConfig = ClipConfig()
     """How long a clip may be."""
@@ -61,7 +61,7 @@ class CurateConfig(Model):
     """What transcribes."""
     features: FeatureConfig = FeatureConfig()
     """What makes audio features."""
-    floor: FloorRules = FloorRules()
+    pre_filter: PreFilterRules = formerly("floor", "pre_filter", PreFilterRules())
     """What is cropped and measured at all."""
     keep: KeepRules = KeepRules()
     """Thresholds: what a clip must be like to be kept."""

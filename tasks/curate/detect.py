@@ -1,6 +1,6 @@
 """Watch a video once: its cuts and its faces from one decode.
 
-Takes a `Video`, gives a `Watched`, or rejects the video: `damaged` or `no_frames`. Cuts and
+Takes a `Video`, gives a `DetectedVideo`, or rejects the video: `damaged` or `no_frames`. Cuts and
 faces are kept apart in the ledger: with another scene detector no face is detected again,
 and the other way round.
 """
@@ -16,8 +16,8 @@ import numpy as np
 from vexpress.schemas.row import Model
 from vexpress.schemas.video import Video
 from vexpress.tasks.curate import faces, scenes
-from vexpress.tasks.curate.faces import FaceConfig, FaceWatcher
-from vexpress.tasks.curate.scenes import SceneConfig, SceneWatcher
+from vexpress.tasks.curate.faces import FaceCollector, FaceConfig
+from vexpress.tasks.curate.scenes import CutDetector, SceneConfig
 from vexpress.tasks.engine.ledger import LedgerLike
 from vexpress.tasks.engine.step import (
     Rejection,
@@ -28,30 +28,30 @@ from vexpress.tasks.engine.step import (
     is_rejected,
     make_key,
 )
-from vexpress.tasks.engine.units import Cuts, Watched, decode, encode
+from vexpress.tasks.engine.units import Cuts, DetectedVideo, decode, encode
 from vexpress.tasks.media.frames import Frames, fit_within, open_media, prefetch, to_upright_bgr
 
 MAX_DAMAGED_SHARE = 0.01
 """Share of frames that may fail to decode; a scene ends where one fails."""
 
 
-class WatchConfig(Model):
-    """What the two watchers are told."""
+class DetectConfig(Model):
+    """What the two scorers are told."""
 
     scenes: SceneConfig
     faces: FaceConfig
 
 
-class WatchVideo(Step[Video]):
-    """Decode a video once, small, and show every frame to the watchers that need it."""
+class DetectVideo(Step[Video]):
+    """Decode a video once, small, and show every frame to the scorers that need it."""
 
-    NAME: ClassVar[str] = "watch"
+    NAME: ClassVar[str] = "detect"
     TAKES: ClassVar[type] = Video
     RESOURCES: ClassVar[Resources] = Resources(cpus=2, gpus=0.25)
 
     @classmethod
     def versions(cls) -> list[tuple[str, int]]:
-        """Those of both watchers."""
+        """Those of both scorers."""
         return [("scenes", scenes.VERSION), ("faces", faces.VERSION)]
 
     def run(self, row: Video, ledger: LedgerLike) -> list[Model]:
@@ -62,7 +62,7 @@ class WatchVideo(Step[Video]):
         missing = [name for name in keys if name not in answers]
         if missing:
             attempt = max(ledger.begin(keys[name]) for name in missing)
-            answers |= self._watch(row, missing, ledger, attempt)
+            answers |= self._decode(row, missing, ledger, attempt)
             for name in missing:
                 kept = encode(answers[name])
                 seconds = self._seconds.get(name, 0.0)
@@ -70,7 +70,7 @@ class WatchVideo(Step[Video]):
         for answer in answers.values():
             if is_rejected(answer):
                 return [answer.model_copy(update={"source": row.source, "licence": row.licence})]
-        return [row, Watched(video=row, cuts=answers["scenes"], detections=answers["faces"])]
+        return [row, DetectedVideo(video=row, cuts=answers["scenes"], detections=answers["faces"])]
 
     def _keys(self, row: Video) -> dict[str, str]:
         # Where the model lies is no setting: the digest of its files stands for it.
@@ -90,7 +90,7 @@ class WatchVideo(Step[Video]):
     def _detector(self) -> Any:
         return faces.open_detector(self.config.faces, gpu=self.context.gpu)
 
-    def _watch(
+    def _decode(
         self, row: Video, names: list[str], ledger: LedgerLike, attempt: int
     ) -> dict[str, Any]:
         self._seconds = dict.fromkeys(names, 0.0)
@@ -105,27 +105,27 @@ class WatchVideo(Step[Video]):
         """Yield `Cuts` and `Detections`, those asked for by `names`, in that order."""
         size = fit_within(video.width or 1, video.height or 1, self.config.faces.detect_px)
         scene_size = fit_within(*size, scenes.LONGEST_SIDE)
-        scene_watcher = SceneWatcher(self.config.scenes, self.context.weights)
-        face_watcher = None
+        cut_detector = CutDetector(self.config.scenes, self.context.weights)
+        face_detections = None
         if "faces" in names:
             scale = (video.width or 1) / size[0]
-            face_watcher = FaceWatcher(self.config.faces, self._detector, scale)
+            face_detections = FaceCollector(self.config.faces, self._detector, scale)
         with open_media(video.source) as container:
             frames = Frames(container, video)
             for number, image in prefetch(_images(frames, size, video.rotation or 0)):
                 if "scenes" in names:
                     small = cv2.resize(image, scene_size, interpolation=cv2.INTER_AREA)
-                    self._timed("scenes", scene_watcher.see, small)
-                if face_watcher:
-                    self._timed("faces", face_watcher.see, number, image)
-                self.context.watched(1 / (video.fps or 25))
+                    self._timed("scenes", cut_detector.see, small)
+                if face_detections:
+                    self._timed("faces", face_detections.see, number, image)
+                self.context.progress(1 / (video.fps or 25))
         require_whole(frames)
         if "scenes" in names:
-            cuts = sorted({*scene_watcher.cuts(), *frames.after_damage} - {len(frames.times)})
+            cuts = sorted({*cut_detector.cuts(), *frames.after_damage} - {len(frames.times)})
             end = frames.times[-1] + 1 / (video.fps or 25)
             yield Cuts(times=np.array([*frames.times, end]), cuts=cuts)
-        if face_watcher:
-            yield face_watcher.detections()
+        if face_detections:
+            yield face_detections.detections()
 
     def _timed(self, name: str, work: Callable[..., None], *arguments: Any) -> None:
         start = time.perf_counter()

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from vexpress.schemas.dataset import Dataset
 from vexpress.schemas.video import Video
-from vexpress.tasks.curate.chain import fingerprint, plan_waves, resolve, used_weights
+from vexpress.tasks.curate.chain import fingerprint, plan_batches, resolve, used_weights
 from vexpress.tasks.curate.config import CurateConfig
 from vexpress.tasks.curate.faces import open_detector
 from vexpress.tasks.curate.probe import describe
@@ -45,10 +45,10 @@ def _pending(
     local = config.engine.model_copy(update={"kind": "local"})
     engine = open_engine(local, Context(data, weights))
     try:
-        waves = plan_waves(listed, engine, config, fingerprint(config, used_weights(config)))
+        batches = plan_batches(listed, engine, config, fingerprint(config, used_weights(config)))
     finally:
         engine.close()
-    return [item for wave in waves for item in wave.sources]
+    return [item for batch in batches for item in batch.sources]
 
 
 def _estimate(pending: list[Source], seconds: float, config: CurateConfig) -> str:

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from vexpress.schemas.video import Video
-from vexpress.tasks.curate.faces import FaceConfig, FaceWatcher, open_detector
+from vexpress.tasks.curate.faces import FaceCollector, FaceConfig, open_detector
 from vexpress.tasks.curate.probe import describe
 from vexpress.tasks.curate.sound import RATE, write_wav
 from vexpress.tasks.curate.track import interpolate
@@ -27,13 +27,13 @@ def extract_kps(source: Path, config: FaceConfig) -> tuple[np.ndarray, int]:
     video = probe_file(source)
     size = fit_within(video.width or 1, video.height or 1, config.detect_px)
     scale = (video.width or 1) / size[0]
-    watcher = FaceWatcher(config, open_detector(config, gpu=False), scale)
+    scorer = FaceCollector(config, open_detector(config, gpu=False), scale)
     with open_media(str(source)) as container:
         frames = Frames(container, video)
         images = ((n, to_upright_bgr(f, size, video.rotation or 0)) for n, f in frames)
         for number, image in prefetch(images):
-            watcher.see(number, image)
-    seen = watcher.detections()
+            scorer.see(number, image)
+    seen = scorer.detections()
     rows = main_face(seen)
     if not rows:
         raise Rejection("no_face", f"expected a face, none was found in {len(frames.times)} frames")

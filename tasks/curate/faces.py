@@ -59,7 +59,7 @@ class FaceConfig(Model):
     """Detector score below which a face is ignored (LatentSync: 0.5)."""
 
 
-class FaceWatcher:
+class FaceCollector:
     """Feed it every frame in order; then ask for all detections."""
 
     def __init__(self, config: FaceConfig, detector: FaceDetector, scale: float) -> None:

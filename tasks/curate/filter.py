@@ -18,7 +18,7 @@ from vexpress.tasks.engine.step import ClipStep
 from vexpress.tasks.engine.units import Candidate
 
 
-class FloorRules(Model):
+class PreFilterRules(Model):
     """What a candidate must be like to be cropped and measured.
 
     Whatever another preset might keep gets every score, so that presets can be compared
@@ -53,7 +53,7 @@ class KeepRules(Model):
     min_det_score_mean: float = Field(0.7, ge=0, le=1)
     """Least mean detector score: a drawn or painted face scores lower than a real one."""
     max_gap_frames: int | None = Field(None, ge=0)
-    """Most bridged frames in a clip; null: any number, each gap as short as `follow` allows."""
+    """Most bridged frames in a clip; null: any number, each gap as short as `track` allows."""
     min_face_share: float | None = Field(None, ge=0, le=1)
     """Least side of the face over the crop's side (hallo: 0.5); null: any."""
     max_yaw_p90_deg: float | None = Field(30, ge=0, le=90)
@@ -161,39 +161,41 @@ RULES = (
     Rule("unsure_sync", "sync_known", "require_sync", "a sure offset of sound and lips"),
 )
 """In the order in which they are asked: the first that says no gives the reason."""
-BEFORE_CROP = tuple(rule for rule in RULES if rule.setting in FloorRules.model_fields)
+BEFORE_CROP = tuple(rule for rule in RULES if rule.setting in PreFilterRules.model_fields)
 """Rules whose scores are known before anything is cropped."""
 
 
-class FloorConfig(Model):
+class PreFilterConfig(Model):
     """Both sets of rules: a candidate is measured where either lets it pass."""
 
-    floor: FloorRules
+    pre_filter: PreFilterRules
     keep: KeepRules
 
 
-class JudgeFloor(ClipStep):
+class PreFilterClip(ClipStep):
     """Before cropping: reject what no rule of interest could keep."""
 
-    NAME: ClassVar[str] = "floor"
+    NAME: ClassVar[str] = "pre_filter"
+    LEDGER_NAME: ClassVar[str] = "floor"
     IN_LEDGER: ClassVar[bool] = False
 
     def __call__(self, row: Candidate) -> Iterator[Candidate]:
-        """Yield the candidate, rejected by the run's own rule where it is below the floor."""
-        floor = loosest(self.config.floor, self.config.keep)
-        below = judge(row.clip, floor, BEFORE_CROP)
-        yield rejected(row, below and judge(row.clip, self.config.keep, BEFORE_CROP))
+        """Yield the candidate, rejected by the run's own rule where no rules let it pass."""
+        loose = loosest(self.config.pre_filter, self.config.keep)
+        below = first_broken(row.clip, loose, BEFORE_CROP)
+        yield rejected(row, below and first_broken(row.clip, self.config.keep, BEFORE_CROP))
 
 
-class JudgeClip(ClipStep):
+class FilterClip(ClipStep):
     """At the end: apply the rules to all scores."""
 
-    NAME: ClassVar[str] = "judge"
+    NAME: ClassVar[str] = "filter"
+    LEDGER_NAME: ClassVar[str] = "judge"
     IN_LEDGER: ClassVar[bool] = False
 
     def __call__(self, row: Candidate) -> Iterator[Candidate]:
         """Yield the candidate, rejected by the first rule that says no."""
-        yield rejected(row, judge(row.clip, self.config))
+        yield rejected(row, first_broken(row.clip, self.config))
 
 
 def rejected(row: Candidate, verdict: tuple[str, str] | None) -> Candidate:
@@ -203,8 +205,8 @@ def rejected(row: Candidate, verdict: tuple[str, str] | None) -> Candidate:
     return row.update(status="rejected", reason=verdict[0], detail=verdict[1])
 
 
-def judge(
-    clip: Clip, settings: KeepRules | FloorRules, rules: Sequence[Rule] = RULES
+def first_broken(
+    clip: Clip, settings: KeepRules | PreFilterRules, rules: Sequence[Rule] = RULES
 ) -> tuple[str, str] | None:
     """Return reason and sentence of the first rule that rejects `clip`, or None."""
     for rule in rules:
@@ -214,7 +216,7 @@ def judge(
     return None
 
 
-def loosest(floor: FloorRules, keep: KeepRules) -> FloorRules:
-    """Return the looser threshold of both, setting by setting of `floor`."""
-    both = {r.setting: (getattr(floor, r.setting), getattr(keep, r.setting)) for r in BEFORE_CROP}
-    return FloorRules(**{r.setting: r.loosest(*both[r.setting]) for r in BEFORE_CROP})
+def loosest(before: PreFilterRules, keep: KeepRules) -> PreFilterRules:
+    """Return the looser threshold of both, setting by setting of `before`."""
+    both = {r.setting: (getattr(before, r.setting), getattr(keep, r.setting)) for r in BEFORE_CROP}
+    return PreFilterRules(**{r.setting: r.loosest(*both[r.setting]) for r in BEFORE_CROP})

@@ -33,7 +33,7 @@ class SceneConfig(Model):
     """Cut in the black between a fade-out and a fade-in, too."""
 
 
-class SceneWatcher:
+class CutDetector:
     """Feed it every frame in order; then ask for the cuts."""
 
     def __init__(self, config: SceneConfig, weights: Path | None) -> None:

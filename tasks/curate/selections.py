@@ -6,73 +6,76 @@ from datetime import UTC, datetime
 import duckdb
 
 from vexpress.schemas.dataset import Dataset
-from vexpress.schemas.errors import PickError
+from vexpress.schemas.errors import SelectionError
 from vexpress.schemas.manifest import write_part
 from vexpress.schemas.query import connect, query_errors, run_query
-from vexpress.schemas.selection import Pick
+from vexpress.schemas.selection import Selection
 
 NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 
 
-def make_pick(dataset: Dataset, name: str, sql: str, *, replace: bool = False) -> Pick:
+def make_selection(dataset: Dataset, name: str, sql: str, *, replace: bool = False) -> Selection:
     """Save the kept clips that `sql` answers with, by its column `clip_id`, under `name`.
 
-    Raises PickError for a bad or taken name, an answer without clips, or clips that are not
+    Raises SelectionError for a bad or taken name, an answer without clips, or clips that are not
     kept; QueryError for a wrong question. Nothing is written then.
     """
     if not NAME.fullmatch(name):
-        raise PickError(
+        raise SelectionError(
             f"--name {name!r}: expected a small letter, then small letters, digits, `-` or `_`, "
             "at most 63, such as hdtf-like."
         )
-    if _part(name) in dataset.names("manifests/picks/*.parquet") and not replace:
-        raise PickError(f"--name {name}: such a pick is there. Choose another name, or --replace.")
+    if not replace and name in {known.name for known in read_selections(dataset)}:
+        raise SelectionError(
+            f"--name {name}: such a selection is there. Choose another name, or --replace."
+        )
     chosen = _chosen(dataset, sql)
-    made = Pick(
+    made = Selection(
         name=name,
         sql=sql,
-        picked_at=datetime.now(UTC).isoformat(),
+        selected_at=datetime.now(UTC).isoformat(),
         clips=len(chosen),
         seconds=_seconds(dataset, chosen),
         clip_ids=chosen,
     )
-    write_part(dataset, _part(name), Pick, [made])
+    write_part(dataset, _part(name), Selection, [made])
     return made
 
 
-def read_picks(dataset: Dataset) -> list[Pick]:
-    """Return all picks by name, without their clips."""
-    if not dataset.exists("manifests/picks"):
-        dataset.require()
-        return []
-    columns = [name for name in Pick.model_fields if name != "clip_ids"]
-    answer = run_query(dataset, f"SELECT {', '.join(columns)} FROM picks ORDER BY name")
-    return [Pick(**dict(zip(columns, r, strict=True)), clip_ids=[]) for r in answer.fetchall()]
+def read_selections(dataset: Dataset) -> list[Selection]:
+    """Return all selections by name, without their clips."""
+    columns = [name for name in Selection.model_fields if name != "clip_ids"]
+    answer = run_query(dataset, f"SELECT {', '.join(columns)} FROM selections ORDER BY name")
+    return [Selection(**dict(zip(columns, r, strict=True)), clip_ids=[]) for r in answer.fetchall()]
 
 
-def within_pick(dataset: Dataset, name: str, where: str = "") -> str:
-    """Return the SQL condition on clips for those of a pick that satisfy `where` as well.
+def within_selection(dataset: Dataset, name: str, where: str = "") -> str:
+    """Return the SQL condition on clips for those of a selection that satisfy `where` as well.
 
-    Raises PickError when there is no such pick, or some of its clips are not kept any more.
+    Raises SelectionError when there is no such selection, or some of its clips are not kept now.
     """
-    known = [pick.name for pick in read_picks(dataset)]
+    known = [selection.name for selection in read_selections(dataset)]
     if name not in known:
         found = ", ".join(known) or "none"
-        raise PickError(f"--pick {name}: expected one of this data set's picks, found: {found}.")
-    _require_kept(dataset, f"SELECT clip_id FROM picked WHERE name = '{name}'", f"--pick {name}")
-    condition = f"clip_id IN (SELECT clip_id FROM picked WHERE name = '{name}')"
+        raise SelectionError(
+            f"--selection {name}: expected one of this data set's selections, found: {found}."
+        )
+    _require_kept(
+        dataset, f"SELECT clip_id FROM selected WHERE name = '{name}'", f"--selection {name}"
+    )
+    condition = f"clip_id IN (SELECT clip_id FROM selected WHERE name = '{name}')"
     return f"{condition} AND ({where})" if where else condition
 
 
 def _part(name: str) -> str:
-    return f"manifests/picks/{name}.parquet"
+    return f"manifests/selections/{name}.parquet"
 
 
 def _chosen(dataset: Dataset, sql: str) -> list[str]:
     answer = run_query(dataset, sql)
     if "clip_id" not in answer.columns:
         found = ", ".join(answer.columns)
-        raise PickError(
+        raise SelectionError(
             f"expected a question that answers with clip_id, such as "
             f'"SELECT clip_id FROM kept WHERE yaw_max_deg < 20"; found the columns {found}.'
         )
@@ -80,13 +83,13 @@ def _chosen(dataset: Dataset, sql: str) -> list[str]:
         found = answer.select("clip_id").fetchall()
     chosen = sorted({str(clip_id) for (clip_id,) in found if clip_id is not None})
     if not chosen:
-        raise PickError("expected at least one clip; the question is answered with none.")
+        raise SelectionError("expected at least one clip; the question is answered with none.")
     _require_kept(dataset, "SELECT unnest($ids) AS clip_id", "the question", ids=chosen)
     return chosen
 
 
 def _require_kept(dataset: Dataset, listed: str, what: str, **values: list[str]) -> None:
-    """Raise PickError unless all listed clips are kept, with why they are not."""
+    """Raise SelectionError unless all listed clips are kept, with why they are not."""
     connection = connect(dataset)
     lost = connection.execute(
         f"SELECT coalesce(c.reason, 'no such clip'), count(*) FROM ({listed}) AS listed "
@@ -96,7 +99,7 @@ def _require_kept(dataset: Dataset, listed: str, what: str, **values: list[str])
     ).fetchall()
     if lost:
         why = ", ".join(f"{count} {reason}" for reason, count in lost)
-        raise PickError(
+        raise SelectionError(
             f"{what}: expected clips that are kept, found {sum(n for _, n in lost)} others: {why}. "
             "Ask with FROM kept, or curate again with other thresholds."
         )

@@ -1,6 +1,6 @@
 """Follow every face of a scene, and split the scene where the set of faces changes.
 
-Takes a `Watched`, gives its `Scene`s, `FaceTrack`s and `Followed` stretches, which cover
+Takes a `DetectedVideo`, gives its `Scene`s, `FaceTrack`s and `Segment` segments, which cover
 every frame of the video. A frame counts as one-faced when exactly one significant face is
 followed through it: a face far smaller than the largest beside it (an inset portrait, a
 poster) is none, nor is one seen in fewer than `min_track_frames` frames.
@@ -19,10 +19,10 @@ from vexpress.schemas.row import Model, content_id
 from vexpress.schemas.scene import Scene
 from vexpress.schemas.track import FaceTrack
 from vexpress.tasks.engine.step import Step
-from vexpress.tasks.engine.units import Detections, Followed, Watched
+from vexpress.tasks.engine.units import DetectedVideo, Detections, Segment
 
 
-class FollowConfig(Model):
+class TrackConfig(Model):
     """What makes detections one face, and which faces count."""
 
     max_gap_frames: int = Field(2, ge=0)
@@ -43,26 +43,27 @@ class Sightings:
     frames: list[int] = field(default_factory=list)
 
 
-class FollowFaces(Step[Watched]):
-    """Join detections into tracks, tracks into stretches."""
+class TrackFaces(Step[DetectedVideo]):
+    """Join detections into tracks, tracks into segments."""
 
-    NAME: ClassVar[str] = "follow"
-    TAKES: ClassVar[type] = Watched
+    NAME: ClassVar[str] = "track"
+    LEDGER_NAME: ClassVar[str] = "follow"
+    TAKES: ClassVar[type] = DetectedVideo
     IN_LEDGER: ClassVar[bool] = False
 
-    def __call__(self, row: Watched) -> Iterator[Model]:
-        """Yield scenes, tracks and stretches of one video."""
+    def __call__(self, row: DetectedVideo) -> Iterator[Model]:
+        """Yield scenes, tracks and segments of one video."""
         edges = [0, *row.cuts.cuts, len(row.cuts.times) - 1]
         for index, (start, end) in enumerate(itertools.pairwise(edges)):
             yield self._scene(row, index, start, end)
             tracks = [
                 self._track(row, index, (start, end), sightings)
-                for sightings in follow(row.detections, start, end, self.config)
+                for sightings in link_detections(row.detections, start, end, self.config)
             ]
             yield from tracks
-            yield from self._stretches(row, index, start, end, tracks)
+            yield from self._segments(row, index, start, end, tracks)
 
-    def _scene(self, row: Watched, index: int, start: int, end: int) -> Scene:
+    def _scene(self, row: DetectedVideo, index: int, start: int, end: int) -> Scene:
         return Scene(
             video_id=row.video.video_id,
             scene_index=index,
@@ -73,7 +74,7 @@ class FollowFaces(Step[Watched]):
         )
 
     def _track(
-        self, row: Watched, scene_index: int, scene: tuple[int, int], sightings: Sightings
+        self, row: DetectedVideo, scene_index: int, scene: tuple[int, int], sightings: Sightings
     ) -> FaceTrack:
         seen = row.detections
         first, last = reach_edges(sightings, scene, seen.every)
@@ -114,12 +115,12 @@ class FollowFaces(Step[Watched]):
         each = seen.landmarks.reshape(-1, seen.landmark_count, 2)[sightings.rows]
         return interpolate(at, each, length).reshape(-1, 2)
 
-    def _stretches(
-        self, row: Watched, index: int, start: int, end: int, tracks: list[FaceTrack]
-    ) -> Iterator[Followed]:
+    def _segments(
+        self, row: DetectedVideo, index: int, start: int, end: int, tracks: list[FaceTrack]
+    ) -> Iterator[Segment]:
         significant = which_count(tracks, start, end, self.config.min_size_ratio)
         for first, last, faces, number in runs_of_one_set(significant):
-            yield Followed(
+            yield Segment(
                 video=row.video,
                 scene_index=index,
                 start_frame=start + first,
@@ -127,11 +128,11 @@ class FollowFaces(Step[Watched]):
                 faces=faces,
                 times=row.cuts.times[start + first : start + last + 1],
                 track=tracks[number] if faces == 1 else None,
-                heard=row.heard,
+                speech=row.speech,
             )
 
 
-def follow(seen: Detections, start: int, end: int, config: FollowConfig) -> list[Sightings]:
+def link_detections(seen: Detections, start: int, end: int, config: TrackConfig) -> list[Sightings]:
     """Return the faces of frames `start` to `end` (exclusive), those that count as tracks."""
     reach = config.max_gap_frames + seen.every
     begin, stop = np.searchsorted(seen.frames, [start, end])

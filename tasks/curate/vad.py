@@ -1,6 +1,6 @@
 """Listen to a video once: where somebody speaks, and how loud it is.
 
-Takes a `Watched`, gives it with `heard`; a video without sound passes by. The sound is
+Takes a `DetectedVideo`, gives it with `speech`; a video without sound passes by. The sound is
 streamed through Silero VAD (as faster-whisper carries it) with the network's state carried
 from block to block, so that memory is flat in length and the answer is that of one piece.
 """
@@ -16,7 +16,7 @@ from pydantic import Field
 from vexpress.schemas.row import Model
 from vexpress.tasks.curate.sound import RATE, decibels
 from vexpress.tasks.engine.step import Step, file_digest
-from vexpress.tasks.engine.units import Heard, Watched
+from vexpress.tasks.engine.units import DetectedVideo, SpeechActivity
 from vexpress.tasks.media.resample import stream_sound
 
 WINDOW = 512
@@ -32,44 +32,48 @@ MIN_PAUSE_S = 0.2
 """A shorter silence belongs to the speech around it, seconds."""
 
 
-class ListenConfig(Model):
+class VadConfig(Model):
     """What counts as speech when clips are cut in pauses."""
 
     vad_threshold: float = Field(0.5, gt=0, lt=1)
     """Silero's speech probability from which a window is speech."""
 
 
-class ListenVideo(Step[Watched]):
+class DetectSpeech(Step[DetectedVideo]):
     """Find the pauses of a whole video."""
 
-    NAME: ClassVar[str] = "listen"
-    TAKES: ClassVar[type] = Watched
+    NAME: ClassVar[str] = "vad"
+    LEDGER_NAME: ClassVar[str] = "listen"
+    TAKES: ClassVar[type] = DetectedVideo
 
-    def run(self, row: Watched, ledger: Any) -> list[Model]:
+    def run(self, row: DetectedVideo, ledger: Any) -> list[Model]:
         """Without sound, there is nothing to hear."""
         return super().run(row, ledger) if row.video.audio_streams else [row]
 
-    def identity(self, row: Watched) -> str:
-        """The content alone: neither cuts nor faces change what is heard."""
+    def identity(self, row: DetectedVideo) -> str:
+        """The content alone: neither cuts nor faces change what is speech."""
         return str(row.video.content_hash)
 
     def weights_digest(self) -> str:
         """Return the digest of Silero's network."""
         return self._digest
 
-    def condense(self, row: Watched, answers: list[Model]) -> list[Model]:
-        """Keep what was heard; the rest is kept by `watch`."""
-        return [a.heard if isinstance(a, Watched) and a.heard else a for a in answers]
+    def condense(self, row: DetectedVideo, answers: list[Model]) -> list[Model]:
+        """Keep where speech is; the rest is kept by `detect`."""
+        return [a.speech if isinstance(a, DetectedVideo) and a.speech else a for a in answers]
 
-    def restore(self, row: Watched, kept: list[Any]) -> list[Model]:
-        """Give what was heard to the video at hand."""
-        return [row.model_copy(update={"heard": k}) if isinstance(k, Heard) else k for k in kept]
+    def restore(self, row: DetectedVideo, kept: list[Any]) -> list[Model]:
+        """Give what was speech to the video at hand."""
+        return [
+            row.model_copy(update={"speech": k}) if isinstance(k, SpeechActivity) else k
+            for k in kept
+        ]
 
-    def __call__(self, row: Watched) -> Iterator[Watched]:
+    def __call__(self, row: DetectedVideo) -> Iterator[DetectedVideo]:
         """Yield the video with what is heard in it."""
         seconds = float(row.cuts.times[-1])
         blocks = stream_sound(row.video.source, row.video.start_s or 0.0, seconds, RATE)
-        yield row.model_copy(update={"heard": listen(blocks, self.config.vad_threshold)})
+        yield row.model_copy(update={"speech": detect_speech(blocks, self.config.vad_threshold)})
 
     @cached_property
     def _digest(self) -> str:
@@ -78,7 +82,7 @@ class ListenVideo(Step[Watched]):
         return file_digest(sorted(Path(get_assets_path()).glob("silero*.onnx")))
 
 
-def listen(blocks: Iterator[np.ndarray], threshold: float) -> Heard:
+def detect_speech(blocks: Iterator[np.ndarray], threshold: float) -> SpeechActivity:
     """Return what is heard in 16 kHz mono sound, float32 (N,) blocks of any length."""
     silero, spans = Silero(), SpeechSpans(threshold)
     levels: list[np.ndarray] = []
@@ -86,7 +90,7 @@ def listen(blocks: Iterator[np.ndarray], threshold: float) -> Heard:
         spans.see(silero(windows))
         levels.append(decibels(np.sqrt((windows**2).mean(axis=1))).astype(np.int8))
     starts, ends = spans.finish()
-    return Heard(
+    return SpeechActivity(
         starts=np.array(starts) * WINDOW / RATE,
         ends=np.array(ends) * WINDOW / RATE,
         levels=np.concatenate(levels) if levels else np.zeros(0, np.int8),

@@ -39,8 +39,8 @@ class EngineConfig(Model):
     """Most workers a stage (ray)."""
     gpus_per_worker: float = Field(0, ge=0)
     """GPUs, also fractions such as 0.25, of each worker whose step can use one; 0: none."""
-    wave_videos: int = Field(100, ge=1)
-    """Videos a wave: what is committed together."""
+    batch_videos: int = Field(100, ge=1)
+    """Videos a batch: what is committed together."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ class LocalEngine:
             yield from run_steps(steps, row, self.ledger)
 
     def _steps(self, stage: Stage) -> list[Step[Any]]:
-        """Open equal stages once, so that weights load once a run, not once a wave."""
+        """Open equal stages once, so that weights load once a run, not once a batch."""
         if stage not in self._open:
             self._open[stage] = stage.open(self.context)
         return self._open[stage]

@@ -59,8 +59,8 @@ class Context:
     dataset: Dataset
     weights: Path | None = None
     gpu: bool = False
-    watched: Callable[[float], None] = lambda seconds: None
-    """Told how many more seconds of video were watched."""
+    progress: Callable[[float], None] = lambda seconds: None
+    """Told how many more seconds of video were looked at."""
 
 
 MAX_ATTEMPTS = 3
@@ -75,6 +75,8 @@ class Step(Generic[In]):
     """Base of all steps; subclasses answer one row in `__call__`."""
 
     NAME: ClassVar[str]
+    LEDGER_NAME: ClassVar[str] = ""
+    """What its keys call it, where it was called otherwise in version 0.1."""
     VERSION: ClassVar[int] = 1
     TAKES: ClassVar[type]
     RESOURCES: ClassVar[Resources] = Resources()
@@ -88,7 +90,7 @@ class Step(Generic[In]):
     @classmethod
     def versions(cls) -> list[tuple[str, int]]:
         """Return the name and version of each piece of code whose answers are kept."""
-        return [(cls.NAME, cls.VERSION)]
+        return [(cls.LEDGER_NAME or cls.NAME, cls.VERSION)]
 
     def __call__(self, row: In) -> Iterator[Model]:
         """Answer one row."""
@@ -109,7 +111,8 @@ class Step(Generic[In]):
     def key(self, row: In) -> str:
         """Return the ledger key of `row`: a hash of all that its answer depends on."""
         settings = self.config.model_dump_json() if isinstance(self.config, Model) else ""
-        parts = (self.NAME, self.VERSION, settings, self.weights_digest(), self.identity(row))
+        name = self.LEDGER_NAME or self.NAME
+        parts = (name, self.VERSION, settings, self.weights_digest(), self.identity(row))
         return make_key(*parts)
 
     def run(self, row: In, ledger: LedgerLike) -> list[Model]:

@@ -10,8 +10,8 @@ from pydantic import Field
 
 from vexpress.schemas.clip import Clip
 from vexpress.schemas.evaluation import Evaluation
-from vexpress.schemas.face_embedding import ClipFace
-from vexpress.schemas.fingerprint import ClipPrint
+from vexpress.schemas.face_embedding import FaceEmbedding
+from vexpress.schemas.fingerprint import ClipFingerprint
 from vexpress.schemas.generation import Generation
 from vexpress.schemas.keypoints import ClipKps
 from vexpress.schemas.row import Array, Bools, Boxes, Doubles, FivePoints, Floats, Model
@@ -69,7 +69,7 @@ class Cuts(Model):
     """First frame of each scene but the first."""
 
 
-class Heard(Model):
+class SpeechActivity(Model):
     """Where somebody speaks in a video, and how loud it is."""
 
     starts: Doubles
@@ -82,17 +82,17 @@ class Heard(Model):
     """Length of a window, seconds."""
 
 
-class Watched(Model):
+class DetectedVideo(Model):
     """A video and what one pass over its frames, and one over its sound, found."""
 
     video: Video
     cuts: Cuts
     detections: Detections
-    heard: Heard | None = None
+    speech: SpeechActivity | None = None
     """Null where there is no sound."""
 
 
-class Followed(Model):
+class Segment(Model):
     """A stretch of a scene in which the same faces are seen throughout."""
 
     video: Video
@@ -105,7 +105,7 @@ class Followed(Model):
     """Time of each frame from start to end, seconds; one more item for the end."""
     track: FaceTrack | None
     """The face, where there is exactly one."""
-    heard: Heard | None = None
+    speech: SpeechActivity | None = None
     """The speech of the whole video; null where there is no sound."""
 
 
@@ -142,11 +142,23 @@ class Update(Model):
     """For later steps, by name: float32 (N,), such as one number a frame or an embedding."""
 
 
+STORED_AS = {"SpeechActivity": "Heard", "ClipFingerprint": "ClipPrint", "FaceEmbedding": "ClipFace"}
+"""What ledgers call a type that had another name in version 0.1."""
 KINDS: dict[str, type[Model]] = {
-    kind.__name__: kind
+    STORED_AS.get(kind.__name__, kind.__name__): kind
     for kind in (
-        *(Source, Video, Cuts, Detections, Heard, Watched, Followed, Candidate, Update),
-        *(Scene, FaceTrack, Clip, ClipKps, ClipPrint, ClipFace, Word),
+        *(
+            Source,
+            Video,
+            Cuts,
+            Detections,
+            SpeechActivity,
+            DetectedVideo,
+            Segment,
+            Candidate,
+            Update,
+        ),
+        *(Scene, FaceTrack, Clip, ClipKps, ClipFingerprint, FaceEmbedding, Word),
         *(Generation, Evaluation),
     )
 }
@@ -154,7 +166,8 @@ KINDS: dict[str, type[Model]] = {
 
 def encode(unit: Model) -> bytes:
     """Return `unit` as bytes: the name of its type, a line feed, JSON."""
-    return f"{type(unit).__name__}\n{unit.model_dump_json()}".encode()
+    name = type(unit).__name__
+    return f"{STORED_AS.get(name, name)}\n{unit.model_dump_json()}".encode()
 
 
 def decode(data: bytes) -> Any:

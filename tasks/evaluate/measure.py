@@ -1,4 +1,4 @@
-"""Measure generated videos: one decode, several watchers, a row for every number.
+"""Measure generated videos: one decode, several scorers, a row for every number.
 
 Takes a `Generation` that was made, gives its `Evaluation`s. What cannot be measured is a
 row without a value and with a reason; it never stops the run.
@@ -21,10 +21,10 @@ from vexpress.faces.embedding import FaceEmbedder, find_arcface, load_face_embed
 from vexpress.faces.points import Face, FaceDetector, FaceModelError
 from vexpress.faces.portrait import read_portrait
 from vexpress.media.video import read_frames
-from vexpress.metrics.identity import IdentityWatcher
-from vexpress.metrics.keypoints import KpsWatcher, nearest_face
-from vexpress.metrics.lip_sync import LipSyncWatcher, SyncNetWatcher
-from vexpress.metrics.picture import FlickerWatcher, SharpnessWatcher
+from vexpress.metrics.identity import LikenessScorer
+from vexpress.metrics.keypoints import KpsScorer, nearest_face
+from vexpress.metrics.lip_sync import LipSyncScorer, SyncNetScorer
+from vexpress.metrics.picture import FlickerScorer, SharpnessScorer
 from vexpress.metrics.table import METRICS, VIDEO_METRICS, Measured, unmeasured
 from vexpress.schemas.errors import ConfigError, VexpressDataError, stop_when_full
 from vexpress.schemas.evaluation import Evaluation
@@ -109,45 +109,45 @@ class EvaluateVideo(Step[Generation]):
             yield from unmeasured(names, "no_video", text)
             return
         with self.context.dataset.local_copy(row.out_path) as video:
-            watchers = list(self._watchers(row, video))
+            scorers = list(self._scorers(row, video))
             for number, (_, picture) in enumerate(read_frames(video, row.width, row.height)):
                 face = self._face(picture, row.asked_kps, number)
-                for watcher in watchers:
-                    watcher.see(number, picture, face)
-            found = [m for watcher in watchers for m in results_of(watcher)]
+                for scorer in scorers:
+                    scorer.see(number, picture, face)
+            found = [m for scorer in scorers for m in results_of(scorer)]
         yield from found
         yield from self._without_numbers(row, {m.name for m in found})
 
-    def _watchers(self, row: Generation, video: Path) -> Iterator[Any]:
+    def _scorers(self, row: Generation, video: Path) -> Iterator[Any]:
         every = max(1, (row.frames or 1) // self.config.identity_frames)
         if row.asked_kps is not None and len(row.asked_kps):
-            yield KpsWatcher(row.asked_kps, self._detector.name)
-        yield FlickerWatcher()
-        yield LipSyncWatcher(self._lip_reader, video, row.fps)
+            yield KpsScorer(row.asked_kps, self._detector.name)
+        yield FlickerScorer()
+        yield LipSyncScorer(self._lip_reader, video, row.fps)
         if self._syncnet is not None:
-            yield SyncNetWatcher(self._syncnet, video, row.fps)
+            yield SyncNetScorer(self._syncnet, video, row.fps)
         portrait = self._portrait(row)
         if isinstance(portrait, Reference):
-            yield SharpnessWatcher(portrait.image_bgr)
+            yield SharpnessScorer(portrait.image_bgr)
             if portrait.vector is not None:
-                yield IdentityWatcher(self._embedder, portrait.vector, every)
+                yield LikenessScorer(self._embedder, portrait.vector, every)
 
     def _without_numbers(self, row: Generation, found: set[str]) -> Iterator[Measured]:
-        """Every number that no watcher gave, with the reason why."""
+        """Every number that no scorer gave, with the reason why."""
         if self._syncnet is None:
             text = f"expected {SYNCNET_FILES[0]} under the weights, found none"
-            yield from unmeasured(SyncNetWatcher.NAMES, "no_model", text)
+            yield from unmeasured(SyncNetScorer.NAMES, "no_model", text)
         portrait = self._portrait(row)
         if not isinstance(portrait, Reference):
-            missing = tuple({"sharpness", *IdentityWatcher.NAMES} - found)
+            missing = tuple({"sharpness", *LikenessScorer.NAMES} - found)
             yield from unmeasured(missing, "no_reference", portrait)
         elif portrait.vector is None:
             yield from unmeasured(
-                IdentityWatcher.NAMES, "no_face", "no face is found in the reference"
+                LikenessScorer.NAMES, "no_face", "no face is found in the reference"
             )
         if row.asked_kps is None or not len(row.asked_kps):
             yield from unmeasured(
-                KpsWatcher.NAMES, "no_points", "the request's points were not recorded"
+                KpsScorer.NAMES, "no_points", "the request's points were not recorded"
             )
 
     def _face(self, picture: np.ndarray, asked: np.ndarray | None, frame: int) -> Face | None:
@@ -212,13 +212,13 @@ class Reference:
     vector: np.ndarray | None
 
 
-def results_of(watcher: Any) -> list[Measured]:
-    """Return a watcher's numbers; one that breaks takes none of the others with it."""
+def results_of(scorer: Any) -> list[Measured]:
+    """Return a scorer's numbers; one that breaks takes none of the others with it."""
     try:
-        return list(watcher.results())
+        return list(scorer.results())
     except Exception as error:
-        log.warning("%s failed", type(watcher).__name__, exc_info=error)
-        return unmeasured(watcher.NAMES, "failed", f"{type(error).__name__}: {error}"[:500])
+        log.warning("%s failed", type(scorer).__name__, exc_info=error)
+        return unmeasured(scorer.NAMES, "failed", f"{type(error).__name__}: {error}"[:500])
 
 
 def resolve_measuring(

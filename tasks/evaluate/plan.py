@@ -32,7 +32,7 @@ class EvaluateConfig(Model):
 
 
 @dataclass(frozen=True)
-class Plan:
+class EvaluationPlan:
     """Requests to measure, in order, and how many were measured before."""
 
     pending: list[str]
@@ -54,14 +54,14 @@ EXCEPT SELECT key FROM evaluations WHERE status = 'failed'
 
 def plan_evaluation(
     dataset: Dataset, step: EvaluateVideo, weights: str | None, limit: int | None
-) -> Plan:
+) -> EvaluationPlan:
     """Return the requests made by `weights` (a name, a folder or the start of a SHA-256; None:
     any) that lack numbers."""
     connection = connect(dataset)
     done = {key for (key,) in connection.sql(DONE).fetchall()}
     made = connection.execute(MADE, _names(weights)).fetchall()[:limit]
     pending = [request for request, at in made if step.key_of(request, at) not in done]
-    return Plan(pending, len(made) - len(pending))
+    return EvaluationPlan(pending, len(made) - len(pending))
 
 
 def _names(weights: str | None) -> dict[str, str | None]:

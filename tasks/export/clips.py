@@ -1,6 +1,6 @@
 """What every export takes of a data set: kept clips, who is where, licences, files.
 
-Rows are ordered by wave, so that the points of one wave at a time are in memory.
+Rows are ordered by batch, so that the points of one batch at a time are in memory.
 """
 
 import io
@@ -93,11 +93,11 @@ def _clips(dataset: Dataset, connection: duckdb.DuckDBPyConnection, where: str) 
         where,
         f"SELECT kept.* EXCLUDE ({', '.join(INTERNAL)}), v.licence, k.points_hash, "
         f"{identity_column(connection)} AS split FROM kept "
-        "SEMI JOIN chosen USING (clip_id) LEFT JOIN (SELECT video_id, wave_id, "
+        "SEMI JOIN chosen USING (clip_id) LEFT JOIN (SELECT video_id, batch_id, "
         "any_value(licence) AS licence FROM videos WHERE duplicate_of IS NULL "
-        "GROUP BY ALL) v USING (video_id, wave_id) LEFT JOIN (SELECT clip_id, wave_id, "
-        "hash(points, detected, landmarks) AS points_hash FROM kps) k USING (clip_id, wave_id) "
-        "ORDER BY wave_id, clip_id",
+        "GROUP BY ALL) v USING (video_id, batch_id) LEFT JOIN (SELECT clip_id, batch_id, "
+        "hash(points, detected, landmarks) AS points_hash FROM kps) k USING (clip_id, batch_id) "
+        "ORDER BY batch_id, clip_id",
     )
     if not clips.num_rows:
         raise DatasetError(
@@ -109,7 +109,7 @@ def _clips(dataset: Dataset, connection: duckdb.DuckDBPyConnection, where: str) 
 
 def described(row: dict[str, Any]) -> dict[str, Any]:
     """Return what an export says of a clip: nothing of how the data set holds it."""
-    hidden = ("wave_id", "media_path", "audio_path", "features_path", "points_hash")
+    hidden = ("batch_id", "media_path", "audio_path", "features_path", "points_hash")
     return {name: value for name, value in row.items() if name not in hidden}
 
 
@@ -118,19 +118,19 @@ def clip_points(
 ) -> Iterator[tuple[dict[str, Any], ClipPoints]]:
     """Yield clips of a selection, in its order, each with its points."""
     connection = connect(dataset)
-    wave, points = None, {}
+    batch, points = None, {}
     for row in rows:
-        if row["wave_id"] != wave:
-            wave = row["wave_id"]
-            points = _wave_points(connection, wave)
+        if row["batch_id"] != batch:
+            batch = row["batch_id"]
+            points = _batch_points(connection, batch)
         yield row, points[row["clip_id"]]
 
 
-def _wave_points(connection: duckdb.DuckDBPyConnection, wave: str) -> dict[str, ClipPoints]:
+def _batch_points(connection: duckdb.DuckDBPyConnection, batch: str) -> dict[str, ClipPoints]:
     table = connection.sql(
         "SELECT clip_id, points, detected, landmarks, landmark_count FROM kps "
-        "WHERE wave_id = $wave",
-        params={"wave": wave},
+        "WHERE batch_id = $batch",
+        params={"batch": batch},
     ).to_arrow_table()
     found = {}
     for number in range(table.num_rows):

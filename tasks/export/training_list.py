@@ -92,11 +92,11 @@ def _listed(row: dict[str, Any], points: ClipPoints, boxes: "_Boxes", files: Cli
 
 
 class _Boxes:
-    """Boxes and scores of the detector, from the tracks of one wave at a time."""
+    """Boxes and scores of the detector, from the tracks of one batch at a time."""
 
     def __init__(self, dataset: Dataset) -> None:
         self._connection = connect(dataset)
-        self._wave = ""
+        self._batch = ""
         self._tracks: dict[str, tuple[int, np.ndarray, np.ndarray]] = {}
 
     def of(self, row: dict[str, Any], size: int) -> tuple[np.ndarray, np.ndarray] | None:
@@ -104,8 +104,8 @@ class _Boxes:
 
         Frame times are not in the manifests: within a clip they are taken to be even.
         """
-        if row["wave_id"] != self._wave:
-            self._wave = row["wave_id"]
+        if row["batch_id"] != self._batch:
+            self._batch = row["batch_id"]
             self._tracks = dict(self._read())
         if row["track_id"] not in self._tracks:
             return None
@@ -119,8 +119,8 @@ class _Boxes:
 
     def _read(self) -> Iterator[tuple[str, tuple[int, np.ndarray, np.ndarray]]]:
         table = self._connection.sql(
-            "SELECT track_id, start_frame, boxes, scores FROM tracks WHERE wave_id = $wave",
-            params={"wave": self._wave},
+            "SELECT track_id, start_frame, boxes, scores FROM tracks WHERE batch_id = $batch",
+            params={"batch": self._batch},
         ).to_arrow_table()
         for number in range(table.num_rows):
             row = {name: read_value(table[name][number]) for name in table.column_names}

@@ -4,7 +4,7 @@ from vexpress.schemas.dataset import Dataset
 from vexpress.schemas.generation import Generation
 from vexpress.schemas.query import connect
 from vexpress.tasks.generate.generator import FOLDER
-from vexpress.tasks.generate.requests import Plan
+from vexpress.tasks.generate.requests import RequestPlan
 
 KNOWN = """
 SELECT request_id, status, out_path, reason, detail FROM generations
@@ -25,7 +25,7 @@ def not_written(rows: list[Generation], dataset: Dataset) -> list[Generation]:
     return [row for row in rows if (row.request_id, row.run_id) not in written]
 
 
-def leave_out_done(plan: Plan, dataset: Dataset, again: bool) -> None:
+def leave_out_done(plan: RequestPlan, dataset: Dataset, again: bool) -> None:
     """Take out of the plan what was made before, and what was tried and can only fail again.
 
     A video that is gone is made again; `again`: so is what failed.

@@ -7,7 +7,7 @@ from vexpress.schemas.query import connect
 from vexpress.tasks.generate.config import GenerateConfig
 from vexpress.tasks.generate.done import leave_out_done
 from vexpress.tasks.generate.order import cost
-from vexpress.tasks.generate.requests import Plan, plan_requests
+from vexpress.tasks.generate.requests import RequestPlan, plan_requests
 from vexpress.tasks.generate.weights import used_weights
 from vexpress.tasks.reports.funnel import span
 
@@ -44,7 +44,7 @@ def describe_requests(
     return "\n".join(lines)
 
 
-def _how_long(plan: Plan, data: Dataset, config: GenerateConfig, sha256: str) -> str:
+def _how_long(plan: RequestPlan, data: Dataset, config: GenerateConfig, sha256: str) -> str:
     """Say how long it takes, by what earlier videos of the same weights took."""
     spent, pixels = connect(data).execute(EARLIER, {"weights": sha256}).fetchall()[0]
     if not spent or not pixels:

@@ -57,7 +57,7 @@ REASONS = {
 }
 
 
-class Job(Model):
+class GenerateJob(Model):
     """What all workers of a run share."""
 
     run_id: str
@@ -82,7 +82,7 @@ class KnownPortrait:
 class Generator:
     """Makes videos, one after another."""
 
-    def __init__(self, job: Job, worker: str = "local") -> None:
+    def __init__(self, job: GenerateJob, worker: str = "local") -> None:
         self.job = job
         self.worker = worker
         self.dataset = Dataset(job.root, FOLDER)
@@ -207,7 +207,7 @@ class Generator:
         return [f"fix_face: {', '.join(driven)} was not needed"] if ignored else []
 
 
-def describe(planned: PlannedVideo, job: Job, **values: Any) -> Generation:
+def describe(planned: PlannedVideo, job: GenerateJob, **values: Any) -> Generation:
     """Return the row of a request that was looked at."""
     row = new_row(
         planned.table,
@@ -277,7 +277,7 @@ def _first_line(error: BaseException) -> str:
     return f"{type(error).__name__}: {lines[0]}"[:500]
 
 
-def require_device(job: Job) -> None:
+def require_device(job: GenerateJob) -> None:
     """Raise ConfigError where this process shall use a GPU and has none."""
     if job.config.workers.gpus_per_worker and not torch.cuda.is_available():
         raise ConfigError(

@@ -16,7 +16,7 @@ from vexpress.schemas.errors import ConfigError, VexpressDataError
 from vexpress.schemas.generation import Generation
 from vexpress.tasks.engine.engine import start_ray
 from vexpress.tasks.generate.config import Workers
-from vexpress.tasks.generate.generator import Generator, Job, describe, require_device
+from vexpress.tasks.generate.generator import GenerateJob, Generator, describe, require_device
 from vexpress.tasks.generate.requests import PlannedVideo
 
 log = logging.getLogger(__name__)
@@ -31,7 +31,7 @@ class LocalPool:
 
     name = "local"
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: GenerateJob) -> None:
         require_device(job)
         self._generator = Generator(job)
 
@@ -49,7 +49,7 @@ class RayPool:
 
     name = "ray"
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: GenerateJob) -> None:
         self.job = job
         self._started_ray = start_ray()
         try:
@@ -201,6 +201,6 @@ def fit_workers(workers: Workers) -> float:
 Pool = LocalPool | RayPool
 
 
-def open_pool(job: Job) -> Pool:
+def open_pool(job: GenerateJob) -> Pool:
     """Open the pool asked for."""
     return RayPool(job) if job.config.workers.kind == "ray" else LocalPool(job)

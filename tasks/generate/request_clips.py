@@ -24,13 +24,13 @@ from vexpress.tasks.media.frames import open_media, to_upright_bgr, video_stream
 
 FIND = """
 SELECT clip_id, media_path, coalesce(audio_path, media_path), fps, frames, md5(kps::VARCHAR)
-FROM clips JOIN (SELECT clip_id, wave_id, kps FROM kps) USING (clip_id, wave_id)
+FROM clips JOIN (SELECT clip_id, batch_id, kps FROM kps) USING (clip_id, batch_id)
 WHERE media_path IS NOT NULL AND clip_id IN (SELECT unnest($ids))
-QUALIFY row_number() OVER (PARTITION BY clip_id ORDER BY wave_id) = 1
+QUALIFY row_number() OVER (PARTITION BY clip_id ORDER BY batch_id) = 1
 """
 POINTS = """
-SELECT kps FROM kps SEMI JOIN clips USING (clip_id, wave_id) WHERE clip_id = $id
-ORDER BY wave_id LIMIT 1
+SELECT kps FROM kps SEMI JOIN clips USING (clip_id, batch_id) WHERE clip_id = $id
+ORDER BY batch_id LIMIT 1
 """
 
 

@@ -60,7 +60,7 @@ class PlannedVideo(Model):
 
 
 @dataclass
-class Plan:
+class RequestPlan:
     """What a run shall do."""
 
     asked: int = 0
@@ -79,14 +79,14 @@ class Plan:
 
 def plan_requests(
     requests: str, dataset: Dataset, config: GenerateConfig, weights: UsedWeights, run_id: str
-) -> Plan:
+) -> RequestPlan:
     """Read all tables of `requests` and look at what they name.
 
     Raises ConfigError, before anything else is done, for tables that are wrong themselves.
     """
     tables = [(t, read_requests(t, dataset, config.parameters)) for t in list_tables(requests)]
     planner = Planner(dataset, config, weights, run_id)
-    plan = Plan()
+    plan = RequestPlan()
     seen: set[str] = set()
     for table, rows in tables:
         for answer in planner.plan(table, rows):

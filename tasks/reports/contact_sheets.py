@@ -51,20 +51,20 @@ WITH numbered AS (
 )
 SELECT numbered.*, width, height, rotation
 FROM numbered LEFT JOIN (
-    SELECT video_id, wave_id, width, height, rotation FROM videos WHERE duplicate_of IS NULL
-) USING (video_id, wave_id)
+    SELECT video_id, batch_id, width, height, rotation FROM videos WHERE duplicate_of IS NULL
+) USING (video_id, batch_id)
 WHERE n * shown // total > (n - 1) * shown // total
 """
 """Of each group, `shown` rows at equal distances, or all where there are fewer."""
 KPS = """
 SELECT clip_id, [kps[1], kps[len(kps) // 2 + 1], kps[len(kps)]], len(kps) FROM kps
-WHERE wave_id IN (SELECT wave_id FROM chosen) AND clip_id IN (SELECT clip_id FROM chosen)
+WHERE batch_id IN (SELECT batch_id FROM chosen) AND clip_id IN (SELECT clip_id FROM chosen)
 """
 FACES = """
 SELECT clip_id, tracks.boxes[middle - tracks.start_frame + 1],
        tracks.scores[middle - tracks.start_frame + 1],
        tracks.detected[middle - tracks.start_frame + 1]
-FROM tracks JOIN chosen USING (video_id, wave_id, scene_index)
+FROM tracks JOIN chosen USING (video_id, batch_id, scene_index)
 WHERE media_path IS NULL AND middle >= tracks.start_frame AND middle < tracks.end_frame
 ORDER BY clip_id, tracks.track_id
 """

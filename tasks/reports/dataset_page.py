@@ -99,7 +99,7 @@ def step_seconds(runs: list[dict[str, Any]]) -> list[tuple[str, float]]:
 
 
 def last_commit(connection: duckdb.DuckDBPyConnection) -> str:
-    """Return when the newest wave was committed, to the second, or nothing."""
+    """Return when the newest batch was committed, to the second, or nothing."""
     (stamp,) = connection.sql("SELECT max(committed_at) FROM videos").fetchall()[0]
     return f"{stamp[:19].replace('T', ' ')} UTC" if stamp else ""
 

@@ -17,7 +17,7 @@ STAGES = {
     ("source", "found"): ("Sources", "files found"),
     ("scene", "found"): ("Scenes", "shots between cuts, of readable sources"),
     ("track", "found"): ("Tracks", "faces followed; two faces at once count twice"),
-    ("clip", "candidates"): ("Candidates", "stretches of scenes, each judged by the rules"),
+    ("clip", "candidates"): ("Candidates", "segments of scenes, each judged by the rules"),
     ("clip", "kept"): ("Kept", "clips to train on"),
 }
 LOST = {("source", "rejected"), ("source", "duplicate"), ("clip", "rejected")}

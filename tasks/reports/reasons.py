@@ -34,7 +34,7 @@ REASONS = {
     "language": "Another language is spoken than was asked for.",
     "out_of_sync": "Sound and lips are further apart than is repaired.",
     "unsure_sync": "Nobody can say whether sound and lips are in time.",
-    "not_measured": "Below the floor of the run, so never cropped; these rules might keep it.",
+    "not_measured": "The pre-filter let it not pass, so it was never cropped; these rules might.",
     # requests to generate
     "no_file": "A file that the request names is not there.",
     "not_allowed": "The request names a file that it may not read.",

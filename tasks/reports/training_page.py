@@ -9,7 +9,7 @@ from vexpress.tasks.reports.page import render
 from vexpress.tasks.train.stage import read_done
 from vexpress.training.job import StageJob
 from vexpress.training.measurements import Gate, judge
-from vexpress.training.metrics_log import read_journal
+from vexpress.training.metrics_log import read_metrics
 from vexpress.training.settings import StageSettings, TrainSettings
 
 WIDTH, HEIGHT = 560, 160
@@ -46,9 +46,9 @@ def write_train_report(run: Path, settings: TrainSettings) -> Path:
     stages = []
     for number in (1, 2, 3):
         job = StageJob(run=run, number=number, settings=settings)
-        journal = read_journal(job.folder / "metrics.jsonl")
-        if journal:
-            stages.append(stage_page(job, journal))
+        metrics = read_metrics(job.folder / "metrics.jsonl")
+        if metrics:
+            stages.append(stage_page(job, metrics))
     page = render(
         "training", run=run.resolve(), settings=settings, stages=stages, plot=(WIDTH, HEIGHT)
     )
@@ -60,20 +60,20 @@ def write_train_report(run: Path, settings: TrainSettings) -> Path:
     return path
 
 
-def stage_page(job: StageJob, journal: list[dict[str, Any]]) -> StagePage:
+def stage_page(job: StageJob, metrics: list[dict[str, Any]]) -> StagePage:
     """Everything about a stage that is drawn."""
     done = read_done(job)
     stage = job.settings.stage(job.number)
-    train = [(p["step"], p["loss"]) for p in loss_curve(journal, CURVE_POINTS)]
-    held = [(ln["step"], ln["held_out_loss"]) for ln in journal if ln["kind"] == "validation"]
+    train = [(p["step"], p["loss"]) for p in loss_curve(metrics, CURVE_POINTS)]
+    held = [(ln["step"], ln["held_out_loss"]) for ln in metrics if ln["kind"] == "validation"]
     most = max([y for _, y in (*train, *held)], default=1.0)
-    lines = [line for line in journal if line["kind"] == "train"]
+    lines = [line for line in metrics if line["kind"] == "train"]
     seconds = sum(line["seconds"] for line in lines) or 1.0
     samples = len(lines) * stage.batch * stage.accumulate * job.settings.engine.workers
     previews = sorted(job.folder.glob("previews/*.png"))
     return StagePage(
         settings=stage,
-        steps=journal[-1]["step"],
+        steps=metrics[-1]["step"],
         finished=done is not None,
         held_out=bool(done and done["held_out"]),
         lips=", ".join(done["lips"]) if done else "",
@@ -96,9 +96,9 @@ def _data_uri(path: Path) -> str:
     return f"data:image/png;base64,{base64.b64encode(path.read_bytes()).decode()}"
 
 
-def loss_curve(journal: list[dict[str, Any]], points: int) -> list[dict[str, float]]:
-    """Mean training loss over stretches of steps: the last step of each, and its mean."""
-    lines = [line for line in journal if line["kind"] == "train"]
+def loss_curve(metrics: list[dict[str, Any]], points: int) -> list[dict[str, float]]:
+    """Mean training loss over ranges of steps: the last step of each, and its mean."""
+    lines = [line for line in metrics if line["kind"] == "train"]
     size = max(1, -(-len(lines) // points))
     groups = [lines[i : i + size] for i in range(0, len(lines), size)]
     return [

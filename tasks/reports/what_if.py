@@ -64,7 +64,7 @@ def verdicts_sql(keep: KeepRules, columns: set[str]) -> str:
     """
     return (
         f"WITH verdicts AS (SELECT clip_id, {verdict_sql(keep, columns)} AS verdict, "
-        "end_s - start_s AS seconds FROM judged), copies AS (SELECT clip_id FROM duplicates "
+        "end_s - start_s AS seconds FROM filtered), copies AS (SELECT clip_id FROM duplicates "
         f"SEMI JOIN (SELECT clip_id AS duplicate_of FROM verdicts WHERE verdict = '{KEPT}') "
         f"USING (duplicate_of)) SELECT CASE WHEN verdict = '{KEPT}' AND clip_id IN "
         "(SELECT clip_id FROM copies) THEN 'duplicate' ELSE verdict END AS verdict, seconds "

@@ -21,7 +21,7 @@ from vexpress.tasks.engine.step import file_digest
 from vexpress.tasks.train.stage import uses_ray
 from vexpress.training.clips import ClipIndex
 from vexpress.training.job import CLIPS, StageJob
-from vexpress.training.metrics_log import read_journal
+from vexpress.training.metrics_log import read_metrics
 from vexpress.training.settings import TrainSettings
 from vexpress.weights.catalogue import network_files, networks_in
 
@@ -82,7 +82,7 @@ def _of_this_command(
 ) -> list[dict[str, Any]]:
     """Optimiser steps that were made since `started`; earlier ones were found done."""
     folder = StageJob(run=run, number=number, settings=settings).folder
-    lines = read_journal(folder / "metrics.jsonl")
+    lines = read_metrics(folder / "metrics.jsonl")
     return [x for x in lines if x["kind"] == "train" and x["at"] >= started.timestamp()]
 
 

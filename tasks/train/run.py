@@ -22,7 +22,7 @@ from vexpress.tasks.train.row import newest_snapshot
 from vexpress.training.clips import ClipFiles, ClipIndex, TrainingClip, check_lengths, write_index
 from vexpress.training.job import CLIPS, StageJob
 from vexpress.training.measurements import Gate
-from vexpress.training.metrics_log import read_journal
+from vexpress.training.metrics_log import read_metrics
 from vexpress.training.published_list import read_list
 from vexpress.training.settings import TrainSettings
 
@@ -88,10 +88,10 @@ def list_clips(source: str, where: str, folder: Path) -> list[TrainingClip]:
 
 def record_stage(job: StageJob, source: str, gates: list[Gate]) -> None:
     """Write the stage's numbers into the run, and into the data set's table `training`."""
-    journal = read_journal(job.folder / "metrics.jsonl")
-    if not journal:
+    metrics = read_metrics(job.folder / "metrics.jsonl")
+    if not metrics:
         return  # lost since the stage was finished; what was written then stays
-    rows = [*metric_rows(job, journal), *_gate_rows(job, journal, gates)]
+    rows = [*metric_rows(job, metrics), *_gate_rows(job, metrics, gates)]
     local = Dataset(job.run)
     write_part(local, f"stage_{job.number}/metrics.parquet", TrainingMetric, rows)
     if not source.endswith(".json"):
@@ -99,9 +99,9 @@ def record_stage(job: StageJob, source: str, gates: list[Gate]) -> None:
         write_part(Dataset(source), f"manifests/training/{part}.parquet", TrainingMetric, rows)
 
 
-def metric_rows(job: StageJob, journal: list[dict[str, Any]]) -> Iterator[TrainingMetric]:
-    """A row for every number of the journal."""
-    for line in journal:
+def metric_rows(job: StageJob, metrics: list[dict[str, Any]]) -> Iterator[TrainingMetric]:
+    """A row for every number of the log."""
+    for line in metrics:
         for name in line.keys() - {"step", "kind", "at"}:
             yield TrainingMetric(
                 run=str(job.run.resolve()),
@@ -115,19 +115,19 @@ def metric_rows(job: StageJob, journal: list[dict[str, Any]]) -> Iterator[Traini
 
 
 def _gate_rows(
-    job: StageJob, journal: list[dict[str, Any]], gates: list[Gate]
+    job: StageJob, metrics: list[dict[str, Any]], gates: list[Gate]
 ) -> Iterator[TrainingMetric]:
     for gate in gates:
         yield TrainingMetric(
             run=str(job.run.resolve()),
             stage=job.number,
-            step=journal[-1]["step"],
+            step=metrics[-1]["step"],
             kind="gate",
             name=gate.name,
             value=gate.value,
             rule=gate.rule,
             passed=gate.passed,
-            at_s=journal[-1]["at"],
+            at_s=metrics[-1]["at"],
         )
 
 

@@ -124,8 +124,8 @@ def test_a_curation_leaves_its_states_in_postgresql(server: Server, tmp_path: Pa
     runs = server.ask("SELECT name, state_type::text, parameters FROM flow_run")
     assert [run["state_type"] for run in runs] == ["COMPLETED"]
     assert json.loads(runs[0]["parameters"])["dataset"] == str(tmp_path / "set")
-    waves = server.ask("SELECT name, state_type::text FROM task_run ORDER BY name")
-    assert ("wave 1 of 1", "COMPLETED") in [tuple(wave.values()) for wave in waves]
+    batches = server.ask("SELECT name, state_type::text FROM task_run ORDER BY name")
+    assert ("batch 1 of 1", "COMPLETED") in [tuple(batch.values()) for batch in batches]
     keys = {row["key"] for row in server.ask("SELECT key FROM artifact")}
     assert {"funnel", "summary"} <= keys
     assert not (server.home / "prefect.db").exists(), "nothing went into SQLite"

@@ -20,7 +20,7 @@ from tests.vexpress.metrics.test_frechet import MeanColour, MeanOverTime
 from vexpress.flows.cli.app import app
 from vexpress.metrics.table import VIDEO_METRICS
 from vexpress.schemas.dataset import Dataset
-from vexpress.schemas.manifest import commit_wave
+from vexpress.schemas.manifest import commit_batch
 from vexpress.schemas.query import run_query
 from vexpress.tasks.evaluate.plan import read_generations
 from vexpress.tasks.evaluate.side_by_side import strip
@@ -68,7 +68,7 @@ def evaluated(assets: Path, networks: Path, tmp_path_factory: pytest.TempPathFac
     clips = [rows.clip(f"c{n}", media_path=f"media/c{n}.mp4") for n in range(2)]
     for clip in clips:
         dataset.write(clip.media_path, own)
-    commit_wave(dataset, "w1", [*clips, rows.video()])
+    commit_batch(dataset, "w1", [*clips, rows.video()])
     evaluate(dataset, f"--weights={networks}")
     return dataset
 
@@ -93,7 +93,7 @@ def test_sets_are_near_the_real_ones_as_far_as_they_are_the_real_ones(evaluated:
     assert b == ("run-b", None, "too_few", 0)
     assert a[3] == 4 * 4, "every tenth of 32 frames of four videos"
     (_, _, c) = run_query(evaluated, query.format("fvd")).fetchall()
-    assert c[1] == pytest.approx(0, abs=1e-3) and c[3] == 2 * 2, "two stretches of 16 frames"
+    assert c[1] == pytest.approx(0, abs=1e-3) and c[3] == 2 * 2, "two segments of 16 frames"
 
 
 def test_checkpoints_are_compared_in_sql_and_on_the_page(evaluated: Dataset) -> None:

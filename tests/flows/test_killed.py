@@ -15,7 +15,13 @@ from vexpress.schemas.manifest import prepare_manifests
 from vexpress.schemas.query import run_query
 from vexpress.tasks.curate.across.duplicates import find_duplicates
 from vexpress.tasks.curate.across.persons import find_persons
-from vexpress.tasks.curate.chain import curate_wave, fingerprint, plan_waves, resolve, used_weights
+from vexpress.tasks.curate.chain import (
+    curate_batch,
+    fingerprint,
+    plan_batches,
+    resolve,
+    used_weights,
+)
 from vexpress.tasks.curate.config import load_config
 from vexpress.tasks.engine.engine import open_engine
 from vexpress.tasks.engine.step import Context
@@ -42,16 +48,16 @@ def videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def curate(videos: Path, dataset: Path) -> None:
-    """The work of the flow, without Prefect, two videos a wave."""
-    settings = ["faces.backend=dlib", "keep.min_face_side_px=40", "engine.wave_videos=2"]
+    """The work of the flow, without Prefect, two videos a batch."""
+    settings = ["faces.backend=dlib", "keep.min_face_side_px=40", "engine.batch_videos=2"]
     config, _ = resolve(load_config("permissive", None, settings), None)
     data = Dataset(dataset)
     data.create()
     prepare_manifests(data)
     engine = open_engine(config.engine, Context(data))
     mark = fingerprint(config, used_weights(config))
-    for wave in plan_waves(list_sources(str(videos)), engine, config, mark):
-        curate_wave(wave, data, engine, config, mark, lambda row: None)
+    for batch in plan_batches(list_sources(str(videos)), engine, config, mark):
+        curate_batch(batch, data, engine, config, mark, lambda row: None)
     engine.close()
     find_persons(data, config.persons)
     find_duplicates(data, config.duplicates)
@@ -75,7 +81,7 @@ def contents(dataset: Path) -> dict[str, list[str] | str]:
     data = Dataset(dataset)
     rows: dict[str, list[str] | str] = {}
     for table in TABLES:
-        some = f"COLUMNS(lambda c: c NOT IN ('wave_id', 'committed_at')) FROM {table}"
+        some = f"COLUMNS(lambda c: c NOT IN ('batch_id', 'committed_at')) FROM {table}"
         rows[table] = sorted(map(str, run_query(data, f"SELECT {some}").fetchall()))
     for path in (dataset / "media").iterdir():
         rows[path.name] = hashlib.sha256(path.read_bytes()).hexdigest()

@@ -174,10 +174,10 @@ def test_a_failed_gate_stops_with_its_numbers_and_can_be_judged_anew(
     around = trainer("--stages", "2", gates={"max_loss_ratio": 0.001})
     assert around.exit_code == 2 and "expected < 0.001" in around.output
     assert not (tmp_path / "run/stage_2").exists(), "nothing after the gate was started"
-    journal = (tmp_path / "run/stage_1/metrics.jsonl").read_text()
+    metrics = (tmp_path / "run/stage_1/metrics.jsonl").read_text()
     again = trainer("--stages", "1")
     assert again.exit_code == 0 and "stage 1 finished before" in again.output, again.output
-    assert (tmp_path / "run/stage_1/metrics.jsonl").read_text() == journal
+    assert (tmp_path / "run/stage_1/metrics.jsonl").read_text() == metrics
     past = trainer("--stages", "3")
     assert past.exit_code == 2 and "expected stage 2 finished" in past.output
 

@@ -11,7 +11,7 @@ from tests.helpers.small_training import small_settings
 from vexpress.errors import VExpressError
 from vexpress.flows.train import may_help, run_stage
 from vexpress.training.job import StageJob
-from vexpress.training.metrics_log import read_journal
+from vexpress.training.metrics_log import read_metrics
 
 STEPS = {"steps": 2, "learning_rate": 1e-3}
 
@@ -48,7 +48,7 @@ def test_a_stage_that_a_file_system_failed_is_trained_by_the_next_try(
     in_the_way.parent.mkdir(exist_ok=True)
     in_the_way.write_text("a file where the folder has to be")
     assert train_and_mend(job, in_the_way) == [True]
-    steps = [n["step"] for n in read_journal(job.folder / "metrics.jsonl") if n["kind"] == "train"]
+    steps = [n["step"] for n in read_metrics(job.folder / "metrics.jsonl") if n["kind"] == "train"]
     assert steps == [1, 2] and (job.folder / "done.json").is_file()
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 from vexpress.schemas.video import Video
-from vexpress.tasks.engine.units import Cuts, Detections, Watched
+from vexpress.tasks.engine.units import Cuts, DetectedVideo, Detections
 
 FPS = 25.0
 WIDTH, HEIGHT = 1280, 720
@@ -12,7 +12,9 @@ Seen = tuple[int, float, float]
 """Side of the face, x and y of its centre, pixels."""
 
 
-def watched(faces: list[list[Seen]], cuts: list[int] | None = None, every: int = 1) -> Watched:
+def detected_video(
+    faces: list[list[Seen]], cuts: list[int] | None = None, every: int = 1
+) -> DetectedVideo:
     """A video whose frame i shows the faces `faces[i]`; scores differ from face to face."""
     found = [(frame, face) for frame, seen in enumerate(faces) for face in seen]
     squares = np.array([square(*face) for _, face in found], np.float32).reshape(-1, 4)
@@ -37,7 +39,9 @@ def watched(faces: list[list[Seen]], cuts: list[int] | None = None, every: int =
         landmark_count=0,
     )
     times = np.arange(len(faces) + 1) / FPS
-    return Watched(video=video, cuts=Cuts(times=times, cuts=cuts or []), detections=detections)
+    return DetectedVideo(
+        video=video, cuts=Cuts(times=times, cuts=cuts or []), detections=detections
+    )
 
 
 def square(side: float, x: float, y: float) -> tuple[float, float, float, float]:

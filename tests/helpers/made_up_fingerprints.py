@@ -3,7 +3,7 @@
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
-from vexpress.schemas.fingerprint import ClipPrint
+from vexpress.schemas.fingerprint import ClipFingerprint
 from vexpress.tasks.curate.scores.fingerprints import (
     BANDS,
     PLACES,
@@ -38,15 +38,15 @@ def again(
     )
 
 
-def clip_print(
-    clip_id: str, series: tuple[np.ndarray, np.ndarray], wave_id: str = "w"
-) -> ClipPrint:
+def clip_fingerprint(
+    clip_id: str, series: tuple[np.ndarray, np.ndarray], batch_id: str = "w"
+) -> ClipFingerprint:
     """The row of the table `prints`; `sound` may be empty."""
     picture, sound = series
-    return ClipPrint(
+    return ClipFingerprint(
         clip_id=clip_id,
         video_id=f"v{clip_id}",
-        wave_id=wave_id,
+        batch_id=batch_id,
         rate_hz=RATE_HZ,
         picture=np.round(picture),
         sound=np.round(sound * 100),

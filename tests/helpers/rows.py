@@ -14,18 +14,18 @@ from vexpress.schemas.video import Video
 SOURCE = '/videos/it\'s a "talk".mp4'
 
 
-def video(video_id: str = "v1", wave_id: str = "w1", **changes: object) -> Video:
+def video(video_id: str = "v1", batch_id: str = "w1", **changes: object) -> Video:
     """An accepted video of ten seconds."""
-    row = Video(video_id=video_id, wave_id=wave_id, source=SOURCE, status="ok", duration_s=10.0)
+    row = Video(video_id=video_id, batch_id=batch_id, source=SOURCE, status="ok", duration_s=10.0)
     return row.model_copy(update=changes)
 
 
-def clip(clip_id: str = "c1", wave_id: str = "w1", **changes: object) -> Clip:
+def clip(clip_id: str = "c1", batch_id: str = "w1", **changes: object) -> Clip:
     """A kept clip, the first four seconds of its video."""
     row = Clip(
         clip_id=clip_id,
         video_id="v1",
-        wave_id=wave_id,
+        batch_id=batch_id,
         source=SOURCE,
         status="kept",
         scene_index=0,
@@ -40,11 +40,11 @@ def clip(clip_id: str = "c1", wave_id: str = "w1", **changes: object) -> Clip:
     return row.model_copy(update=changes)
 
 
-def scene(wave_id: str = "w1", end_s: float = 10.0) -> Scene:
+def scene(batch_id: str = "w1", end_s: float = 10.0) -> Scene:
     """A scene from the start of the video."""
     return Scene(
         video_id="v1",
-        wave_id=wave_id,
+        batch_id=batch_id,
         scene_index=0,
         start_s=0.0,
         end_s=end_s,
@@ -53,14 +53,14 @@ def scene(wave_id: str = "w1", end_s: float = 10.0) -> Scene:
     )
 
 
-def track(frames: int = 3, landmark_count: int = 0, wave_id: str = "w1") -> FaceTrack:
+def track(frames: int = 3, landmark_count: int = 0, batch_id: str = "w1") -> FaceTrack:
     """A face whose numbers are all different."""
     numbers = np.arange(frames * 5 * 2, dtype=np.float32).reshape(frames, 5, 2) / 3
     landmarks = np.arange(frames * landmark_count * 2, dtype=np.float32).reshape(-1, 2) / 7
     return FaceTrack(
         track_id="t1",
         video_id="v1",
-        wave_id=wave_id,
+        batch_id=batch_id,
         scene_index=0,
         start_frame=0,
         end_frame=frames,
@@ -80,27 +80,27 @@ def track(frames: int = 3, landmark_count: int = 0, wave_id: str = "w1") -> Face
     )
 
 
-def kps(frames: int = 3, wave_id: str = "w1") -> ClipKps:
+def kps(frames: int = 3, batch_id: str = "w1") -> ClipKps:
     """Points of a clip."""
     points = track(frames).points
     return ClipKps(
         clip_id="c1",
         video_id="v1",
-        wave_id=wave_id,
+        batch_id=batch_id,
         kps=points[:, :3],
         points=points,
         detected=np.ones(frames, bool),
     )
 
 
-def one_wave(wave_id: str = "w1") -> list[Row]:
-    """A whole wave: one video with a scene, a track, a clip and its points."""
+def one_batch(batch_id: str = "w1") -> list[Row]:
+    """A whole batch: one video with a scene, a track, a clip and its points."""
     return [
-        scene(wave_id),
-        track(wave_id=wave_id),
-        clip(wave_id=wave_id),
-        kps(wave_id=wave_id),
-        video(wave_id=wave_id),
+        scene(batch_id),
+        track(batch_id=batch_id),
+        clip(batch_id=batch_id),
+        kps(batch_id=batch_id),
+        video(batch_id=batch_id),
     ]
 
 

@@ -17,7 +17,7 @@ from vexpress.training.settings import TrainSettings
 from vexpress.training.stage_run import StageRun
 
 LINES = 4
-"""Of a stage's journal, after which it is killed."""
+"""Of a stage's metrics log, after which it is killed."""
 
 
 def train(run: Path, settings: TrainSettings) -> None:
@@ -43,11 +43,11 @@ def in_child(run: Path, settings: TrainSettings) -> int:
 
 
 def kill_in_stage(child: int, stage: Path) -> None:
-    """Kill -9 as soon as the stage's journal has enough lines."""
-    journal = stage / "metrics.jsonl"
-    while not journal.is_file() or journal.read_text().count("\n") < LINES:
+    """Kill -9 as soon as the stage's metrics log has enough lines."""
+    metrics = stage / "metrics.jsonl"
+    while not metrics.is_file() or metrics.read_text().count("\n") < LINES:
         if os.waitpid(child, os.WNOHANG)[0]:
-            sys.exit(f"the run ended before {journal} had {LINES} lines")
+            sys.exit(f"the run ended before {metrics} had {LINES} lines")
         time.sleep(0.005)
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)

@@ -9,20 +9,20 @@ import numpy as np
 from tests.helpers.detections import five_points
 from vexpress.schemas.dataset import Dataset
 from vexpress.schemas.video import Video
-from vexpress.tasks.curate.clips import ClipConfig, PlanClips, PlanConfig
+from vexpress.tasks.curate.clips import ClipConfig, CutClips, CutConfig
 from vexpress.tasks.curate.crop import CropConfig
-from vexpress.tasks.curate.detect import WatchConfig, WatchVideo
+from vexpress.tasks.curate.detect import DetectConfig, DetectVideo
 from vexpress.tasks.curate.faces import FaceConfig
 from vexpress.tasks.curate.probe import ProbeConfig, ProbeVideo
 from vexpress.tasks.curate.scenes import SceneConfig
-from vexpress.tasks.curate.track import FollowConfig, FollowFaces
+from vexpress.tasks.curate.track import TrackConfig, TrackFaces
 from vexpress.tasks.engine.ledger import Ledger
 from vexpress.tasks.engine.step import Context
-from vexpress.tasks.engine.units import Candidate, Cuts, Detections, Followed, Watched
+from vexpress.tasks.engine.units import Candidate, Cuts, DetectedVideo, Detections, Segment
 from vexpress.tasks.media.frames import Frames, open_media
 from vexpress.tasks.media.source import describe_file
 
-WATCH = WatchConfig(scenes=SceneConfig(), faces=FaceConfig(backend="dlib"))
+DETECT = DetectConfig(scenes=SceneConfig(), faces=FaceConfig(backend="dlib"))
 SMALL_CROP = CropConfig(size=256)
 
 
@@ -34,30 +34,30 @@ def probed(path: Path) -> Video:
     return video
 
 
-def watch(video: Video, folder: Path, config: WatchConfig = WATCH) -> Watched | Video:
-    """What `watch` finds in a video, or the video rejected; the ledger lies in `folder`."""
+def detect(video: Video, folder: Path, config: DetectConfig = DETECT) -> DetectedVideo | Video:
+    """What `detect` finds in a video, or the video rejected; the ledger lies in `folder`."""
     ledger = Ledger(folder / "ledger.sqlite")
-    answers = WatchVideo(config, Context(Dataset(folder))).run(video, ledger)
+    answers = DetectVideo(config, Context(Dataset(folder))).run(video, ledger)
     ledger.close()
     found = answers[-1]
-    assert isinstance(found, Watched | Video)
+    assert isinstance(found, DetectedVideo | Video)
     return found
 
 
 def candidates(
-    watched: Watched, folder: Path, crop: CropConfig = SMALL_CROP, max_s: float = 10
+    detected_video: DetectedVideo, folder: Path, crop: CropConfig = SMALL_CROP, max_s: float = 10
 ) -> list[Candidate]:
-    """What `follow` and `plan` make of it."""
+    """What `track` and `clips` make of it."""
     context = Context(Dataset(folder))
-    plan = PlanClips(PlanConfig(clips=ClipConfig(max_s=max_s), crop=crop), context)
-    stretches = FollowFaces(FollowConfig(), context)(watched)
-    return [made for unit in stretches if isinstance(unit, Followed) for made in plan(unit)]
+    plan = CutClips(CutConfig(clips=ClipConfig(max_s=max_s), crop=crop), context)
+    segments = TrackFaces(TrackConfig(), context)(detected_video)
+    return [made for unit in segments if isinstance(unit, Segment) for made in plan(unit)]
 
 
 def look(
     video: Video, box: tuple[float, float, float, float], cuts: list[int] | None = None
-) -> Watched:
-    """A watched video with one face, made up, that fills `box` in every frame."""
+) -> DetectedVideo:
+    """A video looked at with one face, made up, that fills `box` in every frame."""
     with open_media(video.source) as container:
         frames = Frames(container, video)
         for _ in frames:
@@ -75,7 +75,7 @@ def look(
         landmark_count=0,
     )
     times = np.array([*frames.times, frames.times[-1] + 1 / (video.fps or 25)])
-    return Watched(video=video, cuts=Cuts(times=times, cuts=cuts or []), detections=seen)
+    return DetectedVideo(video=video, cuts=Cuts(times=times, cuts=cuts or []), detections=seen)
 
 
 def rewrap(source: Path, target: Path) -> Path:

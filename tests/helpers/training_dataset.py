@@ -9,7 +9,7 @@ from tests.helpers.small_clips import points_at, write_clip
 from vexpress.schemas.clip import Clip
 from vexpress.schemas.dataset import Dataset
 from vexpress.schemas.keypoints import ClipKps
-from vexpress.schemas.manifest import commit_wave, prepare_manifests
+from vexpress.schemas.manifest import commit_batch, prepare_manifests
 from vexpress.schemas.video import Video
 
 FRAMES = 40
@@ -30,7 +30,7 @@ def write_dataset(root: Path, count: int = 3, licence: str | None = None) -> Dat
         rows += [_video(number, licence), _clip(number, "kept"), points_of_clip(number)]
     shutil.rmtree(root / "made")
     rows += [_video(count, licence), _clip(count, "rejected")]
-    commit_wave(dataset, "wave", rows)
+    commit_batch(dataset, "batch", rows)
     return dataset
 
 
@@ -45,7 +45,7 @@ def upload(dataset: Dataset, root: str) -> Dataset:
 
 def _video(number: int, licence: str | None) -> Video:
     names = {"video_id": f"video{number}", "source": f"/v/{number}.mp4", "licence": licence}
-    return Video(**names, wave_id="wave", status="ok")
+    return Video(**names, batch_id="batch", status="ok")
 
 
 def _clip(number: int, status: str) -> Clip:
@@ -53,7 +53,7 @@ def _clip(number: int, status: str) -> Clip:
     return Clip(
         clip_id=f"clip{number}",
         video_id=f"video{number}",
-        wave_id="wave",
+        batch_id="batch",
         source=f"/v/{number}.mp4",
         status=status,
         reason=None if kept else "no_face",
@@ -81,7 +81,7 @@ def points_of_clip(number: int) -> ClipKps:
     return ClipKps(
         clip_id=f"clip{number}",
         video_id=f"video{number}",
-        wave_id="wave",
+        batch_id="batch",
         kps=points[:, :3],
         points=points,
         detected=np.ones(FRAMES, bool),

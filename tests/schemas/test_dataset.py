@@ -10,7 +10,7 @@ import s3fs
 from tests.helpers import rows
 from vexpress.schemas.dataset import MARKER, Dataset
 from vexpress.schemas.errors import DatasetError, QueryError
-from vexpress.schemas.manifest import commit_wave, prepare_manifests
+from vexpress.schemas.manifest import commit_batch, prepare_manifests
 from vexpress.schemas.query import run_query
 
 
@@ -82,7 +82,7 @@ def test_a_bucket_holds_a_whole_data_set(bucket: str, tmp_path: Path) -> None:
         dataset.require()
     dataset.create()
     prepare_manifests(dataset)
-    commit_wave(dataset, "w1", rows.one_wave())
+    commit_batch(dataset, "w1", rows.one_batch())
     finished = dataset.scratch / "clip.mp4"
     finished.write_bytes(b"picture")
     dataset.publish(finished, "media/c1.mp4")
@@ -110,7 +110,7 @@ def test_a_wave_without_its_videos_is_invisible_in_a_bucket_too(bucket: str) -> 
     dataset = Dataset(f"{bucket}/set")
     dataset.create()
     prepare_manifests(dataset)
-    commit_wave(dataset, "w1", rows.one_wave())
+    commit_batch(dataset, "w1", rows.one_batch())
     s3fs.S3FileSystem().rm("bucket/set/manifests/videos/w1.parquet")
     s3fs.S3FileSystem.clear_instance_cache()
     seen = run_query(Dataset(f"{bucket}/set"), "SELECT count(*) FROM clips").fetchall()

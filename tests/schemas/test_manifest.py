@@ -1,4 +1,4 @@
-"""Waves become visible whole and the newest one counts; views add up."""
+"""Batches become visible whole and the newest one counts; views add up."""
 
 import json
 from collections import Counter
@@ -11,7 +11,7 @@ import pytest
 from tests.helpers import rows
 from vexpress.schemas.dataset import Dataset
 from vexpress.schemas.generation import Generation
-from vexpress.schemas.manifest import TABLES, commit_wave, prepare_manifests, write_part, write_run
+from vexpress.schemas.manifest import TABLES, commit_batch, prepare_manifests, write_part, write_run
 from vexpress.schemas.query import run_query
 from vexpress.schemas.row import Row
 from vexpress.schemas.run import Run
@@ -41,7 +41,7 @@ def test_an_empty_data_set_answers_with_no_rows(dataset: Dataset) -> None:
 
 
 def test_a_committed_wave_is_seen_whole(dataset: Dataset) -> None:
-    commit_wave(dataset, "w1", rows.one_wave())
+    commit_batch(dataset, "w1", rows.one_batch())
     assert counts(dataset) == dict.fromkeys(("videos", "scenes", "tracks", "clips", "kps"), 1)
     (points,) = run_query(dataset, "SELECT kps FROM kps").fetchall()[0]
     np.testing.assert_array_equal(np.array(points, np.float32), rows.kps().kps)
@@ -50,40 +50,40 @@ def test_a_committed_wave_is_seen_whole(dataset: Dataset) -> None:
 
 
 def test_half_a_wave_is_invisible(dataset: Dataset) -> None:
-    commit_wave(dataset, "w1", rows.one_wave())
+    commit_batch(dataset, "w1", rows.one_batch())
     (Path(dataset.root) / "manifests/videos/w1.parquet").unlink()
     assert set(counts(dataset).values()) == {0}
 
 
 def test_a_wave_that_fails_leaves_nothing_behind(dataset: Dataset) -> None:
     def broken() -> object:
-        yield from rows.one_wave()
+        yield from rows.one_batch()
         raise RuntimeError("stopped")
 
     before = sorted(Path(dataset.root).rglob("*"))
     with pytest.raises(RuntimeError, match="stopped"):
-        commit_wave(dataset, "w1", broken())  # type: ignore[arg-type]
+        commit_batch(dataset, "w1", broken())  # type: ignore[arg-type]
     assert sorted(Path(dataset.root).rglob("*")) == before
 
 
 def test_more_rows_than_are_written_at_once_are_all_there(dataset: Dataset) -> None:
     clips = [rows.clip(f"c{number}") for number in range(1000)]
-    commit_wave(dataset, "w1", [*clips, rows.video()])
+    commit_batch(dataset, "w1", [*clips, rows.video()])
     assert counts(dataset)["clips"] == 1000
 
 
 def test_the_newest_wave_of_a_source_counts(dataset: Dataset) -> None:
-    commit_wave(dataset, "w2", [rows.clip("old", "w2"), rows.video(wave_id="w2")])
-    commit_wave(dataset, "w1", [rows.clip("new", "w1"), rows.video(wave_id="w1")])
+    commit_batch(dataset, "w2", [rows.clip("old", "w2"), rows.video(batch_id="w2")])
+    commit_batch(dataset, "w1", [rows.clip("new", "w1"), rows.video(batch_id="w1")])
     assert run_query(dataset, "SELECT clip_id FROM clips").fetchall() == [("new",)]
     assert counts(dataset)["videos"] == 1
-    commit_wave(dataset, "w3", [rows.video("v9", "w3", status="rejected", reason="empty")])
+    commit_batch(dataset, "w3", [rows.video("v9", "w3", status="rejected", reason="empty")])
     assert counts(dataset) == {"videos": 1, "scenes": 0, "tracks": 0, "clips": 0, "kps": 0}
 
 
 def test_clips_of_a_copy_are_not_counted_twice(dataset: Dataset) -> None:
     copy = rows.video(source="/videos/copy.mp4", duplicate_of=rows.SOURCE)
-    commit_wave(dataset, "w1", [*rows.one_wave(), copy])
+    commit_batch(dataset, "w1", [*rows.one_batch(), copy])
     assert counts(dataset) == {"videos": 2, "scenes": 1, "tracks": 1, "clips": 1, "kps": 1}
 
 
@@ -105,7 +105,7 @@ def several_videos() -> list[Row]:
 
 
 def test_the_hours_of_the_funnel_add_up_to_those_of_the_sources(dataset: Dataset) -> None:
-    commit_wave(dataset, "w1", several_videos())
+    commit_batch(dataset, "w1", several_videos())
     answer = run_query(dataset, "SELECT stage, status, reason, units, hours * 3600 FROM funnel")
     funnel = {tuple(row[:3]): row[3:] for row in answer.fetchall()}
     assert funnel == {
@@ -130,7 +130,7 @@ def test_the_hours_of_the_funnel_add_up_to_those_of_the_sources(dataset: Dataset
 
 
 def test_the_steps_of_the_funnel_come_in_order(dataset: Dataset) -> None:
-    commit_wave(dataset, "w1", several_videos())
+    commit_batch(dataset, "w1", several_videos())
     steps = [row[0] for row in run_query(dataset, "SELECT step FROM funnel").fetchall()]
     assert steps == sorted(steps) and {1, 2, 3, 4, 5, 6, 7} == set(steps)
 
@@ -138,7 +138,7 @@ def test_the_steps_of_the_funnel_come_in_order(dataset: Dataset) -> None:
 def test_the_views_work_for_anyone_with_duckdb(
     dataset: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    commit_wave(dataset, "w1", several_videos())
+    commit_batch(dataset, "w1", several_videos())
     monkeypatch.chdir(dataset.root)
     connection = duckdb.connect()
     connection.execute(Path("views.sql").read_text())
@@ -147,7 +147,7 @@ def test_the_views_work_for_anyone_with_duckdb(
 
 
 def test_a_run_names_the_files_and_rows_it_saw(dataset: Dataset) -> None:
-    commit_wave(dataset, "w1", several_videos())
+    commit_batch(dataset, "w1", several_videos())
     known: dict[str, object] = {
         name: {"int": 0, "str": ""}.get(str(field.annotation.__name__), [])  # type: ignore[union-attr]
         for name, field in Run.model_fields.items()

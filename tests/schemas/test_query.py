@@ -9,7 +9,7 @@ from tests.helpers import rows
 from vexpress.flows.cli.app import app
 from vexpress.schemas.dataset import Dataset
 from vexpress.schemas.errors import DatasetError, QueryError
-from vexpress.schemas.manifest import commit_wave, prepare_manifests
+from vexpress.schemas.manifest import commit_batch, prepare_manifests
 from vexpress.schemas.query import run_query
 
 ODD_NAMES = [
@@ -28,7 +28,7 @@ def make(root: Path) -> Dataset:
     dataset = Dataset(root)
     dataset.create()
     prepare_manifests(dataset)
-    commit_wave(dataset, "w1", rows.one_wave())
+    commit_batch(dataset, "w1", rows.one_batch())
     return dataset
 
 

@@ -107,10 +107,10 @@ def _synthesize(
     begun: list[tuple[str, int]] = []
 
     def receive(
-        wave: "ctypes._Pointer[ctypes.c_short]", count: int, events: "ctypes._Pointer[_Event]"
+        batch: "ctypes._Pointer[ctypes.c_short]", count: int, events: "ctypes._Pointer[_Event]"
     ) -> int:
-        if wave and count:
-            chunks.append(np.ctypeslib.as_array(wave, (count,)).copy())
+        if batch and count:
+            chunks.append(np.ctypeslib.as_array(batch, (count,)).copy())
         for event in takewhile(lambda event: event.type != EVENT_LIST_TERMINATED, events):
             if event.type == EVENT_WORD:
                 first = event.text_position - 1

@@ -1,4 +1,4 @@
-"""A rendered video, probed and watched once for all tests of the steps."""
+"""A rendered video, probed and detected_video once for all tests of the steps."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 
 from tests.helpers.broken_videos import make_broken_videos
-from tests.helpers.steps import probed, watch
+from tests.helpers.steps import detect, probed
 from tests.talking_heads import Face, Shot, Speech, Truth, VideoFormat, render
 from vexpress.schemas.dataset import Dataset
 from vexpress.schemas.video import Video
 from vexpress.tasks.engine.step import Context
-from vexpress.tasks.engine.units import Watched
+from vexpress.tasks.engine.units import DetectedVideo
 
 SMALL = VideoFormat(width=480, height=360)
 SENTENCE = "The market moves into the long hall behind the station."
@@ -42,19 +42,19 @@ class Rendered:
     path: Path
     truth: Truth
     video: Video
-    watched: Watched
+    detected_video: DetectedVideo
 
 
 @pytest.fixture(scope="session")
 def four_shots(tmp_path_factory: pytest.TempPathFactory) -> Rendered:
-    """`SHOTS`, 180 frames at 480x360, 25 fps, watched with dlib."""
+    """`SHOTS`, 180 frames at 480x360, 25 fps, detected_video with dlib."""
     folder = tmp_path_factory.mktemp("four_shots")
     path = folder / "four_shots.mp4"
     truth = render(SHOTS, path, SMALL)
     video = probed(path)
-    watched = watch(video, folder)
-    assert isinstance(watched, Watched), watched.detail
-    return Rendered(path, truth, video, watched)
+    detected_video = detect(video, folder)
+    assert isinstance(detected_video, DetectedVideo), detected_video.detail
+    return Rendered(path, truth, video, detected_video)
 
 
 @pytest.fixture

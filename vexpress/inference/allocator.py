@@ -22,7 +22,7 @@ USUAL = {M_TRIM_THRESHOLD: 64 << 20, M_MMAP_THRESHOLD: 32 << 20}
 
 
 @contextmanager
-def kept_heap(device: torch.device) -> Iterator[None]:
+def keep_freed_memory(device: torch.device) -> Iterator[None]:
     """While this lasts, freed memory stays with the process; then all of it is given back.
 
     `device`: where the work is done; for any but the CPU nothing changes.

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from vexpress.faces.v_kps_image import draw_all
-from vexpress.inference.allocator import kept_heap
+from vexpress.inference.allocator import keep_freed_memory
 from vexpress.inference.conditions import Conditions
 from vexpress.inference.settings import Sampling
 from vexpress.inference.windows import plan_windows
@@ -30,7 +30,7 @@ computed in full."""
 
 
 @dataclass(frozen=True)
-class Scene:
+class DenoiseInputs:
     """What happens in the video: its points (A, 3, 2), audio tokens (A, T, E), and size."""
 
     points: np.ndarray
@@ -40,13 +40,13 @@ class Scene:
 
 
 @dataclass
-class Worker:
+class DeviceWorker:
     """One U-Net on one device, with what it knows about the video."""
 
     unet: DenoisingUNet
     guider: VKpsGuider
     reference: Mapping[str, KeyValue]
-    scene: Scene
+    scene: DenoiseInputs
     sampling: Sampling
     _known: dict[Batch, Conditions] = field(default_factory=dict)
     _known_bytes: int = 0
@@ -125,7 +125,7 @@ def _bytes_of(conditions: Conditions) -> int:
 @torch.no_grad()
 def denoise(
     latents: torch.Tensor,
-    workers: Sequence[Worker],
+    workers: Sequence[DeviceWorker],
     scheduler: Any,
     sampling: Sampling,
     on_step: Callable[[int, torch.Tensor, torch.Tensor], torch.Tensor] | None = None,
@@ -143,7 +143,7 @@ def denoise(
     for window in windows:
         counts[window.start : window.stop] += 1
     share = (1 / counts).view(1, 1, -1, 1, 1).to(latents.device)
-    with ThreadPoolExecutor(len(workers)) as pool, kept_heap(workers[0].unet.device):
+    with ThreadPoolExecutor(len(workers)) as pool, keep_freed_memory(workers[0].unet.device):
         for step, timestep in enumerate(scheduler.timesteps):
             noisy = scheduler.scale_model_input(latents, timestep)
             velocity = torch.zeros_like(latents)
@@ -166,7 +166,7 @@ def _batches(windows: list[range], size: int) -> Iterator[Batch]:
 
 def _predict_all(
     pool: ThreadPoolExecutor,
-    workers: Sequence[Worker],
+    workers: Sequence[DeviceWorker],
     noisy: torch.Tensor,
     timestep: torch.Tensor,
     batches: list[Batch],
@@ -174,7 +174,7 @@ def _predict_all(
 ) -> Iterator[tuple[Batch, torch.Tensor]]:
     """Predict all batches; batch i is always worker i mod n's, who knows its features."""
 
-    def predict(index: int, worker: Worker) -> torch.Tensor:
+    def predict(index: int, worker: DeviceWorker) -> torch.Tensor:
         windows = [noisy[0, :, w.start : w.stop] for w in batches[index]]
         with torch.no_grad():
             return worker.predict(torch.stack(windows), timestep, batches[index], step)

@@ -11,7 +11,7 @@ from torch import nn
 from vexpress.inference.settings import Memory
 
 
-class ResidentPipeline(DiffusionPipeline):
+class OffloadPipeline(DiffusionPipeline):
     """A pipeline that knows its device also while all its networks wait on the CPU.
 
     diffusers asks the networks where they are.

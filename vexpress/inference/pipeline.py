@@ -16,10 +16,10 @@ from torch import nn
 from transformers import Wav2Vec2FeatureExtractor, Wav2Vec2Model
 
 from vexpress.errors import SettingsError
-from vexpress.inference.allocator import kept_heap
+from vexpress.inference.allocator import keep_freed_memory
 from vexpress.inference.audio_encoder import encode_sound, vectors_around_frames
-from vexpress.inference.denoise import Scene, Worker, denoise
-from vexpress.inference.offload import ResidentPipeline
+from vexpress.inference.denoise import DenoiseInputs, DeviceWorker, denoise
+from vexpress.inference.offload import OffloadPipeline
 from vexpress.inference.settings import Sampling
 from vexpress.inference.windows import padded_frames, plan_windows
 from vexpress.networks.audio_projection import AudioProjection
@@ -54,7 +54,7 @@ def published_scheduler() -> DDIMScheduler:
     )
 
 
-class VExpressPipeline(ResidentPipeline):
+class VExpressPipeline(OffloadPipeline):
     """Portrait video from a picture, facial points and sound (arXiv:2406.02511).
 
     Numbers equal the published code's. Any diffusers scheduler for velocity prediction
@@ -184,7 +184,7 @@ class VExpressPipeline(ResidentPipeline):
             with self.resident(sampling.memory, self.vae, self.reference_net):
                 features = self.encode_reference(reference_image, width, height)
         padding = ((0, frames - len(points)), (0, 0), (0, 0))
-        scene = Scene(np.pad(points, padding, mode="edge"), tokens, (width, height))
+        scene = DenoiseInputs(np.pad(points, padding, mode="edge"), tokens, (width, height))
         latents = self.draw_noise(frames, width, height, seed)
         if sampling.memory == "normal":
             latents = latents.to(self._execution_device)
@@ -236,7 +236,7 @@ class VExpressPipeline(ResidentPipeline):
     def _denoise(
         self,
         latents: torch.Tensor,
-        workers: list[Worker],
+        workers: list[DeviceWorker],
         sampling: Sampling,
         callback: StepCallback | None,
     ) -> torch.Tensor:
@@ -254,10 +254,10 @@ class VExpressPipeline(ResidentPipeline):
     def _workers(
         self,
         features: Mapping[str, torch.Tensor],
-        scene: Scene,
+        scene: DenoiseInputs,
         sampling: Sampling,
         devices: Sequence[str | torch.device],
-    ) -> list[Worker]:
+    ) -> list[DeviceWorker]:
         """One worker per device; without devices one, with the pipeline's own networks."""
         workers = []
         for index, device in enumerate(devices or [self._execution_device]):
@@ -268,13 +268,13 @@ class VExpressPipeline(ResidentPipeline):
             guider.to(device)
             moved = {name: feature.to(device) for name, feature in features.items()}
             reference = unet.project_reference(moved)
-            workers.append(Worker(unet, guider, reference, scene, sampling))
+            workers.append(DeviceWorker(unet, guider, reference, scene, sampling))
         return workers
 
     def _decode(
         self, vae: AutoencoderKL | AutoencoderTiny, latents: torch.Tensor, sampling: Sampling
     ) -> Iterator[torch.Tensor]:
-        with kept_heap(vae.device):
+        with keep_freed_memory(vae.device):
             for chunk in latents[0].transpose(0, 1).split(DECODED_TOGETHER[sampling.memory]):
                 chunk = chunk.to(vae.device, vae.dtype) / vae.config.scaling_factor
                 chunk = chunk.contiguous(memory_format=torch.channels_last)

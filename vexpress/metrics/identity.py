@@ -16,7 +16,7 @@ LOW_SHARE = 0.1
 """Share of the frames, those least alike, whose mean is `face_similarity_low`."""
 
 
-class IdentityWatcher:
+class LikenessScorer:
     """Compares every `every`-th frame's face with the reference's vector."""
 
     NAMES = ("face_similarity", "face_similarity_low")

@@ -14,7 +14,7 @@ MIN_EYES_PX = 1.0
 """Asked eyes closer than this have no distance to measure by."""
 
 
-class KpsWatcher:
+class KpsScorer:
     """Compares each frame's face with the asked points, float (frames, 3, 2), px of the video."""
 
     NAMES = ("kps_px", "kps_share", "face_found")

@@ -22,7 +22,7 @@ MOST_MISSING = 0.2
 """Share of frames without a face above which the lips are not known well enough."""
 
 
-class LipSyncWatcher:
+class LipSyncScorer:
     """Follows the lips; hears the video's own sound at the end."""
 
     NAMES = ("lip_sound_confidence", "lip_sound_offset")
@@ -54,7 +54,7 @@ class LipSyncWatcher:
         return as_numbers(self.NAMES, found, "lip_sound", len(lips))
 
 
-class SyncNetWatcher:
+class SyncNetScorer:
     """Shows each face to SyncNet, which wants 25 frames a second."""
 
     NAMES = ("syncnet_confidence", "syncnet_offset")

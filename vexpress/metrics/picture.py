@@ -17,7 +17,7 @@ def sharpness(image_bgr: np.ndarray) -> float:
     return float(cv2.Laplacian(grey, cv2.CV_32F).var())
 
 
-class SharpnessWatcher:
+class SharpnessScorer:
     """The median frame's fine detail relative to the reference's at the same size."""
 
     NAMES = ("sharpness",)
@@ -40,7 +40,7 @@ class SharpnessWatcher:
         return [measured("sharpness", ratio, count=len(self._found))]
 
 
-class FlickerWatcher:
+class FlickerScorer:
     """Half the second difference over time, mean over pixels and frames, in grey levels.
 
     What moves evenly or changes its brightness evenly has none; what jumps to and fro does.

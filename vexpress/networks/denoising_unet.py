@@ -16,7 +16,7 @@ from torch import nn
 from vexpress.inference.conditions import Conditions
 from vexpress.networks.attention import KeyValue, project
 from vexpress.networks.transformer_block import DenoisingBlock, Pass
-from vexpress.networks.unet import DownBlock, Plan, Skips, UNet, UpBlock
+from vexpress.networks.unet import DownBlock, Skips, UNet, UNetPlan, UpBlock
 
 Part = Literal["spatial", "audio", "motion"]
 
@@ -50,7 +50,7 @@ class DenoisingUNet(UNet):
         motion_positions: int = 32,
     ) -> None:
         super().__init__()
-        plan = Plan(
+        plan = UNetPlan(
             DenoisingBlock,
             block_out_channels,
             attention_heads,

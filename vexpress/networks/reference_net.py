@@ -8,7 +8,7 @@ from diffusers.models.modeling_utils import ModelMixin  # noqa: F401  (a pipelin
 from torch import nn
 
 from vexpress.networks.transformer_block import Pass, ReferenceBlock
-from vexpress.networks.unet import Plan, UNet
+from vexpress.networks.unet import UNet, UNetPlan
 
 _LAST_BLOCK_UNUSED = ("norm3", "ff", "proj_out")
 
@@ -32,7 +32,7 @@ class ReferenceNet(UNet):
         out_channels: int = 4,
     ) -> None:
         super().__init__()
-        plan = Plan(
+        plan = UNetPlan(
             ReferenceBlock,
             block_out_channels,
             attention_heads,

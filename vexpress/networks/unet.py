@@ -23,7 +23,7 @@ from vexpress.networks.transformer_block import Pass, SpatialTransformer, Transf
 Skips = list[torch.Tensor]
 
 
-class Plan:
+class UNetPlan:
     """The sizes of a U-Net, and the parts that are built from them."""
 
     def __init__(
@@ -72,7 +72,7 @@ class Block(nn.Module):
     _gradient_checkpointing_func: Callable[..., torch.Tensor]
     """Set by diffusers' `enable_gradient_checkpointing`."""
 
-    def __init__(self, plan: Plan, resnets: list[ResnetBlock2D], attention: bool) -> None:
+    def __init__(self, plan: UNetPlan, resnets: list[ResnetBlock2D], attention: bool) -> None:
         super().__init__()
         channels = resnets[-1].out_channels
         self.resnets = nn.ModuleList(resnets)
@@ -98,7 +98,7 @@ class Block(nn.Module):
 class DownBlock(Block):
     """Layers, then half the size unless it is the last."""
 
-    def __init__(self, plan: Plan, level: int, layers: int) -> None:
+    def __init__(self, plan: UNetPlan, level: int, layers: int) -> None:
         channels = plan.channels
         inputs = [channels[max(level - 1, 0)]] + [channels[level]] * (layers - 1)
         last = level == len(channels) - 1
@@ -122,7 +122,7 @@ class DownBlock(Block):
 class MiddleBlock(Block):
     """Residual block, spatial transformer, motion module, residual block."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: UNetPlan) -> None:
         channels = plan.channels[-1]
         super().__init__(plan, [plan.resnet(channels, channels)], attention=True)
         self.resnets.append(plan.resnet(channels, channels))
@@ -135,7 +135,7 @@ class MiddleBlock(Block):
 class UpBlock(Block):
     """Layers that take a skip each, then twice the size unless it is the last."""
 
-    def __init__(self, plan: Plan, level: int, layers: int) -> None:
+    def __init__(self, plan: UNetPlan, level: int, layers: int) -> None:
         widths = plan.channels[::-1]
         width, below = widths[level], widths[max(level - 1, 0)]
         deeper = widths[min(level + 1, len(widths) - 1)]
@@ -169,7 +169,7 @@ class UNet(ModelMixin, ConfigMixin):
 
     _supports_gradient_checkpointing = True
 
-    def build(self, plan: Plan, layers: int, in_channels: int) -> None:
+    def build(self, plan: UNetPlan, layers: int, in_channels: int) -> None:
         """Make all parts but the output convolution. Called once, by the constructor."""
         channels, levels = plan.channels, range(len(plan.channels))
         self.conv_in = nn.Conv2d(in_channels, channels[0], 3, padding=1)

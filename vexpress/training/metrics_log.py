@@ -9,11 +9,11 @@ from typing import Any
 END_BYTES = 16_384
 
 
-class Journal:
+class MetricsLog:
     """Lines after `last_step` are of a run that was stopped: they are dropped on opening."""
 
     def __init__(self, path: Path, last_step: int) -> None:
-        kept = [line for line in read_journal(path) if line["step"] <= last_step]
+        kept = [line for line in read_metrics(path) if line["step"] <= last_step]
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_suffix(".partial")
         partial.write_text("".join(json.dumps(line) + "\n" for line in kept))
@@ -30,20 +30,20 @@ class Journal:
         self._file.close()
 
 
-def read_journal(path: Path) -> list[dict[str, Any]]:
-    """The lines of a journal; a last line that was cut short by a kill is left out."""
+def read_metrics(path: Path) -> list[dict[str, Any]]:
+    """The lines of a metrics log; a last line that was cut short by a kill is left out."""
     lines = path.read_text().splitlines(keepends=True) if path.is_file() else []
     return [json.loads(line) for line in lines if line.endswith("\n")]
 
 
-def latest(journal: list[dict[str, Any]], kind: str, name: str) -> float | None:
+def latest(metrics: list[dict[str, Any]], kind: str, name: str) -> float | None:
     """The newest value of a name, or None."""
-    return next((ln[name] for ln in reversed(journal) if ln["kind"] == kind and name in ln), None)
+    return next((ln[name] for ln in reversed(metrics) if ln["kind"] == kind and name in ln), None)
 
 
-def at_step(journal: list[dict[str, Any]], kind: str, name: str, step: int) -> float | None:
+def at_step(metrics: list[dict[str, Any]], kind: str, name: str, step: int) -> float | None:
     """The value of a name at a step, or None."""
-    found = (ln[name] for ln in journal if ln["kind"] == kind and ln["step"] == step and name in ln)
+    found = (ln[name] for ln in metrics if ln["kind"] == kind and ln["step"] == step and name in ln)
     return next(found, None)
 
 
@@ -54,5 +54,5 @@ def last_line(path: Path, kind: str) -> dict[str, Any] | None:
     with path.open("rb") as file:
         file.seek(max(0, path.stat().st_size - END_BYTES))
         ends = file.read().split(b"\n")[1:-1] if file.tell() > END_BYTES else None
-    lines = read_journal(path) if ends is None else [json.loads(end) for end in ends]
+    lines = read_metrics(path) if ends is None else [json.loads(end) for end in ends]
     return next((line for line in reversed(lines) if line["kind"] == kind), None)

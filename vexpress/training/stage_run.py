@@ -15,7 +15,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from vexpress.errors import VExpressError
-from vexpress.inference.allocator import kept_heap
+from vexpress.inference.allocator import keep_freed_memory
 from vexpress.inference.pipeline import published_scheduler
 from vexpress.training import distributed
 from vexpress.training.autoencoder import load_autoencoder
@@ -25,7 +25,7 @@ from vexpress.training.clips import ClipError, ClipIndex, check_lengths, split_c
 from vexpress.training.diffusion import snr_weights, velocity_losses
 from vexpress.training.job import CLIPS, StageJob, vae_folder
 from vexpress.training.measurements import Measuring
-from vexpress.training.metrics_log import Journal, at_step, latest, read_journal
+from vexpress.training.metrics_log import MetricsLog, at_step, latest, read_metrics
 from vexpress.training.model import TrainingModel, empty_like
 from vexpress.training.optimiser import RunningMean, make_optimiser, set_learning_rate
 from vexpress.training.parts import set_trained, zero_outputs
@@ -69,11 +69,11 @@ class StageRun:
         self.mean = RunningMean(self.trained, decay) if decay else None
         self.checkpoints = Checkpoints(job.folder / "checkpoints", self.settings.engine.keep_last)
         self.step = self._resume()
-        self.journal = self._journal()
+        self.metrics = self._metrics()
 
     def run(self) -> None:
         """Train what is left, measure, write the weights, and say so in `done.json`."""
-        with kept_heap(self.device):
+        with keep_freed_memory(self.device):
             self._train()
             self._finish()
 
@@ -187,12 +187,12 @@ class StageRun:
         found = self.measuring.sensitivity(self.model)
         state = distributed.model_state(self.wrapped)
         means = self.mean.state()["means"] if self.mean else {}
-        if self.journal is None:
+        if self.metrics is None:
             return
-        self.journal.close()
-        journal = read_journal(self.job.folder / "metrics.jsonl")
-        found["held_out_loss_before"] = at_step(journal, "validation", "held_out_loss", 0) or 0.0
-        found["held_out_loss"] = latest(journal, "validation", "held_out_loss") or 0.0
+        self.metrics.close()
+        metrics = read_metrics(self.job.folder / "metrics.jsonl")
+        found["held_out_loss_before"] = at_step(metrics, "validation", "held_out_loss", 0) or 0.0
+        found["held_out_loss"] = latest(metrics, "validation", "held_out_loss") or 0.0
         self._export("weights", state)
         if means:
             self._export("weights_mean", {**state, **means})
@@ -257,11 +257,11 @@ class StageRun:
         )
         return iter(loader)
 
-    def _journal(self) -> Journal | None:
+    def _metrics(self) -> MetricsLog | None:
         if distributed.rank() != 0:
             return None
-        return Journal(self.job.folder / "metrics.jsonl", self.step)
+        return MetricsLog(self.job.folder / "metrics.jsonl", self.step)
 
     def _write(self, step: int, kind: str, values: dict[str, float]) -> None:
-        if self.journal:
-            self.journal.write(step, kind, values)
+        if self.metrics:
+            self.metrics.write(step, kind, values)

@@ -25,7 +25,7 @@ from vexpress.weights.checkpoint import find_weight_file
 
 
 @dataclass(frozen=True)
-class Weights:
+class WeightsEntry:
     """One entry of the table: what it is, which hub repository has it, its licence.
 
     The sha256 of the published files is not known here: none of them was at hand. What a
@@ -39,7 +39,7 @@ class Weights:
 
 
 TABLE = (
-    Weights(
+    WeightsEntry(
         "v-express",
         "tk93/V-Express",
         (
@@ -51,8 +51,8 @@ TABLE = (
         ),
         "research only",
     ),
-    Weights("sd-vae-ft-mse", "stabilityai/sd-vae-ft-mse", ("*.json", "*.safetensors"), "MIT"),
-    Weights(
+    WeightsEntry("sd-vae-ft-mse", "stabilityai/sd-vae-ft-mse", ("*.json", "*.safetensors"), "MIT"),
+    WeightsEntry(
         "wav2vec2-base-960h",
         "facebook/wav2vec2-base-960h",
         ("*.json", "*.safetensors"),
@@ -167,7 +167,7 @@ def _in_hub(parts: Mapping[str, Path]) -> Places:
     )
 
 
-def _snapshot(entry: Weights) -> Path:
+def _snapshot(entry: WeightsEntry) -> Path:
     """Take a repository from the hub cache of this machine, else download it."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError

@@ -1,6 +1,6 @@
 """Clips that show what another shows: found by their prints, the best of them kept.
 
-Runs once after the waves, over everything. Clips that share codes are compared
+Runs once after the batches, over everything. Clips that share codes are compared
 (`match_clips.py`): each with the `NEXT` that it shares most with, and a code that many
 have links each clip to the next `NEXT` only, so that the cost grows with the number of clips,
 not its square. Of clips that hang together by such matches, the best is kept, and whatever
@@ -19,11 +19,14 @@ import numpy as np
 from pydantic import Field
 from scipy.cluster.hierarchy import DisjointSet
 
+from vexpress.schemas.clip import Clip
 from vexpress.schemas.dataset import Dataset
 from vexpress.schemas.duplicate import Duplicate
+from vexpress.schemas.fingerprint import ClipFingerprint
 from vexpress.schemas.manifest import replace_table
 from vexpress.schemas.query import connect
 from vexpress.schemas.row import Model
+from vexpress.schemas.video import Video
 from vexpress.tasks.curate.across.made_from import made_from
 from vexpress.tasks.curate.across.match_clips import Match, MatchRules, Series, is_copy, match
 from vexpress.tasks.curate.scores.fingerprints import BANDS, PLACES, RATE_HZ
@@ -40,7 +43,8 @@ Copy = Callable[[int, int], Match | None]
 """Says how a better clip and another match, None where they do not."""
 
 CANDIDATES = """
-WITH numbered AS (SELECT clip_id, codes, dense_rank() OVER (ORDER BY clip_id) AS clip FROM prints),
+WITH numbered AS (
+    SELECT clip_id, codes, dense_rank() OVER (ORDER BY clip_id) AS clip FROM fingerprints),
 shared AS (SELECT DISTINCT clip, unnest(codes) AS code FROM numbered),
 pairs AS (
     SELECT clip AS a, unnest([{leads}]) AS b FROM shared
@@ -65,7 +69,7 @@ SELECT clip_id, status = 'kept' AS kept,
        coalesce(has_sound, true) AND coalesce(speech_share, 1) > 0 AS heard,
        coalesce(face_side_px, 0) AS face_side_px, frames, coalesce(speech_share, 0) AS speech,
        coalesce(det_score_mean, 0) AS score, coalesce(sync_repaired_frames, 0) AS repaired
-FROM judged WHERE clip_id IN (SELECT clip_id FROM prints) ORDER BY clip_id
+FROM filtered WHERE clip_id IN (SELECT clip_id FROM fingerprints) ORDER BY clip_id
 """
 
 
@@ -85,7 +89,7 @@ class DuplicateConfig(Model):
 
 def find_duplicates(dataset: Dataset, config: DuplicateConfig) -> bool:
     """Write the table `duplicates`; returns whether anything had to be done."""
-    source = made_from(dataset, ("prints", "clips", "videos"), VERSION, config)
+    source = made_from(dataset, (ClipFingerprint, Clip, Video), VERSION, config)
     return replace_table(dataset, Duplicate, source, lambda: list(_duplicates(dataset, config)))
 
 
@@ -164,7 +168,7 @@ def series_of(
     """
     places: dict[str, tuple[int, int, int]] = {}
     with TemporaryFile(dir=scratch) as file:
-        query = connection.sql("SELECT clip_id, picture, sound FROM prints")
+        query = connection.sql("SELECT clip_id, picture, sound FROM fingerprints")
         for batch in query.to_arrow_reader(AT_ONCE):
             for clip_id, *series in zip(*batch.columns, strict=True):
                 if clip_id.as_py() in repaired:

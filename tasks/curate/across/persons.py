@@ -1,6 +1,6 @@
 """Who is who across a data set: face vectors of tracks, grouped by average linkage.
 
-Runs once after the waves, over everything. The groups depend on the set of clips alone, not
+Runs once after the batches, over everything. The groups depend on the set of clips alone, not
 on their order. A person keeps an id that was given before, so that ids stay when clips are
 added. Vectors of different back ends are never compared.
 """
@@ -11,18 +11,21 @@ from collections.abc import Iterator
 import numpy as np
 from pydantic import Field
 
+from vexpress.schemas.clip import Clip
 from vexpress.schemas.dataset import Dataset
+from vexpress.schemas.face_embedding import FaceEmbedding
 from vexpress.schemas.manifest import replace_table
 from vexpress.schemas.person import ClipPerson
 from vexpress.schemas.query import connect
 from vexpress.schemas.row import Model, content_id
+from vexpress.schemas.video import Video
 from vexpress.tasks.curate.across.clustering import group_vectors, means
 from vexpress.tasks.curate.across.made_from import made_from
 
 VERSION = 2
 FACES = """
 SELECT f.clip_id, coalesce(j.track_id, f.clip_id) AS track_id, f.backend, f.embedding
-FROM faces f JOIN judged j USING (clip_id) ORDER BY f.backend, track_id, clip_id
+FROM face_embeddings f JOIN filtered j USING (clip_id) ORDER BY f.backend, track_id, clip_id
 """
 
 
@@ -44,7 +47,7 @@ class PersonConfig(Model):
 
 def find_persons(dataset: Dataset, config: PersonConfig) -> bool:
     """Write the table `persons`; returns whether anything had to be done."""
-    source = made_from(dataset, ("faces", "clips", "videos"), VERSION, config)
+    source = made_from(dataset, (FaceEmbedding, Clip, Video), VERSION, config)
     return replace_table(dataset, ClipPerson, source, lambda: list(_persons(dataset, config)))
 
 

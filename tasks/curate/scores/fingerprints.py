@@ -16,10 +16,10 @@ import cv2
 import numpy as np
 from scipy.fft import dct
 
-from vexpress.schemas.fingerprint import ClipPrint
+from vexpress.schemas.fingerprint import ClipFingerprint
 from vexpress.schemas.keypoints import ClipKps
 from vexpress.schemas.row import Model
-from vexpress.tasks.curate.scores.scorer import Look, Watcher
+from vexpress.tasks.curate.scores.scorer import Scorer, Scoring
 from vexpress.tasks.engine.units import Candidate
 from vexpress.tasks.media.resample import read_sound
 
@@ -57,21 +57,22 @@ SOUND_CODES = 1 << TIMES * SPACES
 """Codes of the sound begin here."""
 
 
-class PrintConfig(Model):
+class FingerprintConfig(Model):
     """Nothing can be set: prints of other settings could not be compared."""
 
 
-class PrintWatcher(Watcher):
+class FingerprintScorer(Scorer):
     """Takes a print of every clip."""
 
-    NAME: ClassVar[str] = "prints"
+    NAME: ClassVar[str] = "fingerprints"
+    LEDGER_NAME: ClassVar[str] = "prints"
 
-    def begin(self, row: Candidate, points: ClipKps) -> Look:
+    def begin(self, row: Candidate, points: ClipKps) -> Scoring:
         """Begin a look."""
-        return PrintLook(row, points)
+        return FingerprintScoring(row, points)
 
 
-class PrintLook:
+class FingerprintScoring:
     """Gathers the picture, and at the end reads the sound from the source."""
 
     def __init__(self, row: Candidate, points: ClipKps) -> None:
@@ -88,7 +89,7 @@ class PrintLook:
         """Return the print."""
         picture = np.stack(self._picture)
         sound = self._sound(len(picture))
-        yield ClipPrint(
+        yield ClipFingerprint(
             clip_id=self._row.clip.clip_id,
             video_id=self._row.clip.video_id,
             rate_hz=RATE_HZ,
@@ -174,8 +175,8 @@ def _codes(values: np.ndarray, still: float) -> np.ndarray:
     if len(values) < WINDOW:
         return np.zeros(0, np.int32)
     windows = np.lib.stride_tricks.sliding_window_view(values, WINDOW, axis=0)[::STEP]
-    waves = dct(windows.astype(np.float32), axis=2, norm="ortho")[:, :, 1 : TIMES + 1]
-    flat = waves.reshape(len(waves), -1)
+    batches = dct(windows.astype(np.float32), axis=2, norm="ortho")[:, :, 1 : TIMES + 1]
+    flat = batches.reshape(len(batches), -1)
     flat = flat[np.sqrt((flat**2).mean(axis=1)) >= still]
     codes = np.packbits(flat > 0, axis=1).astype(np.int32) @ np.array([65536, 256, 1], np.int32)
     weakest = flat.shape[1] - 1 - np.abs(flat).argmin(axis=1)

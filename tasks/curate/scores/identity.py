@@ -1,6 +1,6 @@
 """Who is seen in a clip: the mean embedding of a few frames, sharp and turned to the camera.
 
-A watcher of the finished clip; the models are in `vexpress/faces/embedding.py`. The clip is
+A scorer of the finished clip; the models are in `vexpress/faces/embedding.py`. The clip is
 divided into `LOOKS` parts; of each the most frontal detected frame is looked at, and of those
 the sharpest are embedded.
 """
@@ -19,10 +19,10 @@ from vexpress.errors import PointsError
 from vexpress.faces.embedding import FaceEmbedder, find_arcface, load_face_embedder
 from vexpress.faces.points import FaceModelError, dlib_model, missing_model
 from vexpress.schemas.errors import ConfigError
-from vexpress.schemas.face_embedding import ClipFace
+from vexpress.schemas.face_embedding import FaceEmbedding
 from vexpress.schemas.keypoints import ClipKps
 from vexpress.schemas.row import Model
-from vexpress.tasks.curate.scores.scorer import Look, Watcher
+from vexpress.tasks.curate.scores.scorer import Scorer, Scoring
 from vexpress.tasks.engine.step import file_digest
 from vexpress.tasks.engine.units import Candidate
 
@@ -42,7 +42,7 @@ class IdentityConfig(Model):
     """Most frames of a clip that are embedded."""
 
 
-class FaceWatcher(Watcher):
+class FaceEmbeddingScorer(Scorer):
     """Embeds the face of every clip; loads its model for the first."""
 
     NAME: ClassVar[str] = "identity"
@@ -67,12 +67,12 @@ class FaceWatcher(Watcher):
     def _embedder(self) -> FaceEmbedder:
         return load_face_embedder(self.config.backend, self.config.model, gpu=self.context.gpu)
 
-    def begin(self, row: Candidate, points: ClipKps) -> Look:
+    def begin(self, row: Candidate, points: ClipKps) -> Scoring:
         """Begin a look."""
-        return FaceLook(row, points, self._embedder, self.config.frames)
+        return FaceScoring(row, points, self._embedder, self.config.frames)
 
 
-class FaceLook:
+class FaceScoring:
     """Keeps the sharpest of the chosen frames, and embeds them at the end."""
 
     def __init__(
@@ -106,7 +106,7 @@ class FaceLook:
         if not self._embedder.name.startswith("dlib"):
             vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)  # ArcFace: angles count
         mean = vectors.mean(axis=0)
-        yield ClipFace(
+        yield FaceEmbedding(
             clip_id=self._row.clip.clip_id,
             video_id=self._row.clip.video_id,
             backend=self._embedder.name,

@@ -17,7 +17,7 @@ import numpy as np
 from vexpress.schemas.errors import ConfigError
 from vexpress.schemas.keypoints import ClipKps
 from vexpress.schemas.row import Model
-from vexpress.tasks.curate.scores.scorer import Look, Watcher
+from vexpress.tasks.curate.scores.scorer import Scorer, Scoring
 from vexpress.tasks.engine.step import file_digest
 from vexpress.tasks.engine.units import Candidate, Update
 
@@ -35,7 +35,7 @@ class ImageQualityConfig(Model):
     it is there; null: none."""
 
 
-class ImageQualityWatcher(Watcher):
+class ImageQualityScorer(Scorer):
     """Shows three frames of a clip to the network."""
 
     NAME: ClassVar[str] = "image_quality"
@@ -48,15 +48,15 @@ class ImageQualityWatcher(Watcher):
         """Where the model lies is no setting: the digest of its file stands for it."""
         placeless = type(self)(ImageQualityConfig(model=""), self.context)
         placeless.__dict__["_digest"] = self._digest
-        return super(ImageQualityWatcher, placeless).key(row)
+        return super(ImageQualityScorer, placeless).key(row)
 
     def weights_digest(self) -> str:
         """Return the digest of the file."""
         return self._digest
 
-    def begin(self, row: Candidate, points: ClipKps) -> Look:
+    def begin(self, row: Candidate, points: ClipKps) -> Scoring:
         """Begin a look."""
-        return ImageQualityLook(self._session, row.clip.frames)
+        return ImageQualityScoring(self._session, row.clip.frames)
 
     @cached_property
     def _digest(self) -> str:
@@ -67,7 +67,7 @@ class ImageQualityWatcher(Watcher):
         return open_network(Path(self.config.model), gpu=self.context.gpu)
 
 
-class ImageQualityLook:
+class ImageQualityScoring:
     """Three frames of one clip."""
 
     def __init__(self, session: Any, frames: int) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 from vexpress.schemas.keypoints import ClipKps
 from vexpress.schemas.row import Model
 from vexpress.sync.lips import LipReader, lip_shape
-from vexpress.tasks.curate.scores.scorer import Look, Watcher
+from vexpress.tasks.curate.scores.scorer import Scorer, Scoring
 from vexpress.tasks.engine.step import file_digest
 from vexpress.tasks.engine.units import Candidate, Update
 
@@ -26,7 +26,7 @@ class LipConfig(Model):
     """False where SyncNet says whether sound and lips are in time."""
 
 
-class LipWatcher(Watcher):
+class LipScorer(Scorer):
     """Finds 68 landmarks in every frame; the predictor loads once."""
 
     NAME: ClassVar[str] = "lips"
@@ -39,9 +39,9 @@ class LipWatcher(Watcher):
         """Return the digest of dlib's landmark model."""
         return self._digest
 
-    def begin(self, row: Candidate, points: ClipKps) -> Look:
+    def begin(self, row: Candidate, points: ClipKps) -> Scoring:
         """Begin a look."""
-        return LipLook(self._reader, points.points)
+        return LipScoring(self._reader, points.points)
 
     @cached_property
     def _reader(self) -> LipReader:
@@ -52,7 +52,7 @@ class LipWatcher(Watcher):
         return file_digest(self._reader.weights)
 
 
-class LipLook:
+class LipScoring:
     """Gathers landmarks frame by frame."""
 
     def __init__(self, reader: LipReader, points: np.ndarray) -> None:

@@ -1,7 +1,7 @@
-"""Measure a finished clip: decode it once, show every frame to the watchers that need it.
+"""Measure a finished clip: decode it once, show every frame to the scorers that need it.
 
-Takes a `Candidate` with `media_path`, gives it with the columns and series that the watchers
-found, and their rows of manifests. Each watcher's answer is kept in the ledger by itself.
+Takes a `Candidate` with `media_path`, gives it with the columns and series that the scorers
+found, and their rows of manifests. Each scorer's answer is kept in the ledger by itself.
 """
 
 import time
@@ -16,37 +16,37 @@ import numpy as np
 from vexpress.schemas.keypoints import ClipKps
 from vexpress.schemas.row import Model
 from vexpress.tasks.curate.keypoints import clip_points
-from vexpress.tasks.curate.scores.fingerprints import PrintConfig, PrintWatcher
-from vexpress.tasks.curate.scores.identity import FaceWatcher, IdentityConfig
-from vexpress.tasks.curate.scores.image_quality import ImageQualityConfig, ImageQualityWatcher
-from vexpress.tasks.curate.scores.lips import LipConfig, LipWatcher
-from vexpress.tasks.curate.scores.quality import QualityConfig, QualityWatcher
-from vexpress.tasks.curate.scores.scorer import Look, Watcher
-from vexpress.tasks.curate.scores.syncnet import SyncNetConfig, SyncNetWatcher
+from vexpress.tasks.curate.scores.fingerprints import FingerprintConfig, FingerprintScorer
+from vexpress.tasks.curate.scores.identity import FaceEmbeddingScorer, IdentityConfig
+from vexpress.tasks.curate.scores.image_quality import ImageQualityConfig, ImageQualityScorer
+from vexpress.tasks.curate.scores.lips import LipConfig, LipScorer
+from vexpress.tasks.curate.scores.quality import QualityConfig, QualityScorer
+from vexpress.tasks.curate.scores.scorer import Scorer, Scoring
+from vexpress.tasks.curate.scores.syncnet import SyncNetConfig, SyncNetScorer
 from vexpress.tasks.engine.ledger import LedgerLike
 from vexpress.tasks.engine.step import ClipStep, Rejection, is_rejected
 from vexpress.tasks.engine.units import Candidate, Update, decode, encode
 from vexpress.tasks.media.frames import prefetch
 
-WATCHERS: dict[str, type[Watcher]] = {
-    "quality": QualityWatcher,
-    "image_quality": ImageQualityWatcher,
-    "prints": PrintWatcher,
-    "identity": FaceWatcher,
-    "lips": LipWatcher,
-    "syncnet": SyncNetWatcher,
+SCORERS: dict[str, type[Scorer]] = {
+    "quality": QualityScorer,
+    "image_quality": ImageQualityScorer,
+    "fingerprints": FingerprintScorer,
+    "identity": FaceEmbeddingScorer,
+    "lips": LipScorer,
+    "syncnet": SyncNetScorer,
 }
-"""Watchers by the field of `MeasureConfig` that holds their configuration."""
+"""Scorers by the field of `ScoreConfig` that holds their configuration."""
 
 
-class MeasureConfig(Model):
-    """What the watchers are told."""
+class ScoreConfig(Model):
+    """What the scorers are told."""
 
     quality: QualityConfig = QualityConfig()
     """Scores of the picture."""
     image_quality: ImageQualityConfig = ImageQualityConfig(model=None)
     """Which network judges pictures."""
-    prints: PrintConfig = PrintConfig()
+    fingerprints: FingerprintConfig = FingerprintConfig()
     """What tells copies."""
     identity: IdentityConfig = IdentityConfig()
     """Who is seen."""
@@ -57,40 +57,43 @@ class MeasureConfig(Model):
 
 
 class MeasureClip(ClipStep):
-    """Show the clip to its watchers and gather what they found."""
+    """Show the clip to its scorers and gather what they found."""
 
     NAME: ClassVar[str] = "measure"
 
     @classmethod
     def versions(cls) -> list[tuple[str, int]]:
-        """Also those of the watchers."""
-        return [*super().versions(), *((w.NAME, w.VERSION) for w in WATCHERS.values())]
+        """Also those of the scorers."""
+        return [
+            *super().versions(),
+            *((s.LEDGER_NAME or s.NAME, s.VERSION) for s in SCORERS.values()),
+        ]
 
     @cached_property
-    def _watchers(self) -> list[Watcher]:
-        return [kind(getattr(self.config, name), self.context) for name, kind in WATCHERS.items()]
+    def _scorers(self) -> list[Scorer]:
+        return [kind(getattr(self.config, name), self.context) for name, kind in SCORERS.items()]
 
     def run(self, row: Candidate, ledger: LedgerLike) -> list[Model]:
         """Answer from the ledger what it knows, and look at the clip for the rest."""
-        watchers = [w for w in self._watchers if w.wanted(row)]
-        keys = {w.NAME: w.key(row) for w in watchers}
+        scorers = [w for w in self._scorers if w.wanted(row)]
+        keys = {w.NAME: w.key(row) for w in scorers}
         known = {name: ledger.get(key, name) for name, key in keys.items()}
         answers = {
             name: [decode(d) for d in data] for name, data in known.items() if data is not None
         }
-        missing = [w for w in watchers if w.NAME not in answers]
+        missing = [w for w in scorers if w.NAME not in answers]
         if missing:
             attempt = max(ledger.begin(keys[w.NAME]) for w in missing)
             for seat in self._measure(row, missing, ledger, attempt):
                 answers[seat.name] = seat.found
                 kept = [encode(item) for item in seat.found]
                 ledger.put(keys[seat.name], seat.name, kept, failed(seat.found), seat.seconds)
-        return join(row, [answers[w.NAME] for w in watchers])
+        return join(row, [answers[w.NAME] for w in scorers])
 
     def _measure(
-        self, row: Candidate, watchers: list[Watcher], ledger: LedgerLike, attempt: int
-    ) -> list["Seat"]:
-        seats = [Seat(watcher) for watcher in watchers]
+        self, row: Candidate, scorers: list[Scorer], ledger: LedgerLike, attempt: int
+    ) -> list["TimedScoring"]:
+        seats = [TimedScoring(scorer) for scorer in scorers]
         start = time.perf_counter()
         problem = self.guarded(row, lambda clip: self._show(clip, seats), attempt)
         for seat in seats:
@@ -100,7 +103,7 @@ class MeasureClip(ClipStep):
         ledger.spend(self.NAME, time.perf_counter() - start - watching)
         return seats
 
-    def _show(self, row: Candidate, seats: list["Seat"]) -> Iterable[Model]:
+    def _show(self, row: Candidate, seats: list["TimedScoring"]) -> Iterable[Model]:
         """Show the clip; returns nothing, raises Rejection when it is not what was written."""
         shown = 0
         name = str(row.clip.media_path)
@@ -123,21 +126,21 @@ class MeasureClip(ClipStep):
         return []
 
 
-class Seat:
-    """A watcher before one clip: its time, and what went wrong for it alone."""
+class TimedScoring:
+    """A scorer before one clip: its time, and what went wrong for it alone."""
 
-    def __init__(self, watcher: Watcher) -> None:
-        self.name = watcher.NAME
+    def __init__(self, scorer: Scorer) -> None:
+        self.name = scorer.NAME
         self.seconds = 0.0
         self.found: list[Model] = []
-        self._watcher = watcher
-        self._look: Look | None = None
+        self._scorer = scorer
+        self._look: Scoring | None = None
         self._error: Exception | None = None
 
     def begin(self, row: Candidate, points: ClipKps) -> None:
         """Begin a look."""
         with self._timed():
-            self._look = self._watcher.begin(row, points)
+            self._look = self._scorer.begin(row, points)
 
     def see(self, number: int, image_bgr: np.ndarray) -> None:
         """Look at a frame, unless an earlier one went wrong."""
@@ -172,7 +175,7 @@ def _pictures(container: Any) -> Iterator[np.ndarray]:
 
 
 def failed(found: list[Model]) -> bool:
-    """Return whether a watcher failed."""
+    """Return whether a scorer failed."""
     return any(isinstance(item, Update) and item.changes.get("is_error") for item in found)
 
 

@@ -1,4 +1,4 @@
-"""Scores of the picture, by a watcher of the finished clip.
+"""Scores of the picture, by a scorer of the finished clip.
 
 Every frame is compared with the one before; the other scores change slowly and are taken of
 every `every`-th frame. What a clip does not allow to be measured stays null.
@@ -22,7 +22,7 @@ from vexpress.tasks.curate.scores.picture import (
     sharpness,
     steps,
 )
-from vexpress.tasks.curate.scores.scorer import Look, Watcher
+from vexpress.tasks.curate.scores.scorer import Scorer, Scoring
 from vexpress.tasks.engine.units import Candidate, Update
 
 MAX_SHRINK = 1.35
@@ -36,20 +36,20 @@ class QualityConfig(Model):
     """Every how many frames scores are taken that change slowly, frames."""
 
 
-class QualityWatcher(Watcher):
+class QualityScorer(Scorer):
     """Looks at every frame of a clip."""
 
     NAME: ClassVar[str] = "quality"
     VERSION: ClassVar[int] = 2
 
-    def begin(self, row: Candidate, points: ClipKps) -> Look:
+    def begin(self, row: Candidate, points: ClipKps) -> Scoring:
         """Begin a look."""
         clip = row.clip
         source_side = (clip.crop_x2 or 0) - (clip.crop_x1 or 0)
-        return QualityLook(self.config.every, points.points, clip.fps, source_side)
+        return QualityScoring(self.config.every, points.points, clip.fps, source_side)
 
 
-class QualityLook:
+class QualityScoring:
     """Gathers numbers frame by frame."""
 
     def __init__(self, every: int, points: np.ndarray, fps: float, source_side: int) -> None:

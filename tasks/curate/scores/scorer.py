@@ -1,8 +1,8 @@
 """What looks at a finished clip, frame after frame, while `measure.py` decodes it once.
 
-A watcher lives as long as its worker and loads its weights once; for each clip it begins a
-`Look`. Its answer is kept in the ledger under a key of its own, so that a new or changed
-watcher looks at every clip again and the others do not.
+A scorer lives as long as its worker and loads its weights once; for each clip it begins a
+`Scoring`. Its answer is kept in the ledger under a key of its own, so that a new or changed
+scorer looks at every clip again and the others do not.
 """
 
 import hashlib
@@ -17,8 +17,8 @@ from vexpress.tasks.engine.step import Context, make_key
 from vexpress.tasks.engine.units import Candidate
 
 
-class Look(Protocol):
-    """One watcher's look at one clip."""
+class Scoring(Protocol):
+    """One scorer's look at one clip."""
 
     def see(self, number: int, image_bgr: np.ndarray) -> None:
         """Look at frame `number`, BGR uint8 (size, size, 3), which must not be written to."""
@@ -33,10 +33,12 @@ class Look(Protocol):
         ...
 
 
-class Watcher:
-    """Base of all watchers of clips; subclasses begin a look in `begin`."""
+class Scorer:
+    """Base of all scorers of clips; subclasses begin a look in `begin`."""
 
     NAME: ClassVar[str]
+    LEDGER_NAME: ClassVar[str] = ""
+    """What its keys call it, where it was called otherwise in version 0.1."""
     VERSION: ClassVar[int] = 1
     """Raise it when the same clip gives another answer."""
 
@@ -44,7 +46,7 @@ class Watcher:
         self.config = config
         self.context = context
 
-    def begin(self, row: Candidate, points: ClipKps) -> Look:
+    def begin(self, row: Candidate, points: ClipKps) -> Scoring:
         """Return a look at one clip; `points` are in pixels of the pictures it will see."""
         raise NotImplementedError
 
@@ -57,11 +59,16 @@ class Watcher:
         return self.config.model_dump_json() if isinstance(self.config, Model) else ""
 
     def weights_digest(self) -> str:
-        """Return a digest of the weights this watcher uses; empty without weights."""
+        """Return a digest of the weights this scorer uses; empty without weights."""
         return ""
 
     def key(self, row: Candidate) -> str:
         """Return the ledger key: the clip, the points on it, and all that watches it."""
         points = hashlib.blake2b(row.points.tobytes(), digest_size=8).hexdigest()
-        parts = (self.NAME, self.VERSION, self.settings(), self.weights_digest())
+        parts = (
+            self.LEDGER_NAME or self.NAME,
+            self.VERSION,
+            self.settings(),
+            self.weights_digest(),
+        )
         return make_key(*parts, row.clip.clip_id, points)

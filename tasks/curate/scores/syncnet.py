@@ -14,7 +14,7 @@ from vexpress.schemas.keypoints import ClipKps
 from vexpress.schemas.row import Model
 from vexpress.sync.estimate import FPS
 from vexpress.sync.lip_sound import RATE
-from vexpress.tasks.curate.scores.scorer import Look, Watcher
+from vexpress.tasks.curate.scores.scorer import Scorer, Scoring
 from vexpress.tasks.engine.step import file_digest
 from vexpress.tasks.engine.units import Candidate, Update
 from vexpress.tasks.media.resample import read_sound, shown_frames
@@ -29,7 +29,7 @@ class SyncNetConfig(Model):
     """File with SyncNet's weights; null: nothing is measured."""
 
 
-class SyncNetWatcher(Watcher):
+class SyncNetScorer(Scorer):
     """Runs the picture tower over the frames; the network loads once."""
 
     NAME: ClassVar[str] = "syncnet"
@@ -46,11 +46,11 @@ class SyncNetWatcher(Watcher):
         """Where the weights lie is no setting: their digest stands for it."""
         placeless = type(self)(SyncNetConfig(model=""), self.context)
         placeless.__dict__["_digest"] = self._digest
-        return super(SyncNetWatcher, placeless).key(row)
+        return super(SyncNetScorer, placeless).key(row)
 
-    def begin(self, row: Candidate, points: ClipKps) -> Look:
+    def begin(self, row: Candidate, points: ClipKps) -> Scoring:
         """Begin a look."""
-        return SyncNetLook(self._network, row, points.points)
+        return SyncNetScoring(self._network, row, points.points)
 
     @cached_property
     def _network(self) -> Any:
@@ -63,7 +63,7 @@ class SyncNetWatcher(Watcher):
         return file_digest([Path(str(self.config.model))])
 
 
-class SyncNetLook:
+class SyncNetScoring:
     """Shows the faces of a clip to the network, 25 a second."""
 
     def __init__(self, network: Any, row: Candidate, points: np.ndarray) -> None:

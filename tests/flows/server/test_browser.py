@@ -145,7 +145,7 @@ def test_from_nothing_to_a_finished_run_in_the_browser(
     assert run.parameters["source"] == "films"
     assert run.parameters["config"]["keep"]["min_face_side_px"] == 120
     assert (server.data / "made/report.html").is_file()
-    browser.sees("wave 1 of 1")
+    browser.sees("batch 1 of 1")
     browser.picture("3-run")
 
 

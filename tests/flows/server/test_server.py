@@ -87,10 +87,10 @@ def lost(server: RunningStack, messages: tuple[str, list[str]]) -> UUID:
         save_alerts(client, messages[0])
         apply_automations(client)  # now that there is somebody to tell
     server_process = server.stack.processes["server"]
-    parameters = {"source": "many", "dataset": "lost", "config": curate_config(wave_videos=2)}
+    parameters = {"source": "many", "dataset": "lost", "config": curate_config(batch_videos=2)}
     run = server.trigger("curate", parameters)
     give_up_sooner(server, run)
-    wait(lambda: len(parts(server.data / "lost")) > 1, "the first wave")
+    wait(lambda: len(parts(server.data / "lost")) > 1, "the first batch")
     worker = server.stack.processes["worker"].process()
     assert worker is not None
     for process in [*worker.children(recursive=True), worker]:
@@ -127,7 +127,7 @@ def give_up_sooner(server: RunningStack, run: UUID) -> None:
 
 
 def parts(dataset: Path) -> list[Path]:
-    """Files of the table `videos`: an empty one, and one a wave."""
+    """Files of the table `videos`: an empty one, and one a batch."""
     return list((dataset / "manifests/videos").glob("*.parquet"))
 
 
@@ -312,10 +312,10 @@ def test_a_cancelled_pipeline_stops_its_step_and_ray_within_seconds_and_it_resum
     server: RunningStack,
 ) -> None:
     before = {run.id for run in server.runs_of("curate")}
-    parameters = pipeline_parameters(server, kind="ray", max_workers=1, wave_videos=2)
+    parameters = pipeline_parameters(server, kind="ray", max_workers=1, batch_videos=2)
     run = server.trigger("pipeline", {"source": "many", "dataset": "cancelled", **parameters})
     dataset = server.data / "cancelled"
-    wait(lambda: len(parts(dataset)) > 1, "the first wave")
+    wait(lambda: len(parts(dataset)) > 1, "the first batch")
     assert all(server.processes(word) for word in RAY_AT_WORK)
     with server.client() as client:
         client.set_flow_run_state(run, Cancelling())
@@ -349,7 +349,7 @@ def test_a_lost_run_is_crashed_tells_somebody_and_a_rerun_finishes(
     dataset = server.data / "lost"
     done = ask(dataset, "SELECT count(*) FROM videos")[0][0]
     assert 0 < done < MANY
-    parameters = {"source": "many", "dataset": "lost", "config": curate_config(wave_videos=2)}
+    parameters = {"source": "many", "dataset": "lost", "config": curate_config(batch_videos=2)}
     server.complete(server.trigger("curate", parameters))
     assert ask(dataset, "SELECT count(*), count(DISTINCT source) FROM videos") == [(MANY, MANY)]
 

@@ -21,7 +21,13 @@ from vexpress.schemas.errors import FullDisk
 from vexpress.schemas.manifest import prepare_manifests
 from vexpress.schemas.query import run_query
 from vexpress.schemas.row import Row
-from vexpress.tasks.curate.chain import Weights, curate_wave, fingerprint, plan_waves, used_weights
+from vexpress.tasks.curate.chain import (
+    Weights,
+    curate_batch,
+    fingerprint,
+    plan_batches,
+    used_weights,
+)
 from vexpress.tasks.curate.config import CurateConfig
 from vexpress.tasks.curate.crop import CropConfig
 from vexpress.tasks.curate.faces import FaceConfig
@@ -34,7 +40,7 @@ from vexpress.tasks.curate.scores.image_quality import ImageQualityConfig
 from vexpress.tasks.curate.scores.quality import QualityConfig
 from vexpress.tasks.curate.sound import SoundConfig
 from vexpress.tasks.curate.speech.transcribe import SpeechConfig
-from vexpress.tasks.curate.vad import ListenConfig
+from vexpress.tasks.curate.vad import VadConfig
 from vexpress.tasks.engine.engine import EngineConfig, open_engine
 from vexpress.tasks.engine.ledger import Tally
 from vexpress.tasks.engine.step import Context
@@ -94,8 +100,8 @@ def run(videos: Path, folder: Path, config: CurateConfig) -> dict[str, Tally]:
     engine = open_engine(config.engine, Context(dataset))
     mark = fingerprint(config, used_weights(config))
     try:
-        for wave in plan_waves(list_sources(str(videos)), engine, config, mark):
-            curate_wave(wave, dataset, engine, config, mark, lambda row: None)
+        for batch in plan_batches(list_sources(str(videos)), engine, config, mark):
+            curate_batch(batch, dataset, engine, config, mark, lambda row: None)
         return dict(engine.ledger.tallies())
     finally:
         engine.close()
@@ -127,7 +133,7 @@ def curated(videos: Path, config: CurateConfig, tmp_path_factory: pytest.TempPat
         "probe": 3,
         "scenes": 1,
         "faces": 1,
-        "listen": 1,
+        "vad": 1,
         "crop": 2,
         "quality": 2,
         "prints": 2,
@@ -201,7 +207,7 @@ CHANGES: dict[str, tuple[dict[str, Any], set[str]]] = {
     "identity": ({"identity": IdentityConfig(backend="dlib", frames=1)}, {"identity"}),
     "quality": ({"quality": QualityConfig(every=2)}, {"quality"}),
     "speech": ({"sound": SoundConfig(vad_threshold=0.9)}, {"sound"}),
-    "pauses": ({"listen": ListenConfig(vad_threshold=0.9)}, {"listen"}),
+    "pauses": ({"vad": VadConfig(vad_threshold=0.9)}, {"vad"}),
     "no features": ({"features": FeatureConfig(model=None)}, set()),
     "scenes": ({"scenes": SceneConfig(detector="content")}, {"scenes"}),
     "size of the crop": ({"crop": CropConfig(size=64)}, AFTER_CROP),
@@ -225,7 +231,7 @@ def test_a_changed_setting_redoes_its_step_and_what_depends_on_it(
         assert tallies[step].reused == 1
     kept = [clip for clip in rows(tmp_path / "set", "clips") if clip["status"] == "kept"]
     assert len(kept) == (0 if "reject" in name else 2)
-    assert len(rows(tmp_path / "set", "kps")) == 2, "of the newest wave alone"
+    assert len(rows(tmp_path / "set", "kps")) == 2, "of the newest batch alone"
 
 
 def test_other_thresholds_are_tried_without_a_step_and_then_made_so_without_one(
@@ -278,9 +284,9 @@ def test_a_run_with_other_settings_that_was_stopped_leaves_nothing_behind(
         if isinstance(row, Clip) and row.features_path:
             raise KeyboardInterrupt
 
-    (wave,) = plan_waves(list_sources(str(videos)), engine, other, "other")
+    (batch,) = plan_batches(list_sources(str(videos)), engine, other, "other")
     with pytest.raises(KeyboardInterrupt):
-        curate_wave(wave, dataset, engine, other, "other", stop)
+        curate_batch(batch, dataset, engine, other, "other", stop)
     engine.close()
     assert media(tmp_path / "set") != media(curated)
     run(videos, tmp_path / "set", config)
@@ -306,7 +312,7 @@ def test_other_weights_are_another_fingerprint(config: CurateConfig) -> None:
     mine, other = ([Weights("faces", ["f"], digest, "")] for digest in ("a", "b"))
     assert fingerprint(config, mine) != fingerprint(config, other)
     elsewhere = config.model_copy(
-        update={"engine": EngineConfig(kind="ray", max_workers=9, wave_videos=1)}
+        update={"engine": EngineConfig(kind="ray", max_workers=9, batch_videos=1)}
     )
     assert fingerprint(config, mine) == fingerprint(elsewhere, mine)
 
@@ -382,10 +388,10 @@ def test_a_disk_without_one_free_byte_stops_the_run_too(
     with (small_disk / "fill").open("wb", buffering=0) as file, contextlib.suppress(OSError):
         while True:
             file.write(b"x" * 4096)
-    (wave,) = plan_waves(list_sources(str(videos / "text.mp4")), engine, config, "mark")
+    (batch,) = plan_batches(list_sources(str(videos / "text.mp4")), engine, config, "mark")
     with pytest.raises(FullDisk, match=r"full|No space left on device.*Make room, then run again"):
-        curate_wave(wave, dataset, engine, config, "mark", lambda row: None)
+        curate_batch(batch, dataset, engine, config, "mark", lambda row: None)
     (small_disk / "fill").unlink()
-    curate_wave(wave, dataset, engine, config, "mark", lambda row: None)
+    curate_batch(batch, dataset, engine, config, "mark", lambda row: None)
     engine.close()
     assert [video["reason"] for video in rows(small_disk / "set", "videos")] == ["unreadable"]

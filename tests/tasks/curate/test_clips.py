@@ -5,20 +5,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.helpers.detections import Seen, watched
+from tests.helpers.detections import Seen, detected_video
 from vexpress.schemas.dataset import Dataset
 from vexpress.tasks.curate.clips import (
     LEAST_PART,
     ClipConfig,
-    PlanClips,
-    PlanConfig,
+    CutClips,
+    CutConfig,
     crop_square,
     divide,
 )
 from vexpress.tasks.curate.crop import CropConfig
-from vexpress.tasks.curate.track import FollowConfig, FollowFaces
+from vexpress.tasks.curate.track import TrackConfig, TrackFaces
 from vexpress.tasks.engine.step import Context
-from vexpress.tasks.engine.units import Candidate, Followed, Heard, Watched
+from vexpress.tasks.engine.units import Candidate, DetectedVideo, Segment, SpeechActivity
 
 HD = (1280, 720)
 
@@ -28,13 +28,16 @@ def boxes(*corners: tuple[float, float, float, float]) -> np.ndarray:
 
 
 def plan(
-    row: Watched, folder: Path, clips: ClipConfig = ClipConfig(), crop: CropConfig = CropConfig()
+    row: DetectedVideo,
+    folder: Path,
+    clips: ClipConfig = ClipConfig(),
+    crop: CropConfig = CropConfig(),
 ) -> list[Candidate]:
-    """The candidates of a watched video."""
+    """The candidates of a video looked at."""
     context = Context(Dataset(folder))
-    step = PlanClips(PlanConfig(clips=clips, crop=crop), context)
-    followed = FollowFaces(FollowConfig(), context)(row)
-    return [made for unit in followed if isinstance(unit, Followed) for made in step(unit)]
+    step = CutClips(CutConfig(clips=clips, crop=crop), context)
+    followed = TrackFaces(TrackConfig(), context)(row)
+    return [made for unit in followed if isinstance(unit, Segment) for made in step(unit)]
 
 
 def test_the_square_is_the_union_times_the_margin() -> None:
@@ -88,11 +91,11 @@ def test_a_variable_frame_rate_is_divided_by_time() -> None:
     assert (first, middle, again, last) == (0, 100, 100, 600)
 
 
-def heard(spans: list[tuple[float, float]], levels: np.ndarray | None = None) -> Heard:
+def heard(spans: list[tuple[float, float]], levels: np.ndarray | None = None) -> SpeechActivity:
     """Speech of a minute, and its level where that matters."""
     flat = np.full(round(60 / 0.032), -20) if levels is None else levels
     starts, ends = zip(*spans, strict=True) if spans else ((), ())
-    return Heard(starts=np.array(starts), ends=np.array(ends), levels=flat, window_s=0.032)
+    return SpeechActivity(starts=np.array(starts), ends=np.array(ends), levels=flat, window_s=0.032)
 
 
 def test_a_long_stretch_is_divided_in_the_middle_of_pauses() -> None:
@@ -148,17 +151,17 @@ def test_frames_that_stay_long_are_never_cut_and_parts_go_on() -> None:
 def test_clips_are_cut_in_the_pauses_of_what_is_heard(tmp_path: Path) -> None:
     faces: list[list[Seen]] = [[(200, 400, 300)] for _ in range(300)]
     spoken = heard([(0.2, 4.5), (5.0, 11.8)])
-    told = plan(watched(faces).model_copy(update={"heard": spoken}), tmp_path)
+    told = plan(detected_video(faces).model_copy(update={"speech": spoken}), tmp_path)
     assert [c.clip.end_s for c in told] == pytest.approx([4.76, 12.0])
     assert {c.clip.clip_id for c in told}.isdisjoint(
-        {c.clip.clip_id for c in plan(watched(faces), tmp_path)}
+        {c.clip.clip_id for c in plan(detected_video(faces), tmp_path)}
     )
 
 
 def test_candidates_cover_the_video_and_say_why_not(tmp_path: Path) -> None:
     one: list[Seen] = [(200, 400, 300)]
     two: list[Seen] = [*one, (180, 900, 300)]
-    candidates = plan(watched([one] * 50 + [two] * 25 + [[]] * 25), tmp_path)
+    candidates = plan(detected_video([one] * 50 + [two] * 25 + [[]] * 25), tmp_path)
     told = [
         (c.clip.start_frame, c.clip.end_frame, c.clip.status, c.clip.reason) for c in candidates
     ]
@@ -178,12 +181,14 @@ def test_candidates_cover_the_video_and_say_why_not(tmp_path: Path) -> None:
 def test_frames_that_are_not_looked_at_are_no_gaps(tmp_path: Path) -> None:
     face: list[Seen] = [(200, 400, 300)]
     looked = [[] if frame % 2 else face for frame in range(60)]
-    (whole,) = plan(watched(looked, every=2), tmp_path)
+    (whole,) = plan(detected_video(looked, every=2), tmp_path)
     assert whole.clip.gap_frames == 0 and not whole.detected.all()
     looked[30] = []
-    (gap,) = plan(watched(looked, every=2), tmp_path)
+    (gap,) = plan(detected_video(looked, every=2), tmp_path)
     assert gap.clip.gap_frames == 1
-    thirds = plan(watched([[] if frame % 3 else face for frame in range(600)], every=3), tmp_path)
+    thirds = plan(
+        detected_video([[] if frame % 3 else face for frame in range(600)], every=3), tmp_path
+    )
     assert [c.clip.start_frame for c in thirds] == [0, 200, 400]
     assert [c.clip.gap_frames for c in thirds] == [0, 0, 0]
 
@@ -191,7 +196,7 @@ def test_frames_that_are_not_looked_at_are_no_gaps(tmp_path: Path) -> None:
 def test_a_candidate_knows_its_face_and_its_scores(tmp_path: Path) -> None:
     faces: list[list[Seen]] = [[(200, 400, 300)] for _ in range(50)]
     faces[20] = []
-    row = watched(faces)
+    row = detected_video(faces)
     (candidate,) = plan(row, tmp_path)
     clip = candidate.clip
     assert clip.face_side_px == pytest.approx(200)
@@ -205,7 +210,7 @@ def test_a_candidate_knows_its_face_and_its_scores(tmp_path: Path) -> None:
 
 def test_each_part_of_a_long_stretch_has_its_own_frames(tmp_path: Path) -> None:
     faces: list[list[Seen]] = [[(200, 300 + 2 * frame, 300)] for frame in range(300)]
-    first, second = plan(watched(faces), tmp_path)
+    first, second = plan(detected_video(faces), tmp_path)
     assert (first.clip.end_frame, second.clip.start_frame) == (150, 150)
     assert second.points[0, 2, 0] - first.points[0, 2, 0] == pytest.approx(300, abs=0.1)
     assert second.times[0] == pytest.approx(6.0)
@@ -215,13 +220,16 @@ def test_each_part_of_a_long_stretch_has_its_own_frames(tmp_path: Path) -> None:
 
 def test_equal_inputs_have_equal_ids_and_others_do_not(tmp_path: Path) -> None:
     one: list[Seen] = [(200, 400, 300)]
-    first, again = plan(watched([one] * 50), tmp_path), plan(watched([one] * 50), tmp_path)
+    first, again = (
+        plan(detected_video([one] * 50), tmp_path),
+        plan(detected_video([one] * 50), tmp_path),
+    )
     assert [c.clip.clip_id for c in first] == [c.clip.clip_id for c in again]
     others = [
-        plan(watched([one] * 50), tmp_path, crop=CropConfig(size=256)),
-        plan(watched([one] * 50), tmp_path, crop=CropConfig(margin=1.4)),
-        plan(watched([one] * 49), tmp_path),
-        plan(watched([[(200, 410, 300)]] * 50), tmp_path),
+        plan(detected_video([one] * 50), tmp_path, crop=CropConfig(size=256)),
+        plan(detected_video([one] * 50), tmp_path, crop=CropConfig(margin=1.4)),
+        plan(detected_video([one] * 49), tmp_path),
+        plan(detected_video([[(200, 410, 300)]] * 50), tmp_path),
     ]
     ids = {c.clip.clip_id for made in (first, *others) for c in made}
     assert len(ids) == 5

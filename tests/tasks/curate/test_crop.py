@@ -30,8 +30,8 @@ def cut_out(
     path: Path, context: Context, box: tuple[float, float, float, float] = BOX
 ) -> tuple[Candidate, Path]:
     """The clip of `path` from frame `CUT` on, and where it lies."""
-    watched = look(probed(path), box, cuts=[CUT])
-    candidate = candidates(watched, path.parent)[1]
+    detected_video = look(probed(path), box, cuts=[CUT])
+    candidate = candidates(detected_video, path.parent)[1]
     assert candidate.clip.start_frame == CUT
     step = CropClip(SMALL_CROP, context)
     (made,) = step.guarded(candidate, step)

@@ -8,7 +8,7 @@ from tests.talking_heads import Shot, Speech
 from tests.talking_heads.sound import mix, utterances
 from tests.talking_heads.voice import speak
 from vexpress.tasks.curate.clips import LEAST_PART, divide
-from vexpress.tasks.curate.vad import listen
+from vexpress.tasks.curate.vad import detect_speech
 
 RATE = 16000
 PAUSE_S = 0.2
@@ -44,7 +44,7 @@ def test_no_cut_is_inside_a_word_where_a_pause_is_within_reach(
         words = np.array([(u.start_s + a, u.start_s + b) for u in spoken for _, a, b in u.words])
         times = np.arange(int(shot.duration_s * 25) + 1) / 25
         for max_s in (4, 6, 10):
-            parts = divide(times, max_s, listen(iter([sound]), 0.5))
+            parts = divide(times, max_s, detect_speech(iter([sound]), 0.5))
             for first, last in parts[:-1]:
                 if pause_in_reach(words, times[first], times[-1], max_s):
                     cuts += 1

@@ -5,26 +5,26 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.helpers.steps import WATCH, probed, watch
+from tests.helpers.steps import DETECT, detect, probed
 from tests.talking_heads import Face, FrameTruth, Shot, VideoFormat, render
 from tests.tasks.conftest import SMALL, Rendered
 from vexpress.schemas.dataset import Dataset
 from vexpress.schemas.video import Video
-from vexpress.tasks.curate.detect import WatchConfig, WatchVideo
+from vexpress.tasks.curate.detect import DetectConfig, DetectVideo
 from vexpress.tasks.curate.faces import FaceConfig
 from vexpress.tasks.curate.scenes import SceneConfig, merge_cuts
 from vexpress.tasks.engine.ledger import Ledger
 from vexpress.tasks.engine.step import Context
-from vexpress.tasks.engine.units import Watched
+from vexpress.tasks.engine.units import DetectedVideo
 
-SELDOM = WATCH.model_copy(update={"faces": FaceConfig(backend="dlib", every=25)})
+SELDOM = DETECT.model_copy(update={"faces": FaceConfig(backend="dlib", every=25)})
 """For tests of cuts."""
 
 
-def rows_of(watched: Watched, frame: int) -> np.ndarray:
+def rows_of(detected_video: DetectedVideo, frame: int) -> np.ndarray:
     """Rows of the detections of a frame, the leftmost face first."""
-    rows = np.flatnonzero(watched.detections.frames == frame)
-    return rows[np.argsort(watched.detections.boxes[rows, 0])]
+    rows = np.flatnonzero(detected_video.detections.frames == frame)
+    return rows[np.argsort(detected_video.detections.boxes[rows, 0])]
 
 
 def face_widths(frame: FrameTruth) -> np.ndarray:
@@ -34,18 +34,20 @@ def face_widths(frame: FrameTruth) -> np.ndarray:
 def test_cuts_are_where_the_truth_says(four_shots: Rendered) -> None:
     told = [cut.frame for cut in four_shots.truth.cuts]
     assert len(told) == 3
-    assert four_shots.watched.cuts.cuts == pytest.approx(told, abs=1)
+    assert four_shots.detected_video.cuts.cuts == pytest.approx(told, abs=1)
 
 
 def test_frames_are_shown_when_the_truth_says(four_shots: Rendered) -> None:
     told = [frame.time_s for frame in four_shots.truth.frames]
-    times = four_shots.watched.cuts.times
+    times = four_shots.detected_video.cuts.times
     assert times[:-1] == pytest.approx(told, abs=1e-4)
     assert times[-1] == pytest.approx(four_shots.truth.duration_s, abs=1e-3)
 
 
 def test_every_frame_shows_the_faces_told(four_shots: Rendered) -> None:
-    found = [len(rows_of(four_shots.watched, n)) for n in range(len(four_shots.truth.frames))]
+    found = [
+        len(rows_of(four_shots.detected_video, n)) for n in range(len(four_shots.truth.frames))
+    ]
     assert found == [len(frame.faces) for frame in four_shots.truth.frames]
 
 
@@ -53,7 +55,9 @@ def test_points_are_within_three_hundredths_of_the_face(four_shots: Rendered) ->
     """The mean over the video; dlib moves a single point by more when lips and lids move."""
     errors = []
     for number, frame in enumerate(four_shots.truth.frames):
-        found = four_shots.watched.detections.points[rows_of(four_shots.watched, number)]
+        found = four_shots.detected_video.detections.points[
+            rows_of(four_shots.detected_video, number)
+        ]
         told = np.array([face.points for face in frame.faces]).reshape(-1, 5, 2)
         distance = np.linalg.norm(found - told, axis=2)
         errors.append((distance / face_widths(frame)[:, None]).reshape(-1, 5))
@@ -66,10 +70,10 @@ def test_points_are_within_three_hundredths_of_the_face(four_shots: Rendered) ->
 def test_points_of_a_larger_picture_are_told_in_its_own_pixels(tmp_path: Path) -> None:
     large = VideoFormat(width=1440, height=1080)
     truth = render([Shot(duration_s=0.4, faces=(Face(width_px=420),))], tmp_path / "v.mp4", large)
-    watched = watch(probed(tmp_path / "v.mp4"), tmp_path)
-    assert isinstance(watched, Watched)
+    detected_video = detect(probed(tmp_path / "v.mp4"), tmp_path)
+    assert isinstance(detected_video, DetectedVideo)
     told = np.array([frame.faces[0].points for frame in truth.frames])
-    assert np.linalg.norm(watched.detections.points - told, axis=2).mean() < 0.03 * 420
+    assert np.linalg.norm(detected_video.detections.points - told, axis=2).mean() < 0.03 * 420
 
 
 @pytest.mark.assets
@@ -78,24 +82,26 @@ def test_scrfd_finds_the_faces_and_points_told(
 ) -> None:
     model = assets / "models/insightface/models/scrfd_2.5g"
     faces = FaceConfig(backend="insightface", model=str(model), every=4)
-    config = WATCH.model_copy(update={"faces": faces})
-    watched = watch(four_shots.video, tmp_path, config)
-    assert isinstance(watched, Watched)
-    assert watched.detections.backend == "insightface/scrfd_2.5g"
+    config = DETECT.model_copy(update={"faces": faces})
+    detected_video = detect(four_shots.video, tmp_path, config)
+    assert isinstance(detected_video, DetectedVideo)
+    assert detected_video.detections.backend == "insightface/scrfd_2.5g"
     frames = dict(list(enumerate(four_shots.truth.frames))[::4])
-    found = [len(rows_of(watched, number)) for number in frames]
+    found = [len(rows_of(detected_video, number)) for number in frames]
     assert found == [len(frame.faces) for frame in frames.values()]
     errors = [
-        np.linalg.norm(watched.detections.points[row, :3] - np.array(face.points[:3]), axis=1)
+        np.linalg.norm(
+            detected_video.detections.points[row, :3] - np.array(face.points[:3]), axis=1
+        )
         / (face.box[2] - face.box[0])
         for number, frame in frames.items()
-        for row, face in zip(rows_of(watched, number), frame.faces, strict=True)
+        for row, face in zip(rows_of(detected_video, number), frame.faces, strict=True)
     ]
     assert np.mean(errors) < 0.03
 
 
-class Counted(WatchVideo):
-    """Counts the videos that it decodes, and for which watchers."""
+class Counted(DetectVideo):
+    """Counts the videos that it decodes, and for which scorers."""
 
     asked: list[list[str]]
 
@@ -111,11 +117,11 @@ def test_other_scenes_detect_no_face_again_and_the_other_way_round(tmp_path: Pat
     ledger = Ledger(tmp_path / "ledger.sqlite")
     asked: list[list[str]] = []
 
-    def run(**changes: object) -> Watched:
-        step = Counted(WATCH.model_copy(update=changes), Context(Dataset(tmp_path)))
+    def run(**changes: object) -> DetectedVideo:
+        step = Counted(DETECT.model_copy(update=changes), Context(Dataset(tmp_path)))
         step.asked = asked
         answer = step.run(video, ledger)[-1]
-        assert isinstance(answer, Watched)
+        assert isinstance(answer, DetectedVideo)
         return answer
 
     first = run()
@@ -141,10 +147,10 @@ def test_where_the_model_lies_is_no_setting(tmp_path: Path) -> None:
         folder.mkdir()
         (folder / "det.onnx").write_bytes(b"the same weights")
         faces = FaceConfig(backend="insightface", model=str(folder))
-        config = WatchConfig(scenes=SceneConfig(), faces=faces)
-        keys.append(WatchVideo(config, Context(Dataset(tmp_path)))._keys(video))
+        config = DetectConfig(scenes=SceneConfig(), faces=faces)
+        keys.append(DetectVideo(config, Context(Dataset(tmp_path)))._keys(video))
     (tmp_path / "there/det.onnx").write_bytes(b"other weights")
-    other = WatchVideo(config, Context(Dataset(tmp_path)))._keys(video)
+    other = DetectVideo(config, Context(Dataset(tmp_path)))._keys(video)
     assert keys[0] == keys[1]
     assert other["faces"] != keys[0]["faces"] and other["scenes"] == keys[0]["scenes"]
 
@@ -156,10 +162,12 @@ def test_a_fade_through_black_is_one_cut(tmp_path: Path) -> None:
     ]
     truth = render(shots, tmp_path / "v.mp4", SMALL)
     (told,) = truth.cuts
-    watched = watch(probed(tmp_path / "v.mp4"), tmp_path, SELDOM)
-    assert isinstance(watched, Watched)
+    detected_video = detect(probed(tmp_path / "v.mp4"), tmp_path, SELDOM)
+    assert isinstance(detected_video, DetectedVideo)
     dark = [n for n, frame in enumerate(truth.frames) if frame.brightness < 0.5]
-    assert watched.cuts.cuts and all(dark[0] <= cut <= dark[-1] for cut in watched.cuts.cuts)
+    assert detected_video.cuts.cuts and all(
+        dark[0] <= cut <= dark[-1] for cut in detected_video.cuts.cuts
+    )
     assert told.frame in range(dark[0], dark[-1])
 
 
@@ -176,7 +184,7 @@ def test_a_video_that_loses_frames_is_cut_there_or_rejected(
     middle = len(content) // 2
     content[middle : middle + len(content) // 8] = bytes(len(content) // 8)
     (tmp_path / "holed.mp4").write_bytes(content)
-    answer = watch(probed(tmp_path / "holed.mp4"), tmp_path, SELDOM)
+    answer = detect(probed(tmp_path / "holed.mp4"), tmp_path, SELDOM)
     assert isinstance(answer, Video)
     assert (answer.status, answer.reason, answer.is_error) == ("rejected", "damaged", True)
     assert "frames are damaged, from " in str(answer.detail)

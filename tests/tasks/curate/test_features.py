@@ -34,7 +34,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def spoken(four_shots: Rendered, tmp_path: Path, context: Context) -> Candidate:
     """The clip of the first shot with its sound written."""
-    candidate = candidates(four_shots.watched, tmp_path)[0]
+    candidate = candidates(four_shots.detected_video, tmp_path)[0]
     return next(TakeSound(SoundConfig(), context)(candidate))
 
 

@@ -5,7 +5,14 @@ import pytest
 from tests.helpers import rows
 from vexpress.schemas.errors import ConfigError
 from vexpress.tasks.curate.config import load_config
-from vexpress.tasks.curate.filter import BEFORE_CROP, FloorRules, KeepRules, Rule, judge, loosest
+from vexpress.tasks.curate.filter import (
+    BEFORE_CROP,
+    KeepRules,
+    PreFilterRules,
+    Rule,
+    judge,
+    loosest,
+)
 from vexpress.tasks.curate.filter import RULES as RULES_TABLE
 
 RULES = KeepRules()
@@ -81,13 +88,13 @@ def test_the_first_rule_that_says_no_is_told() -> None:
 
 @pytest.mark.parametrize("rule", BEFORE_CROP, ids=lambda rule: rule.setting)
 def test_what_permissive_keeps_is_above_the_floor(rule: Rule) -> None:
-    floor = getattr(FloorRules(), rule.setting)
-    assert rule.loosest(floor, getattr(load_config("permissive").keep, rule.setting)) == floor
+    before = getattr(PreFilterRules(), rule.setting)
+    assert rule.loosest(before, getattr(load_config("permissive").keep, rule.setting)) == before
 
 
 def test_a_candidate_is_measured_where_either_set_of_rules_lets_it_pass() -> None:
     own = KeepRules(min_frames=10, min_face_side_px=500, max_gap_frames=3)
-    both = loosest(FloorRules(), own)
+    both = loosest(PreFilterRules(), own)
     assert (both.min_frames, both.min_face_side_px, both.max_gap_frames) == (10, 60, None)
 
 

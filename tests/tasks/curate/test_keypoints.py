@@ -22,7 +22,7 @@ SIZE = SMALL_CROP.size
 @pytest.fixture
 def first(four_shots: Rendered, tmp_path: Path) -> Candidate:
     """The candidate of the first shot."""
-    return candidates(four_shots.watched, tmp_path)[0]
+    return candidates(four_shots.detected_video, tmp_path)[0]
 
 
 def points_of(candidate: Candidate, context: Context) -> ClipKps:

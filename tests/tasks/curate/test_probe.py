@@ -87,7 +87,7 @@ def test_odd_names_are_kept_as_they_are(broken: Path, videos: dict[str, Video]) 
 def test_a_plain_video_is_described_in_full(four_shots: Rendered) -> None:
     video, truth = four_shots.video, four_shots.truth
     content = four_shots.path.read_bytes()
-    told = video.model_dump(exclude={"wave_id", "source", "licence", "committed_at"})
+    told = video.model_dump(exclude={"batch_id", "source", "licence", "committed_at"})
     assert told == {
         "video_id": hashlib.blake2b(content, digest_size=32).hexdigest()[:16],
         "content_hash": hashlib.blake2b(content, digest_size=32).hexdigest(),

@@ -9,10 +9,10 @@ from tests.helpers import rows
 from tests.helpers.training_dataset import write_dataset
 from vexpress.flows.cli.app import app
 from vexpress.schemas.dataset import Dataset
-from vexpress.schemas.errors import PickError, QueryError
-from vexpress.schemas.manifest import commit_wave, prepare_manifests
+from vexpress.schemas.errors import QueryError, SelectionError
+from vexpress.schemas.manifest import commit_batch, prepare_manifests
 from vexpress.schemas.query import run_query
-from vexpress.tasks.curate.selections import make_pick, read_picks, within_pick
+from vexpress.tasks.curate.selections import make_selection, read_selections, within_selection
 from vexpress.tasks.train.clips import gather_clips
 
 
@@ -22,7 +22,7 @@ def dataset(tmp_path: Path) -> Dataset:
     made = Dataset(tmp_path / "set")
     made.create()
     prepare_manifests(made)
-    commit_wave(made, "w1", [*clips(), rows.video()])
+    commit_batch(made, "w1", [*clips(), rows.video()])
     return made
 
 
@@ -33,21 +33,21 @@ def clips(**changes: object) -> list[rows.Clip]:
 
 def test_a_pick_stays_as_it_was_when_the_data_set_grows(dataset: Dataset) -> None:
     sql = "SELECT clip_id FROM kept WHERE frames > 100"
-    made = make_pick(dataset, "long-ones", sql)
+    made = make_selection(dataset, "long-ones", sql)
     assert (made.clip_ids, made.clips, made.seconds, made.sql) == (["c1", "c2"], 2, 8.0, sql)
-    commit_wave(dataset, "w2", [*clips(wave_id="w2"), rows.clip("new", "w2", frames=999)])
-    commit_wave(
-        dataset, "w2", [*clips(wave_id="w2"), rows.clip("new", "w2"), rows.video("v1", "w2")]
+    commit_batch(dataset, "w2", [*clips(batch_id="w2"), rows.clip("new", "w2", frames=999)])
+    commit_batch(
+        dataset, "w2", [*clips(batch_id="w2"), rows.clip("new", "w2"), rows.video("v1", "w2")]
     )
     assert len(run_query(dataset, "SELECT * FROM kept").fetchall()) == 4
-    listed = run_query(dataset, "SELECT clip_id FROM picked WHERE name = 'long-ones'").fetchall()
+    listed = run_query(dataset, "SELECT clip_id FROM selected WHERE name = 'long-ones'").fetchall()
     assert sorted(listed) == [("c1",), ("c2",)]
-    (known,) = read_picks(dataset)
-    assert (known.name, known.clips, known.sql, known.picked_at) == (
+    (known,) = read_selections(dataset)
+    assert (known.name, known.clips, known.sql, known.selected_at) == (
         "long-ones",
         2,
         sql,
-        made.picked_at,
+        made.selected_at,
     )
 
 
@@ -69,36 +69,36 @@ def test_a_pick_stays_as_it_was_when_the_data_set_grows(dataset: Dataset) -> Non
 def test_what_cannot_be_picked_is_said_and_leaves_nothing(
     dataset: Dataset, name: str, sql: str, words: str
 ) -> None:
-    make_pick(dataset, "taken", "SELECT clip_id FROM kept WHERE clip_id = 'c0'")
-    with pytest.raises(PickError, match=words):
-        make_pick(dataset, name, sql)
-    assert [(p.name, p.clips) for p in read_picks(dataset)] == [("taken", 1)]
+    make_selection(dataset, "taken", "SELECT clip_id FROM kept WHERE clip_id = 'c0'")
+    with pytest.raises(SelectionError, match=words):
+        make_selection(dataset, name, sql)
+    assert [(p.name, p.clips) for p in read_selections(dataset)] == [("taken", 1)]
 
 
 def test_a_wrong_question_or_one_that_writes_is_refused(dataset: Dataset) -> None:
     cast = "SELECT clip_id FROM kept WHERE source::INT > 3"
     for sql in ("SELECT clip_id FROM nowhere", "COPY clips TO 'x.csv'", cast, ""):
         with pytest.raises(QueryError):
-            make_pick(dataset, "p", sql)
+            make_selection(dataset, "p", sql)
 
 
 def test_a_pick_can_be_replaced(dataset: Dataset) -> None:
-    make_pick(dataset, "p", "SELECT clip_id FROM kept")
-    make_pick(dataset, "p", "SELECT clip_id FROM kept WHERE clip_id = 'c1'", replace=True)
-    assert [p.clips for p in read_picks(dataset)] == [1]
+    make_selection(dataset, "p", "SELECT clip_id FROM kept")
+    make_selection(dataset, "p", "SELECT clip_id FROM kept WHERE clip_id = 'c1'", replace=True)
+    assert [p.clips for p in read_selections(dataset)] == [1]
 
 
 def test_a_pick_whose_clips_are_not_kept_any_more_is_refused(dataset: Dataset) -> None:
-    make_pick(dataset, "p", "SELECT clip_id FROM kept")
+    make_selection(dataset, "p", "SELECT clip_id FROM kept")
     stricter = [
         rows.clip("c0", "w2", status="rejected", reason="blurred"),
-        *clips(wave_id="w2")[1:],
+        *clips(batch_id="w2")[1:],
     ]
-    commit_wave(dataset, "w2", [*stricter, rows.video("v1", "w2")])
-    with pytest.raises(PickError, match=r"--pick p: expected clips that are kept.*1 blurred"):
-        within_pick(dataset, "p")
-    with pytest.raises(PickError, match=r"--pick q: expected one of .* found: p"):
-        within_pick(dataset, "q")
+    commit_batch(dataset, "w2", [*stricter, rows.video("v1", "w2")])
+    with pytest.raises(SelectionError, match=r"--pick p: expected clips that are kept.*1 blurred"):
+        within_selection(dataset, "p")
+    with pytest.raises(SelectionError, match=r"--pick q: expected one of .* found: p"):
+        within_selection(dataset, "q")
 
 
 def test_training_and_the_export_take_a_pick(tmp_path: Path) -> None:
@@ -107,7 +107,7 @@ def test_training_and_the_export_take_a_pick(tmp_path: Path) -> None:
     sql = "SELECT clip_id FROM kept WHERE clip_id <> 'clip1'"
     made = run(app, ["pick", dataset.root, sql, "--name", "two"])
     assert made.exit_code == 0 and made.output.startswith("two: 2 clips, ")
-    chosen = gather_clips(dataset, within_pick(dataset, "two", "frames > 0"))
+    chosen = gather_clips(dataset, within_selection(dataset, "two", "frames > 0"))
     assert [clip.files.clip_id for clip in chosen] == ["clip0", "clip2"]
     out = str(tmp_path / "list")
     exported = run(app, ["export", dataset.root, out, "--to", "vexpress-json", "--pick", "two"])

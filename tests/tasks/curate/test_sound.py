@@ -20,7 +20,7 @@ def spoken_and_silent(
     four_shots: Rendered, tmp_path: Path, context: Context
 ) -> tuple[Candidate, Candidate]:
     """The clips of the first shot, in which somebody speaks, and of the last."""
-    clips = [c for c in candidates(four_shots.watched, tmp_path) if c.clip.status == "kept"]
+    clips = [c for c in candidates(four_shots.detected_video, tmp_path) if c.clip.status == "kept"]
     step = TakeSound(SoundConfig(), context)
     made = [next(step(clip)) for clip in (clips[0], clips[-1])]
     return made[0], made[1]
@@ -82,8 +82,8 @@ def test_noise_and_tones_are_no_speech() -> None:
 def test_a_source_without_sound_passes_by(tmp_path: Path, context: Context) -> None:
     form = VideoFormat(width=64, height=48, sound=False)
     render([Shot(duration_s=0.4)], tmp_path / "v.mp4", form)
-    watched = look(probed(tmp_path / "v.mp4"), (10, 10, 40, 40))
-    (candidate,) = candidates(watched, tmp_path)
+    detected_video = look(probed(tmp_path / "v.mp4"), (10, 10, 40, 40))
+    (candidate,) = candidates(detected_video, tmp_path)
     (made,) = TakeSound(SoundConfig(), context)(candidate)
     assert made == candidate
     assert not context.dataset.names("media/*")

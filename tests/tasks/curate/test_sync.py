@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from tests.helpers.late_sound import lateness, make_late, render_speaker
-from tests.helpers.steps import candidates, probed, watch
+from tests.helpers.steps import candidates, detect, probed
 from tests.helpers.syncnet_weights import made_up
 from vexpress.schemas.dataset import Dataset
 from vexpress.schemas.errors import ConfigError
@@ -20,14 +20,14 @@ from vexpress.tasks.curate.crop import CropClip, CropConfig
 from vexpress.tasks.curate.features import read_wav
 from vexpress.tasks.curate.filter import KeepRules, judge
 from vexpress.tasks.curate.scores import measure
-from vexpress.tasks.curate.scores.lips import LipWatcher
-from vexpress.tasks.curate.scores.measure import MeasureClip, MeasureConfig
-from vexpress.tasks.curate.scores.syncnet import SyncNetWatcher
+from vexpress.tasks.curate.scores.lips import LipScorer
+from vexpress.tasks.curate.scores.measure import MeasureClip, ScoreConfig
+from vexpress.tasks.curate.scores.syncnet import SyncNetScorer
 from vexpress.tasks.curate.sound import RATE, SoundConfig, TakeSound
 from vexpress.tasks.curate.sync import SyncClip, SyncConfig, decide, resolve_sync
 from vexpress.tasks.engine.ledger import Ledger
 from vexpress.tasks.engine.step import Context
-from vexpress.tasks.engine.units import Candidate, Watched
+from vexpress.tasks.engine.units import Candidate, DetectedVideo
 from vexpress.tasks.media.resample import read_sound
 
 CROP = CropConfig(size=256)
@@ -35,8 +35,8 @@ CROP = CropConfig(size=256)
 
 @pytest.fixture(autouse=True)
 def only_lips(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The other watchers have tests of their own."""
-    monkeypatch.setattr(measure, "WATCHERS", {"lips": LipWatcher})
+    """The other scorers have tests of their own."""
+    monkeypatch.setattr(measure, "SCORERS", {"lips": LipScorer})
 
 
 @dataclass(frozen=True)
@@ -44,22 +44,22 @@ class Speaker:
     """A rendered speaker in time, and what `watch` says of the picture."""
 
     path: Path
-    watched: Watched
+    detected_video: DetectedVideo
 
-    def late(self, folder: Path, frames: float) -> Watched:
-        """The same picture, watched, with sound that is late."""
+    def late(self, folder: Path, frames: float) -> DetectedVideo:
+        """The same picture, detected_video, with sound that is late."""
         path = make_late(self.path, folder / f"late {frames:g}.mp4", frames)
-        return self.watched.model_copy(update={"video": probed(path)})
+        return self.detected_video.model_copy(update={"video": probed(path)})
 
 
 @pytest.fixture(scope="session")
 def speaker(tmp_path_factory: pytest.TempPathFactory) -> Speaker:
-    """150 frames at 480x360, 25 fps, watched with dlib."""
+    """150 frames at 480x360, 25 fps, detected_video with dlib."""
     folder = tmp_path_factory.mktemp("speaker")
     render_speaker(folder / "speaker.mp4")
-    watched = watch(probed(folder / "speaker.mp4"), folder)
-    assert isinstance(watched, Watched)
-    return Speaker(folder / "speaker.mp4", watched)
+    detected_video = detect(probed(folder / "speaker.mp4"), folder)
+    assert isinstance(detected_video, DetectedVideo)
+    return Speaker(folder / "speaker.mp4", detected_video)
 
 
 class Chain:
@@ -70,9 +70,9 @@ class Chain:
         self.context.dataset.create()
         self.ledger = Ledger(folder / "ledger.sqlite")
 
-    def run(self, watched: Watched, crop: CropConfig = CROP, **sync: Any) -> Candidate:
+    def run(self, detected_video: DetectedVideo, crop: CropConfig = CROP, **sync: Any) -> Candidate:
         """Return the one clip of a video."""
-        (row,) = candidates(watched, Path(self.context.dataset.root), crop)
+        (row,) = candidates(detected_video, Path(self.context.dataset.root), crop)
         return self.finish(self.crop(row, crop), **sync)
 
     def crop(self, row: Candidate, crop: CropConfig = CROP) -> Candidate:
@@ -81,7 +81,7 @@ class Chain:
         return cropped
 
     def finish(self, row: Candidate, **sync: Any) -> Candidate:
-        seen = MeasureClip(MeasureConfig(), self.context).run(row, self.ledger)[0]
+        seen = MeasureClip(ScoreConfig(), self.context).run(row, self.ledger)[0]
         (found,) = SyncClip(SyncConfig(**sync), self.context).run(seen, self.ledger)  # type: ignore[arg-type]
         (heard,) = TakeSound(SoundConfig(), self.context).run(found, self.ledger)  # type: ignore[arg-type]
         assert isinstance(heard, Candidate) and heard.clip.reason is None, heard
@@ -156,11 +156,11 @@ def test_an_offset_beyond_six_frames_is_no_repair_but_a_reason(
 def test_the_picture_is_copied_packet_for_packet(
     speaker: Speaker, chain: Chain, tmp_path: Path
 ) -> None:
-    watched = speaker.late(tmp_path, 4)
-    (plain,) = candidates(watched, tmp_path, CROP)
+    detected_video = speaker.late(tmp_path, 4)
+    (plain,) = candidates(detected_video, tmp_path, CROP)
     path = chain.context.dataset.fetch(str(chain.crop(plain).clip.media_path))
     before = pictures(path)
-    row = chain.run(watched)
+    row = chain.run(detected_video)
     assert row.clip.sync_repaired_frames == pytest.approx(4, abs=1)
     assert pictures(path) == before and len(before) == row.clip.frames
     with av.open(str(path)) as container:
@@ -171,12 +171,12 @@ def test_the_picture_is_copied_packet_for_packet(
 def test_the_same_bytes_whenever_a_run_was_killed(
     speaker: Speaker, chain: Chain, tmp_path: Path
 ) -> None:
-    watched = speaker.late(tmp_path, 4)
-    row = chain.run(watched)
+    detected_video = speaker.late(tmp_path, 4)
+    row = chain.run(detected_video)
     wanted = chain.bytes_of(row)
-    assert chain.bytes_of(chain.run(watched)) == wanted, "again"
+    assert chain.bytes_of(chain.run(detected_video)) == wanted, "again"
     other = Chain(tmp_path / "other")
-    (plain,) = candidates(watched, tmp_path, CROP)
+    (plain,) = candidates(detected_video, tmp_path, CROP)
     other.crop(plain)
     assert other.bytes_of(other.finish(other.crop(plain))) == wanted, "elsewhere"
     chain.ledger.close()
@@ -193,9 +193,9 @@ def test_the_same_bytes_whenever_a_run_was_killed(
 def test_without_repair_the_sound_is_as_it_was(
     speaker: Speaker, chain: Chain, tmp_path: Path
 ) -> None:
-    watched = speaker.late(tmp_path, 4)
-    chain.run(watched)
-    row = chain.run(watched, repair=False)
+    detected_video = speaker.late(tmp_path, 4)
+    chain.run(detected_video)
+    row = chain.run(detected_video, repair=False)
     assert row.clip.sync_repaired_frames == 0
     assert row.clip.sync_off_by_frames == row.clip.sync_offset_frames
     assert chain.lateness(row, speaker.path) == pytest.approx((4, 4), abs=0.1)
@@ -223,7 +223,7 @@ def test_who_is_silent_cannot_be_judged_and_says_so(
 
 
 def test_an_offset_that_is_not_sure_is_none(speaker: Speaker, tmp_path: Path) -> None:
-    (row,) = candidates(speaker.watched, tmp_path, CROP)
+    (row,) = candidates(speaker.detected_video, tmp_path, CROP)
     doubtful = row.update(sync_backend="lips", sync_offset_frames=3.0, sync_confidence=4.0)
     clip = decide(doubtful, SyncConfig()).clip
     assert (clip.sync_known, clip.sync_offset_frames, clip.sync_repaired_frames) == (
@@ -243,8 +243,8 @@ def test_lips_are_the_same_however_large_the_clip(speaker: Speaker, tmp_path: Pa
     for size in (128, 256):
         made = Chain(tmp_path / str(size))
         crop = CropConfig(size=size)
-        (row,) = candidates(speaker.watched, tmp_path, crop)
-        found = MeasureClip(MeasureConfig(), made.context).run(made.crop(row, crop), made.ledger)
+        (row,) = candidates(speaker.detected_video, tmp_path, crop)
+        found = MeasureClip(ScoreConfig(), made.context).run(made.crop(row, crop), made.ledger)
         shapes.append(np.asarray(found[0].series["lips"]).reshape(150, 6))  # type: ignore[attr-defined]
         made.ledger.close()
     opening = [shape[:, 0] for shape in shapes]
@@ -259,8 +259,8 @@ def test_syncnet_judges_where_its_weights_are(
     torch.save(made_up(), place)
     config, note = resolve_sync(SyncConfig(), tmp_path / "weights")
     assert (config.backend, config.model) == ("syncnet", str(place)) and "SyncNet" in note
-    monkeypatch.setattr(measure, "WATCHERS", {"lips": LipWatcher, "syncnet": SyncNetWatcher})
-    row = candidates(speaker.watched, tmp_path, CROP)[0]
+    monkeypatch.setattr(measure, "SCORERS", {"lips": LipScorer, "syncnet": SyncNetScorer})
+    row = candidates(speaker.detected_video, tmp_path, CROP)[0]
     short = row.update(frames=30).model_copy(
         update={"times": row.times[:31], "points": row.points[:30]}
     )

@@ -1,4 +1,4 @@
-"""Speech is heard where the truth says, and in any number of blocks as in one piece."""
+"""Speech is speech where the truth says, and in any number of blocks as in one piece."""
 
 import tracemalloc
 from collections.abc import Iterator
@@ -13,19 +13,21 @@ from tests.talking_heads import Shot, VideoFormat, render
 from tests.tasks.conftest import Rendered
 from vexpress.schemas.dataset import Dataset
 from vexpress.tasks.curate.sound import RATE
-from vexpress.tasks.curate.vad import WINDOW, ListenConfig, ListenVideo, listen
+from vexpress.tasks.curate.vad import WINDOW, DetectSpeech, VadConfig, detect_speech
 from vexpress.tasks.engine.ledger import Ledger, Tally
 from vexpress.tasks.engine.step import Context
-from vexpress.tasks.engine.units import Cuts, Heard, Watched
+from vexpress.tasks.engine.units import Cuts, DetectedVideo, SpeechActivity
 from vexpress.tasks.media.resample import read_sound
 
 
-def hear(watched: Watched, folder: Path, config: ListenConfig = ListenConfig()) -> Watched:
-    """What `listen` makes of a watched video; the ledger lies in `folder`."""
+def hear(
+    detected_video: DetectedVideo, folder: Path, config: VadConfig = VadConfig()
+) -> DetectedVideo:
+    """What `detect_speech` makes of a video looked at; the ledger lies in `folder`."""
     ledger = Ledger(folder / "ledger.sqlite")
-    (answer,) = ListenVideo(config, Context(Dataset(folder))).run(watched, ledger)
+    (answer,) = DetectSpeech(config, Context(Dataset(folder))).run(detected_video, ledger)
     ledger.close()
-    assert isinstance(answer, Watched)
+    assert isinstance(answer, DetectedVideo)
     return answer
 
 
@@ -38,20 +40,20 @@ def speech(four_shots: Rendered) -> np.ndarray:
 
 def test_speech_is_heard_when_the_truth_says(four_shots: Rendered, tmp_path: Path) -> None:
     (told,) = four_shots.truth.speech
-    heard = hear(four_shots.watched, tmp_path).heard
-    assert heard is not None
-    assert heard.starts[0] == pytest.approx(told.start_s, abs=0.15)
-    assert heard.ends[-1] == pytest.approx(told.end_s, abs=0.15)
-    assert len(heard.levels) == pytest.approx(four_shots.truth.duration_s / heard.window_s, abs=1)
-    silent = heard.levels[round(4.5 / heard.window_s) :]
-    assert silent.max() < -90 < -40 < heard.levels.max()
+    speech = hear(four_shots.detected_video, tmp_path).speech
+    assert speech is not None
+    assert speech.starts[0] == pytest.approx(told.start_s, abs=0.15)
+    assert speech.ends[-1] == pytest.approx(told.end_s, abs=0.15)
+    assert len(speech.levels) == pytest.approx(four_shots.truth.duration_s / speech.window_s, abs=1)
+    silent = speech.levels[round(4.5 / speech.window_s) :]
+    assert silent.max() < -90 < -40 < speech.levels.max()
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_blocks_of_any_length_give_the_answer_of_one_piece(seed: int, speech: np.ndarray) -> None:
-    whole = listen(iter([speech]), 0.5)
+    whole = detect_speech(iter([speech]), 0.5)
     borders = np.sort(np.random.default_rng(seed).integers(0, len(speech), 40))
-    pieces = listen(iter(np.split(speech, borders)), 0.5)
+    pieces = detect_speech(iter(np.split(speech, borders)), 0.5)
     assert all(
         np.array_equal(getattr(pieces, name), getattr(whole, name))
         for name in ("starts", "ends", "levels")
@@ -64,12 +66,12 @@ def test_spans_are_those_of_the_library(
     monkeypatch.setattr(
         "vexpress.tasks.curate.vad.WINDOWS_AT_ONCE", 7
     )  # many borders inside of speech
-    heard = listen(iter(np.array_split(speech, 100)), 0.5)
+    speech = detect_speech(iter(np.array_split(speech, 100)), 0.5)
     options = VadOptions(threshold=0.5, min_silence_duration_ms=200, speech_pad_ms=0)
     expected = get_speech_timestamps(speech, options)
     assert len(expected) >= 3
     told = [(span["start"], span["end"]) for span in expected]
-    mine = np.round(np.stack([heard.starts, heard.ends], axis=1) * RATE).astype(int)
+    mine = np.round(np.stack([speech.starts, speech.ends], axis=1) * RATE).astype(int)
     assert mine == pytest.approx(np.array(told), abs=WINDOW - 1), "the last may end in a window"
 
 
@@ -81,7 +83,7 @@ def test_memory_is_flat_in_length() -> None:
     peaks = []
     for seconds in (60, 600):
         tracemalloc.start()
-        listen(silence(seconds), 0.5)
+        detect_speech(silence(seconds), 0.5)
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     assert peaks[1] < peaks[0] + 100_000, "a level is one byte in 32 ms"
@@ -90,27 +92,27 @@ def test_memory_is_flat_in_length() -> None:
 def test_other_cuts_and_faces_hear_nothing_again_and_another_threshold_does(
     four_shots: Rendered, tmp_path: Path
 ) -> None:
-    first = hear(four_shots.watched, tmp_path)
-    others = four_shots.watched.model_copy(
-        update={"cuts": Cuts(times=four_shots.watched.cuts.times, cuts=[7])}
+    first = hear(four_shots.detected_video, tmp_path)
+    others = four_shots.detected_video.model_copy(
+        update={"cuts": Cuts(times=four_shots.detected_video.cuts.times, cuts=[7])}
     )
     ledger = Ledger(tmp_path / "ledger.sqlite")
     context = Context(Dataset(tmp_path))
-    (again,) = ListenVideo(ListenConfig(), context).run(others, ledger)
-    assert ledger.tallies() == {"listen": Tally(run=0, reused=1)}
-    ListenVideo(ListenConfig(vad_threshold=0.8), context).run(others, ledger)
-    assert ledger.tallies()["listen"].run == 1
+    (again,) = DetectSpeech(VadConfig(), context).run(others, ledger)
+    assert ledger.tallies() == {"vad": Tally(run=0, reused=1)}
+    DetectSpeech(VadConfig(vad_threshold=0.8), context).run(others, ledger)
+    assert ledger.tallies()["vad"].run == 1
     ledger.close()
-    assert isinstance(again, Watched) and isinstance(first.heard, Heard)
-    assert again.cuts.cuts == [7] and again.heard is not None
-    np.testing.assert_array_equal(again.heard.levels, first.heard.levels)
+    assert isinstance(again, DetectedVideo) and isinstance(first.speech, SpeechActivity)
+    assert again.cuts.cuts == [7] and again.speech is not None
+    np.testing.assert_array_equal(again.speech.levels, first.speech.levels)
 
 
 def test_without_sound_nothing_is_heard(tmp_path: Path) -> None:
     form = VideoFormat(width=64, height=48, sound=False)
     render([Shot(duration_s=0.4)], tmp_path / "v.mp4", form)
-    watched = look(probed(tmp_path / "v.mp4"), (10, 10, 40, 40))
-    assert hear(watched, tmp_path) is watched
+    detected_video = look(probed(tmp_path / "v.mp4"), (10, 10, 40, 40))
+    assert hear(detected_video, tmp_path) is detected_video
 
 
 def test_a_damaged_sound_track_is_heard_as_far_as_it_goes(
@@ -121,6 +123,6 @@ def test_a_damaged_sound_track_is_heard_as_far_as_it_goes(
     first = data.index(b"mdat") + 4
     data[first + 2000 : first + 12000] = b"\xff" * 10000  # the sound is stored first
     damaged.write_bytes(data)
-    video = four_shots.watched.video.model_copy(update={"source": str(damaged)})
-    heard = hear(four_shots.watched.model_copy(update={"video": video}), tmp_path).heard
-    assert heard is not None and len(heard.levels) > 200
+    video = four_shots.detected_video.video.model_copy(update={"source": str(damaged)})
+    speech = hear(four_shots.detected_video.model_copy(update={"video": video}), tmp_path).speech
+    assert speech is not None and len(speech.levels) > 200

@@ -74,10 +74,10 @@ def test_rows_that_are_rejected_pass_by_the_steps_after(local: LocalEngine) -> N
 
 def test_stages_are_opened_once_and_never_mistaken_for_another(local: LocalEngine) -> None:
     Behave.opened.clear()
-    for wave in range(30):
+    for batch in range(30):
         for word in ("one", "two"):
-            found = told(local, [f"{word} {wave}"], stage(word))
-            assert found[f"{word} {wave}"].detail == word
+            found = told(local, [f"{word} {batch}"], stage(word))
+            assert found[f"{word} {batch}"].detail == word
     assert Behave.opened == ["one", "two"]
 
 
@@ -103,7 +103,7 @@ def test_a_full_disk_stops_the_run_and_leaves_no_part(
 ) -> None:
     dataset = Dataset(small_disk / "set")
     dataset.create()
-    candidate = candidates(four_shots.watched, tmp_path)[0]
+    candidate = candidates(four_shots.detected_video, tmp_path)[0]
     step = CropClip(SMALL_CROP.model_copy(update={"crf": 0}), Context(dataset))
     with pytest.raises(FullDisk, match=r"No space left on device\. Make room") as caught:
         step.guarded(candidate, step)

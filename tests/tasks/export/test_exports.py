@@ -71,7 +71,7 @@ def test_webdataset_reads_every_clip_whole(dataset: Dataset, tmp_path: Path) -> 
         assert sample["npz"]["audio_embeds"].shape[1:] == (1, 32)
         told = sample["json"]
         assert told["source"] == f"/v/{key[-1]}.mp4" and told["licence"] == LICENCE
-        assert "wave_id" not in told and "media_path" not in told
+        assert "batch_id" not in told and "media_path" not in told
 
 
 def test_shards_are_not_larger_than_asked(dataset: Dataset, tmp_path: Path) -> None:
@@ -139,7 +139,7 @@ def test_other_points_are_exported_anew(tmp_path: Path) -> None:
     before = contents(old)
     rows = [points_of_clip(number) for number in range(3)]
     moved = [row.model_copy(update={"points": row.points + 0.5}) for row in rows]
-    write_part(made, "manifests/kps/wave.parquet", ClipKps, moved)
+    write_part(made, "manifests/kps/batch.parquet", ClipKps, moved)
     for export in exports:
         export(made, old / export.__name__)
         export(made, fresh / export.__name__)
@@ -195,8 +195,8 @@ def test_what_cannot_be_exported_is_said(dataset: Dataset, tmp_path: Path) -> No
 
 CLOSED = [
     "true)) SELECT 1; {copy}; WITH chosen AS (SELECT clip_id FROM kept WHERE (true",
-    "true)) USING (clip_id) LEFT JOIN (SELECT video_id, wave_id, licence FROM videos) v "
-    "USING (video_id, wave_id); {copy}; SELECT kept.*, v.licence, '' AS split FROM kept "
+    "true)) USING (clip_id) LEFT JOIN (SELECT video_id, batch_id, licence FROM videos) v "
+    "USING (video_id, batch_id); {copy}; SELECT kept.*, v.licence, '' AS split FROM kept "
     "SEMI JOIN (SELECT clip_id FROM kept WHERE (true",
     "true)) USING (clip_id) JOIN (SELECT clip_id, points, landmarks, landmark_count FROM kps) k "
     "USING (clip_id); {copy}; SELECT clip_id FROM kept SEMI JOIN (SELECT clip_id FROM kept "
@@ -268,7 +268,7 @@ def test_datasets_loads_the_folder_offline(dataset: Dataset, tmp_path: Path) -> 
             points = np.load(folder / split / row["points_path"])
             assert points["kps"].shape == (FRAMES, 3, 2) and points["audio_embeds"].ndim == 3
             assert row["licence"] == LICENCE and row["frames"] == FRAMES
-            assert "wave_id" not in row
+            assert "batch_id" not in row
 
 
 def test_the_card_counts_and_quotes_what_others_wrote(dataset: Dataset, tmp_path: Path) -> None:

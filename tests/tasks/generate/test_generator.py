@@ -19,13 +19,13 @@ from vexpress.media.video import read_frames
 from vexpress.schemas.dataset import Dataset
 from vexpress.schemas.errors import ConfigError
 from vexpress.schemas.generation import Generation
-from vexpress.schemas.manifest import commit_wave, prepare_manifests, write_part
+from vexpress.schemas.manifest import commit_batch, prepare_manifests, write_part
 from vexpress.tasks.generate.config import GenerateConfig, ModelChoice, Workers
 from vexpress.tasks.generate.done import leave_out_done, not_written
-from vexpress.tasks.generate.generator import Generator, Job, forget_notes, found_made
+from vexpress.tasks.generate.generator import GenerateJob, Generator, forget_notes, found_made
 from vexpress.tasks.generate.pool import LocalPool, RayPool, fit_workers
 from vexpress.tasks.generate.request_clips import reference_picture
-from vexpress.tasks.generate.requests import Plan, plan_requests
+from vexpress.tasks.generate.requests import RequestPlan, plan_requests
 from vexpress.tasks.generate.weights import used_weights
 
 CONFIG = GenerateConfig(model=ModelChoice(preset="tiny", face_model="./none"))
@@ -50,9 +50,9 @@ def generator(tmp_path_factory: pytest.TempPathFactory) -> Generator:
     return Generator(job(Dataset(tmp_path_factory.mktemp("set"))))
 
 
-def job(dataset: Dataset, **workers: Any) -> Job:
+def job(dataset: Dataset, **workers: Any) -> GenerateJob:
     config = CONFIG.model_copy(update={"workers": Workers(**workers)})
-    return Job(
+    return GenerateJob(
         run_id="run",
         root=dataset.root,
         config=config,
@@ -73,7 +73,7 @@ def dataset(tmp_path: Path, generator: Generator) -> Dataset:
     return made
 
 
-def plan(dataset: Dataset, inputs: Path, *asked: dict[str, Any]) -> Plan:
+def plan(dataset: Dataset, inputs: Path, *asked: dict[str, Any]) -> RequestPlan:
     """Small requests; by default of the portrait and the sound."""
     common = {"reference": "a.png", "audio": "s.wav", **SMALL}
     table = write_table(inputs / "requests.csv", [{**common, **row} for row in asked])
@@ -154,7 +154,7 @@ def test_a_clip_of_the_data_set_drives_speaks_and_lends_its_picture(
     dataset.write("media/c1.wav", write_sound(inputs / "c1.wav", 0.8).read_bytes())
     clip = rows.clip(media_path="media/c1.mp4", audio_path="media/c1.wav", frames=20)
     points = rows.kps(20)
-    commit_wave(dataset, "w1", [clip, points, rows.video()])
+    commit_batch(dataset, "w1", [clip, points, rows.video()])
     table = inputs / "clips.sql"
     table.write_text("SELECT clip_id, 64 AS width, 64 AS height, 1 AS steps FROM kept")
     weights = used_weights(CONFIG.model, None)

@@ -26,7 +26,7 @@ from vexpress.schemas.manifest import prepare_manifests
 from vexpress.schemas.request import AskedVideo
 from vexpress.tasks.generate.config import GenerateConfig, Limits, Parameters
 from vexpress.tasks.generate.order import cost, in_runs, in_shards
-from vexpress.tasks.generate.requests import Plan, PlannedVideo, plan_requests
+from vexpress.tasks.generate.requests import PlannedVideo, RequestPlan, plan_requests
 from vexpress.tasks.generate.weights import UsedWeights
 
 WEIGHTS = UsedWeights(name="w", sha256="1" * 64, licence="none", files=[], faces="dlib")
@@ -55,14 +55,14 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def plan(dataset: Dataset, folder: Path) -> Callable[..., Plan]:
-    """Plan rows of a CSV in `folder`, or a table that is there."""
+def plan(dataset: Dataset, folder: Path) -> Callable[..., RequestPlan]:
+    """RequestPlan rows of a CSV in `folder`, or a table that is there."""
 
     def make(
         rows: list[dict[str, Any]] | Path,
         weights: UsedWeights = WEIGHTS,
         **settings: Any,
-    ) -> Plan:
+    ) -> RequestPlan:
         table = write_table(folder / "r.csv", rows) if isinstance(rows, list) else rows
         return plan_requests(str(table), dataset, GenerateConfig(**settings), weights, "run")
 
@@ -73,14 +73,14 @@ def good(**changes: Any) -> dict[str, Any]:
     return {"reference": "a.png", "audio": "s.wav", **changes}
 
 
-def refused(plan: Callable[..., Plan], rows: list[dict[str, Any]] | Path) -> str:
+def refused(plan: Callable[..., RequestPlan], rows: list[dict[str, Any]] | Path) -> str:
     """Everything the error says."""
     with pytest.raises(ConfigError) as caught:
         plan(rows)
     return str(caught.value)
 
 
-def test_all_that_is_wrong_with_a_table_is_said_at_once(plan: Callable[..., Plan]) -> None:
+def test_all_that_is_wrong_with_a_table_is_said_at_once(plan: Callable[..., RequestPlan]) -> None:
     said = refused(
         plan,
         [
@@ -112,13 +112,15 @@ def test_all_that_is_wrong_with_a_table_is_said_at_once(plan: Callable[..., Plan
         assert line.strip().startswith(start)
 
 
-def test_an_unknown_column_is_refused_with_those_that_are_known(plan: Callable[..., Plan]) -> None:
+def test_an_unknown_column_is_refused_with_those_that_are_known(
+    plan: Callable[..., RequestPlan],
+) -> None:
     said = refused(plan, [good(stpes=5)])
     assert "'stpes': no such column" in said and "steps" in said and "retarget" in said
 
 
 def test_the_same_rows_as_csv_parquet_and_json_lines_give_the_same_ids(
-    plan: Callable[..., Plan], folder: Path
+    plan: Callable[..., RequestPlan], folder: Path
 ) -> None:
     rows = [good(steps=5, median=False), good(audio="t.wav", kps="k.pth", fps=12.5)]
     columns = {name: [row.get(name) for row in rows] for name in rows[0] | rows[1]}
@@ -135,7 +137,7 @@ def test_the_same_rows_as_csv_parquet_and_json_lines_give_the_same_ids(
 
 
 def test_a_query_over_the_data_set_gives_the_same_ids_as_a_table(
-    plan: Callable[..., Plan], folder: Path
+    plan: Callable[..., RequestPlan], folder: Path
 ) -> None:
     select = "SELECT 'a.png' AS reference, unnest(['s.wav', 't.wav']) AS audio"
     (folder / "r.sql").write_text(select)
@@ -145,7 +147,7 @@ def test_a_query_over_the_data_set_gives_the_same_ids_as_a_table(
 
 
 def test_the_id_follows_contents_parameters_and_weights_and_no_names(
-    plan: Callable[..., Plan], folder: Path
+    plan: Callable[..., RequestPlan], folder: Path
 ) -> None:
     def id_of(weights: UsedWeights = WEIGHTS, **changes: Any) -> str:
         (planned,) = plan([good(**changes)], weights).videos
@@ -164,13 +166,13 @@ def test_the_id_follows_contents_parameters_and_weights_and_no_names(
     assert len({first, id_of(), *others}) == 6
 
 
-def test_equal_rows_are_one_request(plan: Callable[..., Plan]) -> None:
+def test_equal_rows_are_one_request(plan: Callable[..., RequestPlan]) -> None:
     found = plan([good(), good(name="again"), good(steps=25), good(steps=24)])
     assert (found.asked, len(found.videos), found.equal) == (4, 2, 2)
 
 
 def test_a_folder_is_all_its_tables(
-    plan: Callable[..., Plan], folder: Path, dataset: Dataset
+    plan: Callable[..., RequestPlan], folder: Path, dataset: Dataset
 ) -> None:
     write_table(folder / "monday.csv", [good()])
     write_table(folder / "tuesday.csv", [good(), good(audio="t.wav")])
@@ -179,12 +181,12 @@ def test_a_folder_is_all_its_tables(
     assert found.equal == 1
 
 
-def reasons(found: Plan) -> list[tuple[int, str]]:
+def reasons(found: RequestPlan) -> list[tuple[int, str]]:
     return [(row.row_number, str(row.reason)) for row in found.rejected]
 
 
 def test_requests_read_nothing_outside_their_folders(
-    plan: Callable[..., Plan], folder: Path, tmp_path: Path
+    plan: Callable[..., RequestPlan], folder: Path, tmp_path: Path
 ) -> None:
     outside = tmp_path / "outside"
     outside.mkdir()
@@ -234,7 +236,7 @@ def png_that_claims(width: int, height: int) -> bytes:
 
 
 def test_what_would_fill_memory_is_rejected_by_its_header(
-    plan: Callable[..., Plan], folder: Path
+    plan: Callable[..., RequestPlan], folder: Path
 ) -> None:
     (folder / "bomb.png").write_bytes(png_that_claims(60_000, 60_000))
     (folder / "wide.png").write_bytes(png_that_claims(12_000, 9_000))
@@ -252,7 +254,7 @@ def test_what_would_fill_memory_is_rejected_by_its_header(
     assert "expected at most 60 s of sound, found 61.0 s" in str(found.rejected[3].detail)
 
 
-def test_a_driving_video_has_pictures(plan: Callable[..., Plan], folder: Path) -> None:
+def test_a_driving_video_has_pictures(plan: Callable[..., RequestPlan], folder: Path) -> None:
     write_video(folder / "drive.mp4", [np.zeros((64, 64, 3), np.uint8)] * 5)
     videos = ("drive.mp4", "s.wav")
     found = plan([good(video=name, retarget="naive_retarget") for name in videos])
@@ -262,7 +264,7 @@ def test_a_driving_video_has_pictures(plan: Callable[..., Plan], folder: Path) -
 
 
 def test_playlists_and_programs_in_disguise_are_not_opened(
-    plan: Callable[..., Plan], folder: Path
+    plan: Callable[..., RequestPlan], folder: Path
 ) -> None:
     (folder / "list.wav").write_text(f"#EXTM3U\n#EXTINF:1,\n{folder}/s.wav\n#EXT-X-ENDLIST\n")
     (folder / "concat.wav").write_text("ffconcat version 1.0\nfile s.wav\n")
@@ -282,7 +284,7 @@ class Touch:
 
 
 def test_points_files_run_nothing_and_claim_no_more_than_they_hold(
-    plan: Callable[..., Plan], folder: Path, tmp_path: Path
+    plan: Callable[..., RequestPlan], folder: Path, tmp_path: Path
 ) -> None:
     torch.save([Touch(tmp_path / "touched")], folder / "evil.pth")
     (folder / "raw.pth").write_bytes(pickle.dumps(Touch(tmp_path / "touched")))
@@ -317,7 +319,7 @@ def test_points_files_run_nothing_and_claim_no_more_than_they_hold(
     ],
 )
 def test_tables_that_are_none_are_refused(
-    plan: Callable[..., Plan], folder: Path, name: str, text: str, says: str
+    plan: Callable[..., RequestPlan], folder: Path, name: str, text: str, says: str
 ) -> None:
     (folder / name).write_text(text, errors="surrogateescape")
     with pytest.raises(VexpressDataError, match=says):

@@ -18,7 +18,7 @@ from vexpress import tasks
 from vexpress.schemas.clip import Clip
 from vexpress.schemas.dataset import Dataset
 from vexpress.schemas.keypoints import ClipKps
-from vexpress.schemas.manifest import commit_wave, prepare_manifests, write_run
+from vexpress.schemas.manifest import commit_batch, prepare_manifests, write_run
 from vexpress.schemas.row import Row
 from vexpress.schemas.run import Run
 from vexpress.schemas.track import FaceTrack
@@ -98,7 +98,7 @@ def grey_video(path: Path, width: int, height: int) -> None:
 
 
 def video(source: Path | str, number: int = 1, **known: Any) -> Video:
-    values: dict[str, Any] = {"video_id": f"video-{number}", "wave_id": "w", "status": "ok"}
+    values: dict[str, Any] = {"video_id": f"video-{number}", "batch_id": "w", "status": "ok"}
     size = {"width": 640, "height": 360, "rotation": 0, "fps": FPS, "duration_s": 3600.0}
     return Video(**(values | size | {"source": str(source)} | known))
 
@@ -107,7 +107,7 @@ def clip(number: int, start: int = 0, end: int = FRAMES, **known: Any) -> Clip:
     values: dict[str, Any] = {
         "clip_id": f"{number:016x}",
         "video_id": "video-1",
-        "wave_id": "w",
+        "batch_id": "w",
         "source": "gone.mp4",
         "status": "rejected",
         "scene_index": 0,
@@ -127,7 +127,7 @@ def points_of(clip_id: str) -> ClipKps:
     five = np.concatenate([kps, kps[:, :2]], axis=1)
     seen = np.ones(FRAMES, bool)
     return ClipKps(
-        clip_id=clip_id, video_id="video-1", wave_id="w", kps=kps, points=five, detected=seen
+        clip_id=clip_id, video_id="video-1", batch_id="w", kps=kps, points=five, detected=seen
     )
 
 
@@ -136,7 +136,7 @@ def face_track(box: tuple[int, int, int, int]) -> FaceTrack:
     return FaceTrack(
         track_id="t",
         video_id="video-1",
-        wave_id="w",
+        batch_id="w",
         scene_index=0,
         start_frame=0,
         end_frame=FRAMES,
@@ -184,7 +184,7 @@ def new_dataset(folder: Path, rows: list[Row], runs: list[Run] | None = None) ->
     dataset = Dataset(folder)
     dataset.create()
     prepare_manifests(dataset)
-    commit_wave(dataset, "w", rows)
+    commit_batch(dataset, "w", rows)
     for run in runs or []:
         write_run(dataset, run)
     return dataset
@@ -240,7 +240,7 @@ def test_every_reason_that_a_step_gives_has_its_words() -> None:
     steps = "\n".join(path.read_text() for path in folder.rglob("*.py"))
     given = set(re.findall(r'Rejection\(\s*"(\w+)"', steps))
     given |= {rule.reason for rule in RULES}
-    given |= set(re.findall(r'"(several_faces|no_face)"', (folder / "plan.py").read_text()))
+    given |= set(re.findall(r'"(several_faces|no_face)"', (folder / "curate/clips.py").read_text()))
     assert {"too_short", "no_sound", "several_faces", "unreadable"} <= given
     assert given <= set(REASONS)
 

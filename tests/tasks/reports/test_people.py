@@ -78,6 +78,8 @@ def test_both_pictures_are_of_the_same_moment() -> None:
 
 
 def test_a_copy_is_counted_as_rejected(dataset: Dataset) -> None:
-    waves = [row[0] for row in run_query(dataset, "SELECT DISTINCT wave_id FROM clips").fetchall()]
-    assert count_clips(dataset, waves) == {"kept": 3, "rejected": 2}, "one by a rule, one copy"
+    batches = [
+        row[0] for row in run_query(dataset, "SELECT DISTINCT batch_id FROM clips").fetchall()
+    ]
+    assert count_clips(dataset, batches) == {"kept": 3, "rejected": 2}, "one by a rule, one copy"
     assert count_clips(dataset, []) == {"kept": 0, "rejected": 0}

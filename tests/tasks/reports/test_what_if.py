@@ -12,7 +12,7 @@ from tests.helpers import rows
 from vexpress.flows.cli.app import app
 from vexpress.schemas.dataset import Dataset
 from vexpress.schemas.duplicate import Duplicate
-from vexpress.schemas.manifest import commit_wave, prepare_manifests, write_part
+from vexpress.schemas.manifest import commit_batch, prepare_manifests, write_part
 from vexpress.schemas.query import run_query
 from vexpress.tasks.curate.config import PRESETS, Preset, load_config
 from vexpress.tasks.curate.filter import RULES, KeepRules, Rule, judge
@@ -50,7 +50,7 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     clips.append(rows.clip("two", **verdicts))
     clips.append(rows.clip("error", status="rejected", reason="failed", is_error=True))
     clips.append(rows.clip("below", status="rejected", reason="too_short", frames=90))
-    commit_wave(made, "w1", [*clips, rows.video()])
+    commit_batch(made, "w1", [*clips, rows.video()])
     return made
 
 
@@ -76,7 +76,7 @@ def test_other_languages_are_tried_without_a_step(tmp_path: Path) -> None:
     prepare_manifests(made)
     spoken = {"a": "en", "b": "de", "c": "no", "d": None}
     clips = [rows.clip(c, media_path=f"media/{c}.mp4", language=x) for c, x in spoken.items()]
-    commit_wave(made, "w1", [*clips, rows.video()])
+    commit_batch(made, "w1", [*clips, rows.video()])
     keep = KeepRules(languages=("en", "no"))
     found = compare(made, {"mine": keep})
     assert [c for c in clips if judge(c, keep)] == [clips[1]]
@@ -122,7 +122,7 @@ def test_a_data_set_without_the_newer_scores_can_be_asked(tmp_path: Path) -> Non
     made = Dataset(tmp_path / "old")
     made.create()
     prepare_manifests(made)
-    commit_wave(made, "w1", [rows.clip(media_path="media/c.mp4"), rows.video()])
+    commit_batch(made, "w1", [rows.clip(media_path="media/c.mp4"), rows.video()])
     for part in Path(made.root).glob("manifests/clips/*.parquet"):
         pq.write_table(pq.read_table(part).drop(["yaw_p90_deg", "sharpness"]), part)
     found = compare(made, {"default": KeepRules()})
@@ -166,7 +166,7 @@ def test_a_copy_is_one_only_where_the_better_copy_is_kept(tmp_path: Path) -> Non
         rows.clip("better", media_path="media/b.mp4", yaw_p90_deg=25.0),
         rows.clip("copy", media_path="media/c.mp4", yaw_p90_deg=5.0),
     ]
-    commit_wave(made, "w1", [*pair, rows.video()])
+    commit_batch(made, "w1", [*pair, rows.video()])
     copy = Duplicate(
         clip_id="copy",
         duplicate_of="better",

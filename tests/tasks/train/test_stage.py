@@ -16,7 +16,7 @@ from tests.helpers.small_training import small_settings
 from vexpress.schemas.errors import ConfigError
 from vexpress.tasks.train.stage import train_stage, uses_ray
 from vexpress.training.job import StageJob
-from vexpress.training.metrics_log import read_journal
+from vexpress.training.metrics_log import read_metrics
 from vexpress.training.model import TrainingModel
 from vexpress.training.settings import EngineSettings
 from vexpress.training.start_weights import saved_networks
@@ -57,7 +57,7 @@ def job_of(material: Path, run: Path, batch: int, **engine: Any) -> StageJob:
 
 
 def losses(job: StageJob) -> list[float]:
-    return [n["loss"] for n in read_journal(job.folder / "metrics.jsonl") if n["kind"] == "train"]
+    return [n["loss"] for n in read_metrics(job.folder / "metrics.jsonl") if n["kind"] == "train"]
 
 
 def weights(job: StageJob, name: str = "weights") -> dict[str, torch.Tensor]:
@@ -99,7 +99,7 @@ def test_an_error_of_a_worker_arrives_as_it_was_and_is_not_tried_again(
     stage = job.settings.stage_3.derive(learning_rate=1e30)
     with pytest.raises(TrainingDiverged, match="expected a finite loss"):
         train_stage(job.derive(settings=job.settings.derive(stage_3=stage)))
-    begun = [n for n in read_journal(job.folder / "metrics.jsonl") if n["step"] == 0]
+    begun = [n for n in read_metrics(job.folder / "metrics.jsonl") if n["step"] == 0]
     assert len(begun) == 1, "each try measures once before the first step"
 
 
@@ -111,7 +111,7 @@ def test_a_lost_worker_is_replaced(material: Path, tmp_path: Path, ray_here: Non
     killer.start()
     assert train_stage(job)["steps"] == 10
     killer.join()
-    steps = [n["step"] for n in read_journal(job.folder / "metrics.jsonl") if n["kind"] == "train"]
+    steps = [n["step"] for n in read_metrics(job.folder / "metrics.jsonl") if n["kind"] == "train"]
     assert steps == list(range(1, 11)), "it went on where it was"
 
 

@@ -39,7 +39,7 @@ class Placed(nn.Module):
         return self
 
 
-class Watched(VExpressPipeline):
+class WatchedPipeline(VExpressPipeline):
     """Notes where the networks of each stage are, in place of the work."""
 
     seen: tuple[tuple[str, set[torch.device]], ...] = ()
@@ -83,12 +83,16 @@ STAGES = tuple((stage, {GPU}) for stage in ("sound", "portrait", "video", "pictu
 
 
 @pytest.fixture
-def watched() -> Watched:
+def watched() -> WatchedPipeline:
     networks: dict[str, Any] = {name: Placed() for name in NETWORKS}
-    return Watched(**networks, audio_extractor=None, scheduler=published_scheduler()).to(GPU)
+    return WatchedPipeline(**networks, audio_extractor=None, scheduler=published_scheduler()).to(
+        GPU
+    )
 
 
-def test_with_low_memory_every_stage_of_every_video_works_on_the_device(watched: Watched) -> None:
+def test_with_low_memory_every_stage_of_every_video_works_on_the_device(
+    watched: WatchedPipeline,
+) -> None:
     for _ in range(2):
         assert watched.make() == STAGES
         assert watched.places() == {CPU}
@@ -100,7 +104,7 @@ def test_with_low_memory_every_stage_of_every_video_works_on_the_device(watched:
 
 @pytest.mark.parametrize("stage", [stage for stage, _ in STAGES])
 def test_networks_leave_the_device_also_where_their_work_failed(
-    watched: Watched, stage: str
+    watched: WatchedPipeline, stage: str
 ) -> None:
     watched.make()
     watched.fails_at = stage

@@ -120,11 +120,11 @@ def test_of_inner_layers_no_more_is_kept_than_fits_and_the_next_step_takes(
 ) -> None:
     """Two windows, each with and without conditions; the last step guides no more."""
     monkeypatch.setattr(denoise, "INNER_BYTES", 3 * 4 * 32 * 24 * 8 * 8)
-    workers: list[denoise.Worker] = []
+    workers: list[denoise.DeviceWorker] = []
     kept: list[int] = []
     start = pipeline._workers
 
-    def watched(*given: Any) -> list[denoise.Worker]:
+    def watched(*given: Any) -> list[denoise.DeviceWorker]:
         workers.extend(start(*given))
         return workers
 

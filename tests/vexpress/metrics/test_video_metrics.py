@@ -12,10 +12,10 @@ from tests.helpers.generated import Asked, write_generations
 from vexpress.faces.embedding import load_face_embedder
 from vexpress.faces.kps_file import read_kps
 from vexpress.faces.points import DlibDetector, Face
-from vexpress.metrics.identity import IdentityWatcher
-from vexpress.metrics.keypoints import KpsWatcher, kps_distance, nearest_face
-from vexpress.metrics.lip_sync import LipSyncWatcher, SyncNetWatcher
-from vexpress.metrics.picture import FlickerWatcher, SharpnessWatcher
+from vexpress.metrics.identity import LikenessScorer
+from vexpress.metrics.keypoints import KpsScorer, kps_distance, nearest_face
+from vexpress.metrics.lip_sync import LipSyncScorer, SyncNetScorer
+from vexpress.metrics.picture import FlickerScorer, SharpnessScorer
 from vexpress.metrics.table import METRICS, Measured
 from vexpress.sync.lips import LipReader
 from vexpress.sync.syncnet import SyncNet
@@ -38,11 +38,11 @@ def video(folder: Path) -> tuple[list[np.ndarray], list[Face | None], np.ndarray
     return frames, faces, asked
 
 
-def ask(watcher: object, frames: list[np.ndarray], faces: list[Face | None]) -> dict[str, float]:
-    """Show a watcher the whole video; gives its numbers."""
+def ask(scorer: object, frames: list[np.ndarray], faces: list[Face | None]) -> dict[str, float]:
+    """Show a scorer the whole video; gives its numbers."""
     for number, (frame, face) in enumerate(zip(frames, faces, strict=True)):
-        watcher.see(number, frame, face)  # type: ignore[attr-defined]
-    found: list[Measured] = watcher.results()  # type: ignore[attr-defined]
+        scorer.see(number, frame, face)  # type: ignore[attr-defined]
+    found: list[Measured] = scorer.results()  # type: ignore[attr-defined]
     assert all(m.name in METRICS and (m.value is None) == (m.reason is not None) for m in found)
     return {m.name: m.value for m in found if m.value is not None}
 
@@ -52,12 +52,12 @@ def test_points_are_near_the_asked_ones_and_shifted_ones_are_as_far_as_they_were
     assets: Path,
 ) -> None:
     frames, faces, asked = video(assets / "vexpress_samples/7")
-    own = ask(KpsWatcher(asked, "dlib"), frames, faces)
+    own = ask(KpsScorer(asked, "dlib"), frames, faces)
     assert own["kps_px"] < 6 and own["kps_share"] < 0.06 and own["face_found"] == 1
-    far = ask(KpsWatcher(asked + np.array([40, 30]), "dlib"), frames, faces)
+    far = ask(KpsScorer(asked + np.array([40, 30]), "dlib"), frames, faces)
     assert far["kps_px"] == pytest.approx(50, abs=own["kps_px"])
     half = [None if n % 2 else face for n, face in enumerate(faces)]
-    gaps = ask(KpsWatcher(asked, "dlib"), frames, half)
+    gaps = ask(KpsScorer(asked, "dlib"), frames, half)
     assert gaps["face_found"] == 0.5 and gaps["kps_px"] == pytest.approx(own["kps_px"], abs=1)
 
 
@@ -71,8 +71,8 @@ def test_a_person_is_like_herself_and_less_like_another(assets: Path) -> None:
         reference = embedder.embed(frames[0], faces[0].points)
         found[name] = reference, frames, faces
     reference, frames, faces = found["AOC"]
-    own = ask(IdentityWatcher(embedder, reference, 6), frames, faces)
-    other = ask(IdentityWatcher(embedder, found["7"][0], 6), frames, faces)
+    own = ask(LikenessScorer(embedder, reference, 6), frames, faces)
+    other = ask(LikenessScorer(embedder, found["7"][0], 6), frames, faces)
     assert own["face_similarity"] > 0.96 > 0.9 > other["face_similarity"]
     assert own["face_similarity_low"] <= own["face_similarity"]
 
@@ -80,26 +80,26 @@ def test_a_person_is_like_herself_and_less_like_another(assets: Path) -> None:
 @pytest.mark.assets
 def test_blur_lowers_sharpness_and_noise_raises_it(assets: Path) -> None:
     frames, faces, _ = video(assets / "vexpress_samples/AOC")
-    own = ask(SharpnessWatcher(frames[0]), frames, faces)["sharpness"]
+    own = ask(SharpnessScorer(frames[0]), frames, faces)["sharpness"]
     blurred = [cv2.GaussianBlur(frame, (0, 0), 2) for frame in frames]
     random = np.random.default_rng(0)
     noisy = [np.clip(f + random.normal(0, 12, f.shape), 0, 255).astype(np.uint8) for f in frames]
     assert own == pytest.approx(1, abs=0.15)
-    assert ask(SharpnessWatcher(frames[0]), blurred, faces)["sharpness"] < 0.5 * own
-    assert ask(SharpnessWatcher(frames[0]), noisy, faces)["sharpness"] > 1.5 * own
+    assert ask(SharpnessScorer(frames[0]), blurred, faces)["sharpness"] < 0.5 * own
+    assert ask(SharpnessScorer(frames[0]), noisy, faces)["sharpness"] > 1.5 * own
 
 
 @pytest.mark.assets
 def test_shuffled_frames_flicker_and_a_slow_fade_does_not(assets: Path) -> None:
     frames, faces, _ = video(assets / "vexpress_samples/AOC")
-    own = ask(FlickerWatcher(), frames, faces)["flicker"]
+    own = ask(FlickerScorer(), frames, faces)["flicker"]
     order = np.random.default_rng(0).permutation(len(frames))
     shuffled = [frames[n] for n in order]
-    assert ask(FlickerWatcher(), shuffled, faces)["flicker"] > 2 * own
+    assert ask(FlickerScorer(), shuffled, faces)["flicker"] > 2 * own
     blinking = [cv2.add(f, (12 * (n % 2),) * 3) for n, f in enumerate(frames)]
-    assert ask(FlickerWatcher(), blinking, faces)["flicker"] > own + 8
+    assert ask(FlickerScorer(), blinking, faces)["flicker"] > own + 8
     fading = [np.full((64, 64, 3), 50 + 2 * n, np.uint8) for n in range(20)]
-    assert ask(FlickerWatcher(), fading, [None] * 20)["flicker"] == 0
+    assert ask(FlickerScorer(), fading, [None] * 20)["flicker"] == 0
 
 
 def test_what_cannot_be_measured_says_why() -> None:
@@ -109,12 +109,12 @@ def test_what_cannot_be_measured_says_why() -> None:
     together = np.full((4, 3, 2), 10.0)
     assert {m.reason for m in kps_distance(asked, together)} == {"no_eyes"}
     grey = np.full((8, 8, 3), 90, np.uint8)
-    flat = SharpnessWatcher(grey)
+    flat = SharpnessScorer(grey)
     flat.see(0, grey, None)
     assert flat.results()[0].reason == "flat_reference"
-    assert FlickerWatcher().results()[0].reason == "too_short"
-    for watcher in (KpsWatcher(asked, "x"), SharpnessWatcher(grey)):
-        assert all(m.value is None and m.reason == "no_frames" for m in watcher.results())
+    assert FlickerScorer().results()[0].reason == "too_short"
+    for scorer in (KpsScorer(asked, "x"), SharpnessScorer(grey)):
+        assert all(m.value is None and m.reason == "no_frames" for m in scorer.results())
 
 
 def test_the_face_meant_is_the_one_near_the_asked_points() -> None:
@@ -141,8 +141,8 @@ def test_late_sound_is_heard_and_foreign_sound_does_not_go_with_the_lips(
 
 
 def lip_numbers(path: Path) -> dict[str, float]:
-    """The lip watcher's numbers of a video at 25 fps; a face is found in every fifth frame."""
-    detector, watcher = DlibDetector(), LipSyncWatcher(LipReader(), path, 25)
+    """The lip scorer's numbers of a video at 25 fps; a face is found in every fifth frame."""
+    detector, scorer = DlibDetector(), LipSyncScorer(LipReader(), path, 25)
     frames, faces, last = [], [], None
     with av.open(str(path)) as container:
         for number, frame in enumerate(container.decode(video=0)):
@@ -150,12 +150,12 @@ def lip_numbers(path: Path) -> dict[str, float]:
             if number % 5 == 0:
                 last = detector.detect(frames[-1])[0]
             faces.append(last)
-    return ask(watcher, frames, faces)
+    return ask(scorer, frames, faces)
 
 
 def test_lips_that_are_not_seen_and_other_frame_rates_have_no_numbers(tmp_path: Path) -> None:
-    watcher = LipSyncWatcher(LipReader(), tmp_path / "none.mp4", 25)
-    watcher.see(0, np.zeros((64, 64, 3), np.uint8), None)
-    assert {m.reason for m in watcher.results()} == {"no_face"}
-    syncnet = SyncNetWatcher(SyncNet(), tmp_path / "none.mp4", 30)
+    scorer = LipSyncScorer(LipReader(), tmp_path / "none.mp4", 25)
+    scorer.see(0, np.zeros((64, 64, 3), np.uint8), None)
+    assert {m.reason for m in scorer.results()} == {"no_face"}
+    syncnet = SyncNetScorer(SyncNet(), tmp_path / "none.mp4", 30)
     assert {m.reason for m in syncnet.results()} == {"not_25_fps"}

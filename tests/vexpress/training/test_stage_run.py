@@ -13,7 +13,7 @@ from tests.helpers.small_training import small_settings
 from vexpress.errors import CheckpointError
 from vexpress.training.checkpoints import Checkpoints
 from vexpress.training.job import StageJob
-from vexpress.training.metrics_log import read_journal
+from vexpress.training.metrics_log import read_metrics
 from vexpress.training.model import TrainingModel
 from vexpress.training.stage_run import StageRun, TrainingDiverged
 from vexpress.training.start_weights import saved_networks
@@ -29,8 +29,8 @@ def new_run(material: Path, folder: Path) -> Path:
 
 
 def losses(run: Path, stage: int) -> list[tuple[int, float]]:
-    journal = read_journal(run / f"stage_{stage}/metrics.jsonl")
-    return [(line["step"], line["loss"]) for line in journal if line["kind"] == "train"]
+    metrics = read_metrics(run / f"stage_{stage}/metrics.jsonl")
+    return [(line["step"], line["loss"]) for line in metrics if line["kind"] == "train"]
 
 
 def weights(folder: Path) -> dict[str, torch.Tensor]:

@@ -18,7 +18,7 @@ from tests.helpers.small_training import small_settings
 from vexpress.inference.conditions import Conditions
 from vexpress.inference.pipeline import published_scheduler
 from vexpress.training.job import StageJob
-from vexpress.training.metrics_log import read_journal
+from vexpress.training.metrics_log import read_metrics
 from vexpress.training.samples import Sample
 from vexpress.training.stage_run import StageRun
 
@@ -46,7 +46,7 @@ def test_a_step_has_the_loss_and_the_gradient_of_the_published_method(
 
     stage.run()
 
-    (line,) = [n for n in read_journal(stage.job.folder / "metrics.jsonl") if n["kind"] == "train"]
+    (line,) = [n for n in read_metrics(stage.job.folder / "metrics.jsonl") if n["kind"] == "train"]
     assert line["loss"] == pytest.approx(loss.item(), rel=1e-4)
     assert line["gradient_norm"] == pytest.approx(norm.item(), rel=1e-3)
     used = moment(stage, "exp_avg") / (1 - 0.9)

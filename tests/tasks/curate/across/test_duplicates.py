@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from tests.helpers import rows
-from tests.helpers.made_up_fingerprints import ROOM, again, clip_print, talk
+from tests.helpers.made_up_fingerprints import ROOM, again, clip_fingerprint, talk
 from vexpress.schemas.dataset import Dataset
 from vexpress.schemas.duplicate import Duplicate
-from vexpress.schemas.manifest import commit_wave, newest_part, prepare_manifests
+from vexpress.schemas.manifest import commit_batch, newest_part, prepare_manifests
 from vexpress.schemas.query import run_query
 from vexpress.tasks.curate.across import duplicates
 from vexpress.tasks.curate.across.duplicates import DuplicateConfig, find_duplicates
@@ -76,9 +76,9 @@ def write(folder: Path, talks: dict[str, Talk], **changes: dict[str, Any]) -> Da
     made: list[Any] = []
     for name, series in talks.items():
         columns = {"video_id": f"v{name}", "face_side_px": 200.0, **changes.get(name, {})}
-        made += [rows.clip(name, "w", **columns), clip_print(name, series)]
+        made += [rows.clip(name, "w", **columns), clip_fingerprint(name, series)]
         made.append(rows.video(f"v{name}", "w", source=f"/v/{name}"))
-    commit_wave(dataset, "w", made)
+    commit_batch(dataset, "w", made)
     return dataset
 
 
@@ -149,7 +149,7 @@ def test_the_best_is_kept_and_the_view_says_why_the_others_are_not(tmp_path: Pat
     funnel = run_query(dataset, "SELECT units FROM funnel WHERE reason = 'duplicate'").fetchall()
     assert funnel == [(2,)]
     # When the rules drop the kept one later, its copies count again until the next look.
-    commit_wave(
+    commit_batch(
         dataset,
         "w2",
         [

@@ -9,8 +9,8 @@ from scipy.spatial.distance import pdist
 
 from tests.helpers import rows
 from vexpress.schemas.dataset import Dataset
-from vexpress.schemas.face_embedding import ClipFace
-from vexpress.schemas.manifest import commit_wave, prepare_manifests
+from vexpress.schemas.face_embedding import FaceEmbedding
+from vexpress.schemas.manifest import commit_batch, prepare_manifests
 from vexpress.schemas.query import run_query
 from vexpress.schemas.row import content_id
 from vexpress.tasks.curate.across import clustering as linking
@@ -33,10 +33,10 @@ def write(folder: Path, vectors: dict[str, np.ndarray], backend: str = "dlib/res
     dataset.create()
     prepare_manifests(dataset)
     for name, vector in vectors.items():
-        ids = {"clip_id": name, "video_id": f"v{name}", "wave_id": name}
-        face = ClipFace(**ids, backend=backend, frames=[0], spread=0.1, embedding=vector)
+        ids = {"clip_id": name, "video_id": f"v{name}", "batch_id": name}
+        face = FaceEmbedding(**ids, backend=backend, frames=[0], spread=0.1, embedding=vector)
         clip = rows.clip(name, name, video_id=f"v{name}")
-        commit_wave(dataset, name, [clip, face, rows.video(f"v{name}", name, source=f"/{name}")])
+        commit_batch(dataset, name, [clip, face, rows.video(f"v{name}", name, source=f"/{name}")])
     return dataset
 
 

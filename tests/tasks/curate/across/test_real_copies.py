@@ -11,7 +11,13 @@ from vexpress.schemas.manifest import prepare_manifests
 from vexpress.schemas.query import connect, run_query
 from vexpress.tasks.curate.across.duplicates import DuplicateConfig, find_duplicates
 from vexpress.tasks.curate.across.persons import PersonConfig, find_persons
-from vexpress.tasks.curate.chain import curate_wave, fingerprint, plan_waves, resolve, used_weights
+from vexpress.tasks.curate.chain import (
+    curate_batch,
+    fingerprint,
+    plan_batches,
+    resolve,
+    used_weights,
+)
 from vexpress.tasks.curate.config import load_config
 from vexpress.tasks.engine.engine import open_engine
 from vexpress.tasks.engine.step import Context
@@ -40,7 +46,7 @@ SETTINGS = [
         "identity.backend=dlib",
         "identity.frames=2",
     ),
-    *("keep.min_face_side_px=40", "floor.min_face_side_px=40"),
+    *("keep.min_face_side_px=40", "pre_filter.min_face_side_px=40"),
 ]
 
 
@@ -62,8 +68,8 @@ def dataset(assets: Path, tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     prepare_manifests(made)
     engine = open_engine(config.engine, Context(made, assets / "models"))
     mark = fingerprint(config, used_weights(config))
-    for wave in plan_waves(list_sources(str(folder / "videos")), engine, config, mark):
-        curate_wave(wave, made, engine, config, mark, lambda row: None)
+    for batch in plan_batches(list_sources(str(folder / "videos")), engine, config, mark):
+        curate_batch(batch, made, engine, config, mark, lambda row: None)
     engine.close()
     find_duplicates(made, DuplicateConfig())
     find_persons(made, PersonConfig())
@@ -72,14 +78,15 @@ def dataset(assets: Path, tmp_path_factory: pytest.TempPathFactory) -> Dataset:
 
 def test_copies_of_real_clips_are_found_and_nothing_else(dataset: Dataset) -> None:
     measured = run_query(
-        dataset, "SELECT parse_filename(source) FROM judged SEMI JOIN prints USING (clip_id)"
+        dataset,
+        "SELECT parse_filename(source) FROM filtered SEMI JOIN fingerprints USING (clip_id)",
     )
     names = [name for (name,) in measured.fetchall()]
     assert len(set(names)) == 28, "every video gave a clip"
     pairs = run_query(
         dataset,
         "SELECT parse_filename(a.source), parse_filename(b.source), mirrored FROM duplicates d "
-        "JOIN judged a USING (clip_id) JOIN judged b ON b.clip_id = d.duplicate_of",
+        "JOIN filtered a USING (clip_id) JOIN filtered b ON b.clip_id = d.duplicate_of",
     ).fetchall()
     assert not [pair for pair in pairs if pair[0].split()[0] != pair[1].split()[0]]
     linked = {name for a, b, _ in pairs for name in (a, b)}

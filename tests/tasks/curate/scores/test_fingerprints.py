@@ -9,7 +9,7 @@ import pytest
 from tests.helpers.steps import candidates
 from tests.tasks.conftest import Rendered
 from vexpress.schemas.dataset import Dataset
-from vexpress.schemas.fingerprint import ClipPrint
+from vexpress.schemas.fingerprint import ClipFingerprint
 from vexpress.tasks.curate.crop import CropClip, CropConfig
 from vexpress.tasks.curate.scores.fingerprints import (
     RATE_HZ,
@@ -20,7 +20,7 @@ from vexpress.tasks.curate.scores.fingerprints import (
     sound_codes,
     sound_values,
 )
-from vexpress.tasks.curate.scores.measure import MeasureClip, MeasureConfig
+from vexpress.tasks.curate.scores.measure import MeasureClip, ScoreConfig
 from vexpress.tasks.engine.ledger import Ledger
 from vexpress.tasks.engine.step import Context
 
@@ -104,13 +104,13 @@ def test_sound_is_told_by_its_levels_whatever_its_volume() -> None:
 
 
 def test_every_measured_clip_gets_a_print(four_shots: Rendered, tmp_path: Path) -> None:
-    row = candidates(four_shots.watched, tmp_path, CropConfig(size=128))[0]
+    row = candidates(four_shots.detected_video, tmp_path, CropConfig(size=128))[0]
     context = Context(Dataset(tmp_path))
     (cropped,) = CropClip(CropConfig(size=128), context)(row)
     ledger = Ledger(tmp_path / "ledger.sqlite")
-    answers = [MeasureClip(MeasureConfig(), context).run(cropped, ledger) for _ in range(2)]
+    answers = [MeasureClip(ScoreConfig(), context).run(cropped, ledger) for _ in range(2)]
     ledger.close()
-    first, again = (next(a for a in rows if isinstance(a, ClipPrint)) for rows in answers)
+    first, again = (next(a for a in rows if isinstance(a, ClipFingerprint)) for rows in answers)
     assert first.picture.shape == (round(row.clip.frames / 2), 35)
     assert first.sound.shape == (len(first.picture), 12)
     assert len(first.codes) > 20

@@ -16,12 +16,12 @@ from vexpress.tasks.curate.crop import CropClip, CropConfig
 from vexpress.tasks.curate.keypoints import clip_points
 from vexpress.tasks.curate.scores.image_quality import (
     ImageQualityConfig,
-    ImageQualityWatcher,
+    ImageQualityScorer,
     open_network,
     prepared,
     resolve_image_quality,
 )
-from vexpress.tasks.curate.scores.measure import MeasureClip, MeasureConfig
+from vexpress.tasks.curate.scores.measure import MeasureClip, ScoreConfig
 from vexpress.tasks.engine.ledger import Ledger
 from vexpress.tasks.engine.step import Context
 
@@ -59,10 +59,10 @@ def test_a_picture_is_prepared_as_imagenet_networks_expect() -> None:
 
 def test_the_score_is_the_mean_over_three_frames(tmp_path: Path) -> None:
     file = mean_network(tmp_path / "mean.onnx", gain=10)
-    watcher = ImageQualityWatcher(ImageQualityConfig(model=str(file)), Context(Dataset(tmp_path)))
+    scorer = ImageQualityScorer(ImageQualityConfig(model=str(file)), Context(Dataset(tmp_path)))
     pictures = [np.full((64, 64, 3), 20 * n, np.uint8) for n in range(10)]
     row: Any = type("Row", (), {"clip": type("Clip", (), {"frames": 10})})
-    look = watcher.begin(row, None)  # type: ignore[arg-type]
+    look = scorer.begin(row, None)  # type: ignore[arg-type]
     for number, picture in enumerate(pictures):
         look.see(number, picture)
     (update,) = look.answer()
@@ -75,13 +75,13 @@ def test_the_chain_scores_where_weights_are_and_again_with_others(
     four_shots: Rendered, tmp_path: Path
 ) -> None:
     context = Context(Dataset(tmp_path))
-    row = candidates(four_shots.watched, tmp_path, CropConfig(size=128))[0]
+    row = candidates(four_shots.detected_video, tmp_path, CropConfig(size=128))[0]
     (row,) = CropClip(CropConfig(size=128), context)(row)
     assert len(clip_points(row, 128).kps) == row.clip.frames
     ledger = Ledger(tmp_path / "ledger.sqlite")
 
     def score(config: ImageQualityConfig) -> float | None:
-        step = MeasureClip(MeasureConfig(image_quality=config), context)
+        step = MeasureClip(ScoreConfig(image_quality=config), context)
         return step.run(row, ledger)[0].clip.image_quality  # type: ignore[attr-defined]
 
     assert score(ImageQualityConfig(model=None)) is None

@@ -1,4 +1,4 @@
-"""A finished clip is decoded once for all watchers, and each watcher's answer is its own."""
+"""A finished clip is decoded once for all scorers, and each scorer's answer is its own."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -15,21 +15,21 @@ from vexpress.schemas.row import Model
 from vexpress.schemas.scene import Scene
 from vexpress.tasks.curate.crop import CropClip, CropConfig
 from vexpress.tasks.curate.scores import measure
-from vexpress.tasks.curate.scores.measure import MeasureClip, MeasureConfig
-from vexpress.tasks.curate.scores.scorer import Watcher
+from vexpress.tasks.curate.scores.measure import MeasureClip, ScoreConfig
+from vexpress.tasks.curate.scores.scorer import Scorer
 from vexpress.tasks.engine.ledger import Ledger
 from vexpress.tasks.engine.step import Context, Rejection
 from vexpress.tasks.engine.units import Candidate, Update, decode, encode
 
 
 class CountConfig(Model):
-    """What the watchers of these tests are told."""
+    """What the scorers of these tests are told."""
 
     fail: str = ""
     """`see` or `answer`: where it goes wrong; `reject`: a rejection."""
 
 
-class Count(Watcher):
+class Count(Scorer):
     """Notes what it is shown, and gives a column, a row and a series."""
 
     NAME: ClassVar[str] = "count"
@@ -61,8 +61,8 @@ class CountLook:
         return [Update(changes={"features_note": f"{len(self.means)}"}, series=series), scene]
 
 
-class Config(MeasureConfig):
-    """With the watcher of these tests."""
+class Config(ScoreConfig):
+    """With the scorer of these tests."""
 
     count: CountConfig = CountConfig()
     """Its settings."""
@@ -71,10 +71,10 @@ class Config(MeasureConfig):
 @pytest.fixture
 def cropped(four_shots: Rendered, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Candidate:
     """The first clip of the rendered video, written into the data set at tmp_path."""
-    watchers = {"quality": measure.WATCHERS["quality"], "count": Count}
-    monkeypatch.setattr(measure, "WATCHERS", watchers)
+    scorers = {"quality": measure.SCORERS["quality"], "count": Count}
+    monkeypatch.setattr(measure, "SCORERS", scorers)
     Count.looks.clear()
-    row = candidates(four_shots.watched, tmp_path, CropConfig(size=128))[0]
+    row = candidates(four_shots.detected_video, tmp_path, CropConfig(size=128))[0]
     (answer,) = CropClip(CropConfig(size=128), Context(Dataset(tmp_path)))(row)
     return answer
 

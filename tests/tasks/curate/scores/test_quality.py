@@ -11,7 +11,7 @@ from scipy.stats import spearmanr
 
 from tests.helpers import real_clips
 from tests.helpers.real_clips import RealClip
-from vexpress.tasks.curate.scores.quality import QualityLook
+from vexpress.tasks.curate.scores.quality import QualityScoring
 
 DAMAGE: dict[str, tuple[Callable[..., list[np.ndarray]], list[float], int]] = {
     "sharpness": (real_clips.blur, [0, 1, 2, 3, 5], -1),
@@ -34,9 +34,9 @@ def clips(assets: Path) -> list[RealClip]:
 
 
 def scores(clip: RealClip, frames: list[np.ndarray], folder: Path) -> dict[str, float]:
-    """What the watcher says of the frames once they are encoded as a clip."""
+    """What the scorer says of the frames once they are encoded as a clip."""
     points = np.repeat(clip.points[None], len(frames), axis=0)
-    look = QualityLook(1, points, 25, clip.source_side)
+    look = QualityScoring(1, points, 25, clip.source_side)
     for number, image in enumerate(real_clips.decode(real_clips.encode(folder / "c.mp4", frames))):
         look.see(number, image)
     (update,) = look.answer()
@@ -63,7 +63,7 @@ def test_the_camera_is_followed_past_the_face() -> None:
     texture = cv2.normalize(texture, None, 0, 255, cv2.NORM_MINMAX)
     points = np.array([[220, 200], [290, 200], [255, 240], [228, 280], [282, 280]], np.float32)
     for speed in (0, 2):
-        look = QualityLook(5, np.repeat(points[None], 26, axis=0), 25, 512)
+        look = QualityScoring(5, np.repeat(points[None], 26, axis=0), 25, 512)
         for number in range(26):
             picture = texture[40:552, speed * number : speed * number + 512].copy()
             picture[120:, 160:350] = texture[:392, :190]
@@ -74,7 +74,7 @@ def test_the_camera_is_followed_past_the_face() -> None:
 
 
 def test_a_background_without_texture_has_no_camera_motion() -> None:
-    look = QualityLook(1, np.full((4, 5, 2), 200, np.float32), 25, 512)
+    look = QualityScoring(1, np.full((4, 5, 2), 200, np.float32), 25, 512)
     for number in range(4):
         look.see(number, np.full((512, 512, 3), 90, np.uint8))
     (update,) = look.answer()
@@ -85,7 +85,7 @@ def test_a_background_without_texture_has_no_camera_motion() -> None:
 
 
 def test_blocks_of_a_source_that_was_shrunk_are_not_guessed() -> None:
-    look = QualityLook(1, np.full((2, 5, 2), 200, np.float32), 25, 1000)
+    look = QualityScoring(1, np.full((2, 5, 2), 200, np.float32), 25, 1000)
     for number in range(2):
         look.see(number, np.full((512, 512, 3), number, np.uint8))
     (update,) = look.answer()

@@ -15,7 +15,7 @@ from tests.helpers.tiny_ctc import save_aligner
 from tests.talking_heads import Shot, Speech, Truth, VideoFormat, render
 from vexpress.schemas.dataset import Dataset
 from vexpress.schemas.errors import ConfigError
-from vexpress.schemas.manifest import commit_wave, prepare_manifests
+from vexpress.schemas.manifest import commit_batch, prepare_manifests
 from vexpress.schemas.query import run_query
 from vexpress.schemas.word import Word
 from vexpress.tasks.curate.chain import finished
@@ -70,8 +70,8 @@ def talk(speech: Speech, path: Path, context: Context) -> tuple[Candidate, Truth
     """A clip of 11.4 s with somebody speaking."""
     form = VideoFormat(width=64, height=48)
     truth = render([Shot(duration_s=11.4, speech=(speech,))], path, form)
-    watched = look(probed(path), (10, 10, 40, 40))
-    (clip,) = candidates(watched, path.parent, max_s=12)
+    detected_video = look(probed(path), (10, 10, 40, 40))
+    (clip,) = candidates(detected_video, path.parent, max_s=12)
     (made,) = TakeSound(SoundConfig(), context)(clip)
     return made, truth
 
@@ -294,7 +294,7 @@ def test_whisperx_finds_the_same_words_at_the_same_times_in_the_same_table(
     units = [unit for item in both for unit in (item if isinstance(item, list) else [item])]
     videos = {clip.video.video_id: clip.video}
     rows = [finished(unit, videos, "w1") for unit in units]
-    commit_wave(dataset, "w1", [*rows, clip.video.model_copy(update={"wave_id": "w1"})])
+    commit_batch(dataset, "w1", [*rows, clip.video.model_copy(update={"batch_id": "w1"})])
     told = run_query(
         dataset,
         "SELECT backend, list(word), list(words.start_s), list(words.end_s), "
