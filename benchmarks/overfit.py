@@ -32,7 +32,7 @@ from vexpress.tasks.reports.training_page import write_train_report
 from vexpress.training.augmentation import whole_view
 from vexpress.training.autoencoder import decode
 from vexpress.training.job import StageJob
-from vexpress.training.measurements import judge
+from vexpress.training.measurements import check_gates
 from vexpress.training.model import TrainingModel
 from vexpress.training.presets import make_settings
 from vexpress.training.preview import generate_window, write_preview
@@ -87,7 +87,7 @@ def train(out: Path, settings: TrainSettings) -> bool:
         seconds, cpu = time.perf_counter() - start, time.process_time() - begun
         print(f"stage {number}: {seconds:.0f} s, {cpu:.0f} s of CPU")
         done = json.loads((out / f"stage_{number}/done.json").read_text())
-        for gate in judge(number, done["measurements"], settings.gates):
+        for gate in check_gates(number, done["measurements"], settings.gates):
             state = "holds" if gate.passed else "DOES NOT HOLD"
             print(f"  {gate.name} {gate.value:.4f}, expected {gate.rule}: {state}", flush=True)
             passed &= gate.passed

@@ -28,7 +28,7 @@ from vexpress.tasks.train.row import record_run
 from vexpress.tasks.train.run import absolute_paths, open_run, read_snapshot, record_stage
 from vexpress.tasks.train.stage import read_done, train_stage
 from vexpress.training.job import StageJob
-from vexpress.training.measurements import Gate, judge
+from vexpress.training.measurements import Gate, check_gates
 from vexpress.training.optimiser import require_optimiser
 from vexpress.training.settings import TrainSettings
 
@@ -147,7 +147,7 @@ def pass_gate(job: StageJob, source: str) -> list[Gate]:
     """Write down what the stage reached. Raises GateFailed when that is not enough."""
     done = read_done(job)
     assert done is not None
-    gates = judge(job.number, done["measurements"], job.settings.gates)
+    gates = check_gates(job.number, done["measurements"], job.settings.gates)
     record_stage(job, source, gates)
     publish_stage(job, gates)
     _check_gates(job, gates)
@@ -180,7 +180,7 @@ def _check_start(jobs: list[StageJob]) -> None:
             continue
         done = read_done(earlier[-1])
         if done is not None:
-            gates = judge(job.number - 1, done["measurements"], job.settings.gates)
+            gates = check_gates(job.number - 1, done["measurements"], job.settings.gates)
             _check_gates(earlier[-1], gates)
             continue
         follows = any(e.number in wanted or e.folder.exists() for e in earlier)

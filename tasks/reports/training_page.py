@@ -8,7 +8,7 @@ from typing import Any
 from vexpress.tasks.reports.page import render
 from vexpress.tasks.train.stage import read_done
 from vexpress.training.job import StageJob
-from vexpress.training.measurements import Gate, judge
+from vexpress.training.measurements import Gate, check_gates
 from vexpress.training.metrics_log import read_metrics
 from vexpress.training.settings import StageSettings, TrainSettings
 
@@ -77,7 +77,7 @@ def stage_page(job: StageJob, metrics: list[dict[str, Any]]) -> StagePage:
         finished=done is not None,
         held_out=bool(done and done["held_out"]),
         lips=", ".join(done["lips"]) if done else "",
-        gates=judge(job.number, done["measurements"], job.settings.gates) if done else [],
+        gates=check_gates(job.number, done["measurements"], job.settings.gates) if done else [],
         measurements=done["measurements"] if done else {},
         train=_polyline(train, stage.steps, most),
         validation=_polyline(held, stage.steps, most),

@@ -89,7 +89,7 @@ def partner_of(clip: int, clips: list[ClipFiles]) -> int:
     return next((o for o in others if clips[o].group != clips[clip].group), others[0])
 
 
-def judge(number: int, found: dict[str, float], gates: GateSettings) -> list[Gate]:
+def check_gates(number: int, found: dict[str, float], gates: GateSettings) -> list[Gate]:
     """Apply the rules to the numbers of a stage. Raises VExpressError where a loss is lost."""
     before, after = found["held_out_loss_before"], found["held_out_loss"]
     if not before or not after:

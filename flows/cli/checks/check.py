@@ -35,7 +35,7 @@ class Check:
     todo: str = ""
 
 
-def judge(name: str, found: str, *, good: bool, needed: bool = True, todo: str = "") -> Check:
+def line(name: str, found: str, *, good: bool, needed: bool = True, todo: str = "") -> Check:
     """Return a line; `todo` is said only where something is not there."""
     state: State = "ok" if good else "missing" if needed else "not needed"
     return Check(name, state, found, "" if good else todo)

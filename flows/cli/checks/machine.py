@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from vexpress.flows.cli.checks.check import INSTALL, Check, Setup, judge, masked
+from vexpress.flows.cli.checks.check import INSTALL, Check, Setup, line, masked
 from vexpress.schemas.versions import version_of
 
 PYTHONS = ((3, 11), (3, 13))
@@ -27,7 +27,7 @@ def check_packages(setup: Setup) -> list[Check]:
     """Python, and the packages that curation and the model need."""
     version = sys.version_info[:2]
     good = PYTHONS[0] <= version < PYTHONS[1]
-    python = judge("Python", platform.python_version(), good=good, todo="use Python 3.11 or 3.12")
+    python = line("Python", platform.python_version(), good=good, todo="use Python 3.11 or 3.12")
     models = _packages("packages of the model", MODEL_PACKAGES, needed=False)
     return [python, _packages("packages", ("vexpress", *WORK_PACKAGES), needed=True), models]
 
@@ -37,7 +37,7 @@ def _packages(name: str, wanted: tuple[str, ...], *, needed: bool) -> Check:
     absent = [package for package, version in versions.items() if version is None]
     present = ", ".join(f"{package} {version}" for package, version in versions.items() if version)
     found = f"{present}; not installed: {', '.join(absent)}" if absent else present
-    return judge(name, found, good=not absent, needed=needed, todo=INSTALL)
+    return line(name, found, good=not absent, needed=needed, todo=INSTALL)
 
 
 def check_machine(setup: Setup) -> list[Check]:
@@ -47,8 +47,8 @@ def check_machine(setup: Setup) -> list[Check]:
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     total, free = memory(psutil.virtual_memory())
     return [
-        judge("cores", f"{usable} usable of {os.cpu_count()}", good=True),
-        judge(
+        line("cores", f"{usable} usable of {os.cpu_count()}", good=True),
+        line(
             "memory",
             f"{free / 2**30:.1f} GiB free of {total / 2**30:.1f} GiB",
             good=free >= LEAST_MEMORY,
@@ -74,7 +74,7 @@ def check_dataset(setup: Setup) -> list[Check]:
     while not folder.exists():
         folder = folder.parent
     free = shutil.disk_usage(folder).free
-    disk = judge(
+    disk = line(
         "free disk",
         f"{free / 2**30:.1f} GiB at {folder}",
         good=free >= LEAST_DISK,
@@ -92,12 +92,12 @@ def _local(dataset: str, nearest: Path) -> Check:
     writable = os.access(nearest, os.W_OK | os.X_OK) and nearest.is_dir()
     if not writable:
         found, todo = f"{nearest} cannot be written to", "name another folder, or change its owner"
-        return judge("data set", found, good=False, todo=todo)
+        return line("data set", found, good=False, todo=todo)
     if place.exists() and not (place / MARKER).exists() and any(place.iterdir()):
         found = f"{place} holds other files"
-        return judge("data set", found, good=False, todo="name a new or empty folder")
+        return line("data set", found, good=False, todo="name a new or empty folder")
     known = "is there" if (place / MARKER).exists() else "will be made"
-    return judge("data set", f"{place} {known}", good=True)
+    return line("data set", f"{place} {known}", good=True)
 
 
 def _remote(dataset: str) -> Check:
@@ -110,11 +110,11 @@ def _remote(dataset: str) -> Check:
         bucket = data.path("").split("/")[0]
         if dataset.startswith("s3://") and not data.fs.exists(bucket):
             found = f"{masked(dataset)}: there is no bucket {bucket} to be seen"
-            return judge("data set", found, good=False, todo=f"make the bucket, or {todo}")
+            return line("data set", found, good=False, todo=f"make the bucket, or {todo}")
     except Exception as error:  # each storage has its own errors, and they may tell secrets
         found = f"{masked(dataset)} cannot be reached: {type(error).__name__}"
-        return judge("data set", found, good=False, todo=todo)
-    return judge("data set", f"{masked(dataset)} {known}; writing was not tried", good=True)
+        return line("data set", found, good=False, todo=todo)
+    return line("data set", f"{masked(dataset)} {known}; writing was not tried", good=True)
 
 
 def check_gpu(setup: Setup) -> list[Check]:
@@ -125,14 +125,14 @@ def check_gpu(setup: Setup) -> list[Check]:
     found = gpus()
     providers = [p.removesuffix("ExecutionProvider") for p in onnxruntime.get_available_providers()]
     return [
-        judge(
+        line(
             "GPU (torch)",
             "; ".join(found) or "none",
             good=bool(found),
             needed=needed,
             todo="for --gpu: an NVIDIA driver and a CUDA build of torch (see pytorch.org)",
         ),
-        judge(
+        line(
             "GPU (onnxruntime)",
             ", ".join(providers),
             good="CUDA" in providers,
@@ -161,13 +161,13 @@ def check_codecs(setup: Setup) -> list[Check]:
     without = ", ".join(sorted(set(DECODERS) - set(decoders)))
     build = "install PyAV's own wheel: pip install --force-reinstall av"
     return [
-        judge(
+        line(
             "encoders",
             ", ".join(encoders) or "none",
             good=len(encoders) == len(ENCODERS),
             todo=f"clips are H.264 with AAC: {build}",
         ),
-        judge(
+        line(
             "decoders",
             ", ".join(decoders) or "none",
             good=not without,

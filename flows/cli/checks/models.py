@@ -3,7 +3,7 @@
 import importlib.util
 from pathlib import Path
 
-from vexpress.flows.cli.checks.check import INSTALL, Check, Setup, judge
+from vexpress.flows.cli.checks.check import INSTALL, Check, Setup, line
 from vexpress.schemas.versions import version_of
 
 
@@ -15,7 +15,7 @@ def check_speech(setup: Setup) -> list[Check]:
 
     share = speech_share(np.zeros(RATE, np.float32), threshold=0.5)
     found = f"faster-whisper {version_of('faster-whisper')}, hears {share:.0%} speech in silence"
-    vad = judge("speech (Silero VAD)", found, good=share == 0, todo=INSTALL)
+    vad = line("speech (Silero VAD)", found, good=share == 0, todo=INSTALL)
     return [vad, *_transcription(setup.weights)]
 
 
@@ -35,7 +35,7 @@ def _transcription(weights: Path | None) -> list[Check]:
     except ConfigError:
         whisperx = ""
     return [
-        judge(
+        line(
             "transcription (faster-whisper)",
             chosen.model or said.removeprefix("speech: "),
             good=chosen.model is not None,
@@ -43,7 +43,7 @@ def _transcription(weights: Path | None) -> list[Check]:
             todo=f"to have words in the data set: hf download Systran/{PREFIX}small "
             f"--local-dir WEIGHTS/{PREFIX}small",
         ),
-        judge(
+        line(
             "transcription (whisperx)",
             whisperx or "no environment",
             good=bool(whisperx),
@@ -62,7 +62,7 @@ def check_faces(setup: Setup) -> list[Check]:
     here = [str(folder) for folder in folders if folder]
     dlib = has_dlib()
     return [
-        judge(
+        line(
             "faces (insightface)",
             "; ".join(here) or f"none of {', '.join(PACKS)}",
             good=bool(here),
@@ -70,7 +70,7 @@ def check_faces(setup: Setup) -> list[Check]:
             todo=f"put one at WEIGHTS/insightface/models/{PACKS[0]}, or let `vexpress curate --set "
             "faces.backend=insightface` fetch it from github.com; without one dlib is used",
         ),
-        judge(
+        line(
             "faces (dlib)",
             "HOG detector, 68 landmarks" if dlib else "not installed",
             good=dlib,
@@ -103,7 +103,7 @@ def check_weights(setup: Setup) -> list[Check]:
     lines = [] if given is None else [_folder(given)]
     return [
         *lines,
-        judge(
+        line(
             "audio features",
             features.model or said.removeprefix("features: "),
             good=features.model is not None,
@@ -111,7 +111,7 @@ def check_weights(setup: Setup) -> list[Check]:
             todo=f"to have them in the data set: hf download facebook/{model} --local-dir "
             f"WEIGHTS/{model}",
         ),
-        judge(
+        line(
             "scenes (TransNetV2)",
             str(transnet) if transnet.is_file() else f"no {transnet}",
             good=transnet.is_file(),
@@ -124,7 +124,7 @@ def check_weights(setup: Setup) -> list[Check]:
 
 def _folder(weights: Path) -> Check:
     found = str(weights) if weights.is_dir() else f"{weights} is no folder"
-    return judge("weights folder", found, good=weights.is_dir(), todo="give the folder that exists")
+    return line("weights folder", found, good=weights.is_dir(), todo="give the folder that exists")
 
 
 def _vexpress_part(name: str, repository: str, weights: Path | None) -> Check:
@@ -142,7 +142,7 @@ def _vexpress_part(name: str, repository: str, weights: Path | None) -> Check:
         places = [place for root in roots for place in (root / name, root)]
         configs = [p / "config.json" for p in places if (p / "config.json").is_file()]
         found, absent = (str(configs[0].parent), []) if configs else ("none", ["config.json"])
-    return judge(
+    return line(
         "V-Express networks" if name == "v-express" else f"V-Express {name}",
         found,
         good=not absent,

@@ -10,7 +10,7 @@ from vexpress.tasks.curate.filter import (
     KeepRules,
     PreFilterRules,
     Rule,
-    judge,
+    first_broken,
     loosest,
 )
 from vexpress.tasks.curate.filter import RULES as RULES_TABLE
@@ -53,8 +53,8 @@ def test_a_rule_rejects_with_its_reason(
     changes: dict[str, float], reason: str, sentence: str
 ) -> None:
     rules = RULES.model_copy(update={"max_gap_frames": 5, "languages": ("en", "de")})
-    assert judge(GOOD, rules) is None
-    verdict = judge(GOOD.model_copy(update=changes), rules)
+    assert first_broken(GOOD, rules) is None
+    verdict = first_broken(GOOD.model_copy(update=changes), rules)
     assert verdict == (reason, sentence)
 
 
@@ -62,27 +62,27 @@ def test_a_rule_rejects_with_its_reason(
     "changes", [{"frames": 80}, {"face_side_px": 200.0}, {"det_score_min": 0.5}]
 )
 def test_the_threshold_itself_is_good_enough(changes: dict[str, float]) -> None:
-    assert judge(GOOD.model_copy(update=changes), RULES) is None
+    assert first_broken(GOOD.model_copy(update=changes), RULES) is None
 
 
 def test_a_source_without_sound_is_rejected_unless_allowed() -> None:
     mute = GOOD.model_copy(update={"has_sound": False})
-    assert judge(mute, RULES) == ("no_sound", "expected a sound track, found none")
+    assert first_broken(mute, RULES) == ("no_sound", "expected a sound track, found none")
     silent_may_stay = RULES.model_copy(update={"require_sound": False})
-    assert judge(mute, silent_may_stay) is None
+    assert first_broken(mute, silent_may_stay) is None
 
 
 def test_a_score_that_is_not_known_yet_rejects_nothing() -> None:
-    assert judge(rows.clip(), RULES.model_copy(update={"languages": ("en",)})) is None
+    assert first_broken(rows.clip(), RULES.model_copy(update={"languages": ("en",)})) is None
 
 
 def test_any_number_of_bridged_frames_may_stay_by_default() -> None:
-    assert judge(GOOD.model_copy(update={"gap_frames": 50}), RULES) is None
+    assert first_broken(GOOD.model_copy(update={"gap_frames": 50}), RULES) is None
 
 
 def test_the_first_rule_that_says_no_is_told() -> None:
     poor = GOOD.model_copy(update={"frames": 3, "face_side_px": 20.0, "speech_share": 0.0})
-    verdict = judge(poor, RULES)
+    verdict = first_broken(poor, RULES)
     assert verdict is not None and verdict[0] == "too_short"
 
 

@@ -18,7 +18,7 @@ from vexpress.tasks.curate.chain import measured
 from vexpress.tasks.curate.config import CurateConfig
 from vexpress.tasks.curate.crop import CropClip, CropConfig
 from vexpress.tasks.curate.features import read_wav
-from vexpress.tasks.curate.filter import KeepRules, judge
+from vexpress.tasks.curate.filter import KeepRules, first_broken
 from vexpress.tasks.curate.scores import measure
 from vexpress.tasks.curate.scores.lips import LipScorer
 from vexpress.tasks.curate.scores.measure import MeasureClip, ScoreConfig
@@ -125,7 +125,7 @@ def test_late_and_early_sound_is_put_where_it_belongs(
     assert row.clip.sync_off_by_frames == 0
     for late in chain.lateness(row, speaker.path):
         assert abs(late) <= 1
-    assert judge(row.clip, KeepRules()) is None
+    assert first_broken(row.clip, KeepRules()) is None
 
 
 @pytest.mark.parametrize("frames", [-2, 0])
@@ -136,7 +136,9 @@ def test_what_may_be_the_error_of_lip_shape_is_left_as_it_is(
     assert row.clip.sync_offset_frames == pytest.approx(frames, abs=1)
     assert (row.clip.sync_repaired_frames, row.clip.sync_off_by_frames) == (0, 0)
     assert chain.lateness(row, speaker.path) == pytest.approx((frames, frames), abs=0.1)
-    assert judge(row.clip, KeepRules(require_sync=True)) is None, "nor is it a reason to reject"
+    assert first_broken(row.clip, KeepRules(require_sync=True)) is None, (
+        "nor is it a reason to reject"
+    )
     asked = decide(row, SyncConfig(min_repair_frames=0)).clip
     assert asked.sync_repaired_frames == row.clip.sync_offset_frames
 
@@ -148,9 +150,9 @@ def test_an_offset_beyond_six_frames_is_no_repair_but_a_reason(
     assert row.clip.sync_offset_frames == pytest.approx(9, abs=1)
     assert row.clip.sync_repaired_frames == 0
     assert chain.lateness(row, speaker.path) == pytest.approx((9, 9), abs=0.1)
-    verdict = judge(row.clip, KeepRules())
+    verdict = first_broken(row.clip, KeepRules())
     assert verdict is not None and verdict[0] == "out_of_sync"
-    assert judge(row.clip, KeepRules(max_sync_off_frames=None)) is None
+    assert first_broken(row.clip, KeepRules(max_sync_off_frames=None)) is None
 
 
 def test_the_picture_is_copied_packet_for_packet(
@@ -217,8 +219,10 @@ def test_who_is_silent_cannot_be_judged_and_says_so(
     found = chain.run(speaker.late(tmp_path, 1000)).clip
     assert (found.sync_known, found.sync_offset_frames) == (False, None)
     assert found.sync_note == "the sound is silent"
-    assert judge(found.model_copy(update={"speech_share": 1}), KeepRules()) is None
-    verdict = judge(found.model_copy(update={"speech_share": 1}), KeepRules(require_sync=True))
+    assert first_broken(found.model_copy(update={"speech_share": 1}), KeepRules()) is None
+    verdict = first_broken(
+        found.model_copy(update={"speech_share": 1}), KeepRules(require_sync=True)
+    )
     assert verdict is not None and verdict[0] == "unsure_sync"
 
 

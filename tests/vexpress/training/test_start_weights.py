@@ -15,7 +15,7 @@ from vexpress.networks.denoising_unet import DenoisingUNet
 from vexpress.networks.reference_net import ReferenceNet
 from vexpress.networks.v_kps_guider import VKpsGuider
 from vexpress.training.job import StageJob, vae_folder
-from vexpress.training.measurements import judge
+from vexpress.training.measurements import check_gates
 from vexpress.training.model import TrainingModel
 from vexpress.training.parts import part_of, zero_outputs
 from vexpress.training.presets import full
@@ -156,18 +156,20 @@ MEASURED = {
 
 
 def test_gates_hold_what_was_measured_against_the_rules() -> None:
-    gates = {gate.name: gate for gate in judge(2, MEASURED, GateSettings())}
+    gates = {gate.name: gate for gate in check_gates(2, MEASURED, GateSettings())}
     assert gates["held_out_loss_ratio"].value == pytest.approx(0.8)
     assert gates["held_out_loss_ratio"].passed and gates["audio_sensitivity"].passed
     assert not gates["kps_sensitivity"].passed and gates["kps_sensitivity"].rule == "> 0.01"
-    assert [gate.name for gate in judge(1, MEASURED, GateSettings())] == ["held_out_loss_ratio"]
+    assert [gate.name for gate in check_gates(1, MEASURED, GateSettings())] == [
+        "held_out_loss_ratio"
+    ]
 
 
 def test_a_loss_that_is_no_number_passes_no_gate() -> None:
-    (gate,) = judge(1, {**MEASURED, "held_out_loss": float("nan")}, GateSettings())
+    (gate,) = check_gates(1, {**MEASURED, "held_out_loss": float("nan")}, GateSettings())
     assert not gate.passed
 
 
 def test_a_loss_that_was_lost_is_said_in_place_of_a_ratio() -> None:
     with pytest.raises(VExpressError, match=r"found 0 and 0\.4: .*stage_2/metrics\.jsonl"):
-        judge(2, {**MEASURED, "held_out_loss_before": 0.0}, GateSettings())
+        check_gates(2, {**MEASURED, "held_out_loss_before": 0.0}, GateSettings())
