@@ -42,6 +42,14 @@ class Clip(Row):
     """Most faces seen in one frame of the stretch (far smaller ones not counted)."""
     has_sound: bool | None = None
     """Whether the source has a sound track."""
+    sound_note: str | None = None
+    """Which of the source's sounds it has, and what was done to it; null for the ordinary one."""
+    picture_note: str | None = None
+    """What was done to the source's picture: mirrored, deinterlaced, converted to BT.709."""
+    from_hdr: bool | None = None
+    """Whether the source is HDR (HLG or PQ), converted to BT.709; null in rows of version 0.1."""
+    from_interlaced: bool | None = None
+    """Whether the source is interlaced, and was deinterlaced; null in rows of version 0.1."""
     fps: float
     """Frame rate of the clip, frames per second."""
     frames: int

@@ -41,21 +41,49 @@ class Video(Row):
     pixel_format: str | None = None
     """Pixel format of the first video stream."""
     audio_codec: str | None = None
-    """Codec of the first audio stream; null where there is no sound."""
+    """Codec of the sound that counts; null where there is no sound."""
     audio_rate: int | None = None
-    """Sample rate of the first audio stream, Hz."""
+    """Its sample rate, Hz."""
     audio_channels: int | None = None
-    """Channels of the first audio stream."""
+    """Its channels."""
     video_streams: int | None = None
     """Number of video streams (cover pictures not counted)."""
     audio_streams: int | None = None
     """Number of audio streams."""
+    sound_track: int | None = None
+    """Which of them counts, from 0; null where there is none."""
+    sound_choice: str | None = None
+    """Why that one: the only one, marked default, most speech, or asked for."""
+    sound_language: str | None = None
+    """Its language, as the file says."""
+    sound_title: str | None = None
+    """Its title, as the file says."""
+    sound_inverted: bool | None = None
+    """Whether its two channels cancel each other out; the right one is turned over then."""
     coded_width: int | None = None
     """Width of the coded picture, pixels."""
     coded_height: int | None = None
     """Height of the coded picture, pixels."""
     rotation: int | None = None
     """Clockwise turn that puts the coded picture upright, degrees: 0, 90, 180 or 270."""
+    mirrored: bool | None = None
+    """Whether left and right change places after the turn, as the file asks."""
+    color_transfer: str | None = None
+    """Transfer function, as FFmpeg names it (`bt709`, `arib-std-b67` is HLG, `smpte2084` PQ); null
+    where the file does not say, as below."""
+    color_primaries: str | None = None
+    """Primaries (`bt709`, `bt2020`, …)."""
+    color_matrix: str | None = None
+    """Matrix from Y'CbCr to R'G'B' (`bt709`, `smpte170m`, `bt2020nc`, …)."""
+    color_range: str | None = None
+    """`tv` (limited) or `pc` (full)."""
+    field_order: str | None = None
+    """`progressive`, or the order of fields: `tt`, `bb`, `tb`, `bt` (coded first, shown first)."""
+    interlaced: bool | None = None
+    """Whether pictures are of two fields each; clips are deinterlaced. Null in rows of version
+    0.1."""
+    clock_jumps: int | None = None
+    """How often the file's clock jumps; times go on there, and the video is cut."""
     pixel_aspect: float | None = None
     """Width of a coded pixel over its height."""
     width: int | None = None

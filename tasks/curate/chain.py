@@ -24,7 +24,7 @@ from vexpress.tasks.curate.features import ExtractFeatures, resolve_features
 from vexpress.tasks.curate.features import weight_files as feature_files
 from vexpress.tasks.curate.filter import FilterClip, PreFilterClip, PreFilterConfig
 from vexpress.tasks.curate.keypoints import ExtractKps
-from vexpress.tasks.curate.probe import ProbeVideo
+from vexpress.tasks.curate.probe import ProbeSettings, ProbeVideo
 from vexpress.tasks.curate.scenes import transnet_file
 from vexpress.tasks.curate.scores.identity import resolve_identity
 from vexpress.tasks.curate.scores.identity import weight_files as identity_files
@@ -265,7 +265,8 @@ def _commit(
 
 def probe(batch: Batch, engine: Engine, config: CurateConfig) -> list[Video]:
     """Return the batch's videos in order of their sources, copies marked as such."""
-    found: Any = engine.run([Stage(((ProbeVideo, config.probe),))], batch.sources)
+    asked = ProbeSettings(**config.probe.model_dump(), track=config.sound.track)
+    found: Any = engine.run([Stage(((ProbeVideo, asked),))], batch.sources)
     videos = sorted(found, key=lambda video: video.source)
     hashes = [v.content_hash for v in videos if v.content_hash]
     first = dict(engine.ledger.first_sources(hashes))

@@ -23,6 +23,7 @@ from vexpress.tasks.curate.scores.head_pose import motion_scores, pose_scores
 from vexpress.tasks.curate.track import count_gaps, median_side
 from vexpress.tasks.engine.step import Step
 from vexpress.tasks.engine.units import Candidate, Segment, SpeechActivity
+from vexpress.tasks.media.frames import clip_identity, picture_note, picture_of, sound_note
 
 WORDS = {0: "no face", 1: "one face"}
 LEAST_PART = 0.4
@@ -67,8 +68,11 @@ class CutClips(Step[Segment]):
         if row.track is None:
             yield self._rejected(row)
             return
-        for first, last in divide(row.times, self.config.clips.max_s, row.speech):
-            yield self._candidate(row, row.track, first, last)
+        max_s = self.config.clips.max_s
+        for first, last in divide(row.times, max_s, row.speech):
+            candidate = self._candidate(row, row.track, first, last)
+            shown_s = float(row.times[last] - row.times[first])
+            yield candidate if shown_s <= max_s + SLACK_S else still(candidate, shown_s, max_s)
 
     def _candidate(self, row: Segment, track: FaceTrack, first: int, last: int) -> Candidate:
         start = row.start_frame + first - track.start_frame
@@ -130,7 +134,7 @@ class CutClips(Step[Segment]):
         span = (row.start_frame + first, row.start_frame + last)
         start_s, end_s = float(row.times[first]), float(row.times[last])
         return Clip(
-            clip_id=content_id(row.video.content_hash, *span, *square, *recipe),
+            clip_id=content_id(clip_identity(row.video), *span, *square, *recipe),
             video_id=row.video.video_id,
             source=row.video.source,
             status="kept",
@@ -141,9 +145,19 @@ class CutClips(Step[Segment]):
             end_s=end_s,
             faces=row.faces,
             has_sound=bool(row.video.audio_streams),
+            sound_note=sound_note(row.video),
+            picture_note=picture_note(row.video),
+            from_hdr=bool(picture_of(row.video).hdr),
+            from_interlaced=bool(row.video.interlaced),
             fps=crop.fps,
             frames=max(1, math.floor((end_s - start_s) * crop.fps + 1e-3)),
         )
+
+
+def still(candidate: Candidate, shown_s: float, max_s: float) -> Candidate:
+    """Return the candidate of one picture that is shown for too long, rejected."""
+    detail = f"expected clips of at most {max_s:g} s, found one picture shown for {shown_s:.1f} s"
+    return candidate.update(status="rejected", reason="frozen", detail=detail)
 
 
 def divide(
@@ -153,18 +167,46 @@ def divide(
 
     Equal parts without sound. Otherwise each part ends where it is calm, there as deep in a pause
     as may be, the last of equally deep moments, and is at least `LEAST_PART` of `max_s` long.
+    A frame that is shown for longer than `max_s` is a part of its own.
     """
-    edges = even_edges(times, max_s) if speech is None else pause_edges(times, max_s, speech)
-    return list(itertools.pairwise([0, *edges, len(times) - 1]))
+    parts: list[tuple[int, int]] = []
+    for first, last in around_still_frames(times, max_s):
+        own = times[first : last + 1]
+        edges = even_edges(own, max_s) if speech is None else pause_edges(own, max_s, speech)
+        parts += itertools.pairwise([first, *(first + edge for edge in edges), last])
+    return parts
+
+
+def around_still_frames(times: np.ndarray, max_s: float) -> list[tuple[int, int]]:
+    """Return first and end frame of the stretches between frames that are shown for longer than
+    `max_s`, and of each of those, in order."""
+    still_frames = np.flatnonzero(np.diff(times) > max_s + SLACK_S).tolist()
+    edges = {0, len(times) - 1, *still_frames, *(frame + 1 for frame in still_frames)}
+    return list(itertools.pairwise(sorted(edges)))
 
 
 def even_edges(times: np.ndarray, max_s: float) -> list[int]:
-    """Return the frames that divide frame times (F + 1,) into equal parts."""
+    """Return the frames that divide frame times (F + 1,), none of them shown for longer than
+    `max_s`, into equal parts; where frames are too long for that, into parts as long as may be."""
     length = float(times[-1] - times[0])
-    parts = max(1, math.ceil(length / max_s - SLACK_S))
-    edges: list[int] = np.searchsorted(
-        times, times[0] + np.arange(1, parts) * length / parts
-    ).tolist()
+    least = max(1, math.ceil(length / max_s - SLACK_S))
+    for parts in (least, least + 1):
+        edges: list[int] = np.searchsorted(
+            times, times[0] + np.arange(1, parts) * length / parts
+        ).tolist()
+        longest = np.diff(times[[0, *edges, len(times) - 1]])
+        if longest.min() > 0 and longest.max() <= max_s + SLACK_S:
+            return edges
+    return longest_edges(times, max_s)
+
+
+def longest_edges(times: np.ndarray, max_s: float) -> list[int]:
+    """Return the frames that divide frame times (F + 1,) into parts as long as may be."""
+    edges: list[int] = []
+    first = 0
+    while times[-1] - times[first] > max_s + SLACK_S:
+        first = int(np.searchsorted(times, times[first] + max_s + SLACK_S, side="right")) - 1
+        edges.append(first)
     return edges
 
 

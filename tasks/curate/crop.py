@@ -1,8 +1,9 @@
 """Cut and crop a clip: one fixed square, H.264 with sound.
 
 Takes a `Candidate`, gives it with `media_path`. The picture goes from decoder to encoder
-through libavfilter without ever becoming RGB; rotation and pixel aspect are applied, a
-variable frame rate is resampled by time, the sound is cut to the same instants.
+through libavfilter; rotation, mirroring and pixel aspect are applied, fields become frames and
+HDR becomes BT.709, a variable frame rate is resampled by time, the sound is cut to the same
+instants. The clip carries the colour tags of its source.
 """
 
 import contextlib
@@ -17,17 +18,23 @@ import av
 import numpy as np
 from pydantic import Field
 
+from vexpress.media.decode import decode, prefetch
+from vexpress.media.picture import MATRICES, PRIMARIES, TRANSFERS, converted, filter_graph
 from vexpress.schemas.clip import Clip
 from vexpress.schemas.row import Model
 from vexpress.schemas.video import Video
 from vexpress.tasks.engine.step import ClipStep, Rejection, Resources
 from vexpress.tasks.engine.units import Candidate
-from vexpress.tasks.media.frames import open_media, video_streams
+from vexpress.tasks.media.frames import color_tags, open_video, picture_of, video_streams
 from vexpress.tasks.media.resample import read_sound, shown_frames
 
 VERSION = 1
 AAC_RATES = (96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000)
 MP4_OPTIONS = {"movflags": "+faststart", "fflags": "+bitexact"}
+UNKNOWN, TV_RANGE = 2, 1
+"""FFmpeg's numbers: a colour tag that is not known, the limited range."""
+WAITING = 4
+"""Pictures that wait for the encoder."""
 SAME_FRAME_S = 0.002
 """Time stamps closer than this are of the same frame, seconds."""
 SEEK_BACK_S = (0.0, 5.0, 30.0, math.inf)
@@ -66,10 +73,10 @@ class CropClip(ClipStep):
 
     def _write(self, row: Candidate, path: Path) -> None:
         with av.open(str(path), "w", format="mp4", options=MP4_OPTIONS) as output:
-            picture = self._picture_stream(output)
+            picture = self._picture_stream(output, color_tags(row.video))
             sound = sound_stream(output, row.video)
             written = 0
-            for frame in cropped_frames(row, self.config):
+            for frame in prefetch(cropped_frames(row, self.config), WAITING):
                 frame.pts, frame.time_base = written, picture.codec_context.time_base
                 output.mux(picture.encode(frame))
                 written += 1
@@ -80,7 +87,7 @@ class CropClip(ClipStep):
             if sound:
                 write_sound(output, sound, row)
 
-    def _picture_stream(self, output: Any) -> Any:
+    def _picture_stream(self, output: Any, tags: dict[str, str]) -> Any:
         rate = Fraction(self.config.fps).limit_denominator(1001)
         stream = output.add_stream("libx264", rate=rate)
         stream.width = stream.height = self.config.size
@@ -90,7 +97,18 @@ class CropClip(ClipStep):
         # A fixed number of threads gives the same bytes on every machine.
         stream.codec_context.thread_count = 2
         stream.options = {"crf": str(self.config.crf), "preset": "veryfast"}
+        if tags:
+            codec = stream.codec_context
+            codec.colorspace = number_of(MATRICES, tags.get("matrix"))
+            codec.color_trc = number_of(TRANSFERS, tags.get("transfer"))
+            codec.color_primaries = number_of(PRIMARIES, tags.get("primaries"))
+            codec.color_range = TV_RANGE
         return stream
+
+
+def number_of(names: dict[int, str], name: str | None) -> int:
+    """Return FFmpeg's number of a colour tag; of none, that for "not known"."""
+    return next((number for number, known in names.items() if known == name), UNKNOWN)
 
 
 def cropped_frames(row: Candidate, config: CropConfig) -> Iterator[Any]:
@@ -112,11 +130,11 @@ def cropped_frames(row: Candidate, config: CropConfig) -> Iterator[Any]:
 
 def frames_of_span(row: Candidate) -> Iterator[tuple[int, Any]]:
     """Yield index within the span and PyAV frame, decoding from the key frame before it."""
-    with open_media(row.video.source) as container:
+    with open_video(row.video) as container:
         stream = video_streams(container)[0]
-        stream.thread_type = "AUTO"
         origin = row.video.start_s or 0.0
-        for frame in frames_from(container, stream, origin + row.times[0]):
+        decoded = frames_from(container, stream, origin + row.times[0])
+        for frame in converted(decoded, picture_of(row.video)):
             time = frame.time - origin
             if time > row.times[-1] - SAME_FRAME_S:
                 return
@@ -143,12 +161,10 @@ def frames_from(container: Any, stream: Any, start_s: float) -> Iterator[Any]:
 
 
 def decodable(container: Any, stream: Any) -> Iterator[Any]:
-    """Yield the frames that decode and have a time."""
-    for packet in container.demux(stream):
-        with contextlib.suppress(av.FFmpegError):
-            for frame in packet.decode():
-                if frame.time is not None and not frame.is_corrupt:
-                    yield frame
+    """Yield the frames that are whole and have a time."""
+    for frame in decode(container, stream):
+        if frame is not None and frame.time is not None:
+            yield frame
 
 
 def crop_graph(frame: Any, clip: Clip, video: Video, size: int) -> Any:
@@ -158,27 +174,20 @@ def crop_graph(frame: Any, clip: Clip, video: Video, size: int) -> Any:
     whole_width = max(frame.width, left + width) + pad_left
     whole_height = max(frame.height, top + height) + pad_top
     turns = {90: ("clock",), 180: ("clock", "clock"), 270: ("cclock",)}
+    matrix = color_tags(video).get("matrix")
+    kept = f":out_color_matrix={matrix}" if matrix else ""
     steps = [
         ("pad", f"{whole_width}:{whole_height}:{pad_left}:{pad_top}"),
         ("crop", f"{width}:{height}:{left + pad_left}:{top + pad_top}:exact=1"),
-        ("scale", f"{size}:{size}:flags=bicubic+accurate_rnd:out_range=tv"),
+        ("scale", f"{size}:{size}:flags=bicubic+accurate_rnd:out_range=tv{kept}"),
         *(("transpose", turn) for turn in turns.get(video.rotation or 0, ())),
+        *([("hflip", "")] if video.mirrored else []),
         ("setsar", "1"),
         ("format", "yuv420p"),
     ]
     if (whole_width, whole_height) == (frame.width, frame.height):
         steps = steps[1:]
-    graph = av.filter.Graph()
-    source = graph.add_buffer(
-        width=frame.width,
-        height=frame.height,
-        format=frame.format,
-        time_base=Fraction(1, 1000),
-    )
-    nodes = [source, *(graph.add(name, value) for name, value in steps), graph.add("buffersink")]
-    graph.link_nodes(*nodes)
-    graph.configure()
-    return graph
+    return filter_graph(frame, steps, Fraction(1, 1000))
 
 
 def coded_rectangle(clip: Clip, video: Video) -> tuple[int, int, int, int]:
@@ -188,6 +197,8 @@ def coded_rectangle(clip: Clip, video: Video) -> tuple[int, int, int, int]:
     )
     width, height = video.width or 1, video.height or 1
     x, y = corners.T
+    if video.mirrored:
+        x = width - x
     turned = {
         0: (x, y),
         90: (y, width - x),
@@ -217,7 +228,7 @@ def write_sound(output: Any, stream: Any, row: Candidate, later_s: float = 0) ->
     rate, layout = stream.codec_context.sample_rate, stream.codec_context.layout.name
     samples = math.floor(row.clip.frames / row.clip.fps * rate)
     start = (row.video.start_s or 0.0) + row.clip.start_s + later_s
-    sound = read_sound(row.video.source, start, samples, rate, layout)
+    sound = read_sound(row.video, start, samples, rate, layout)
     planes = np.ascontiguousarray(sound.T)
     for first in range(0, samples, 1024):
         frame = av.AudioFrame.from_ndarray(planes[:, first : first + 1024].copy(), "fltp", layout)

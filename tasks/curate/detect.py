@@ -29,10 +29,20 @@ from vexpress.tasks.engine.step import (
     make_key,
 )
 from vexpress.tasks.engine.units import Cuts, DetectedVideo, decode, encode
-from vexpress.tasks.media.frames import Frames, fit_within, open_media, prefetch, to_upright_bgr
+from vexpress.tasks.media.frames import (
+    Frames,
+    fit_within,
+    open_video,
+    picture_identity,
+    prefetch,
+    to_upright_bgr,
+)
 
-MAX_DAMAGED_SHARE = 0.01
-"""Share of frames that may fail to decode; a scene ends where one fails."""
+MAX_DAMAGED_SHARE = 0.05
+"""Share of frames that may be damaged, those that are cut off at the end not counted; a scene
+ends where one is, and the next begins with the next key frame."""
+DECODED = 3
+"""Whole pictures that wait while those before are made small."""
 
 
 class DetectConfig(Model):
@@ -76,7 +86,7 @@ class DetectVideo(Step[Video]):
         # Where the model lies is no setting: the digest of its files stands for it.
         looks = self.config.faces.model_copy(update={"model": ""}).model_dump_json()
         cuts = self.config.scenes.model_dump_json()
-        content = row.content_hash
+        content = picture_identity(row)
         return {
             "scenes": make_key("scenes", scenes.VERSION, cuts, content),
             "faces": make_key("faces", faces.VERSION, looks, self._face_digest, content),
@@ -110,9 +120,9 @@ class DetectVideo(Step[Video]):
         if "faces" in names:
             scale = (video.width or 1) / size[0]
             face_detections = FaceCollector(self.config.faces, self._detector, scale)
-        with open_media(video.source) as container:
+        with open_video(video) as container:
             frames = Frames(container, video)
-            for number, image in prefetch(_images(frames, size, video.rotation or 0)):
+            for number, image in prefetch(_images(frames, size, video)):
                 if "scenes" in names:
                     small = cv2.resize(image, scene_size, interpolation=cv2.INTER_AREA)
                     self._timed("scenes", cut_detector.see, small)
@@ -121,7 +131,7 @@ class DetectVideo(Step[Video]):
                 self.context.progress(1 / (video.fps or 25))
         require_whole(frames)
         if "scenes" in names:
-            cuts = sorted({*cut_detector.cuts(), *frames.after_damage} - {len(frames.times)})
+            cuts = sorted({*cut_detector.cuts(), *frames.breaks})
             end = frames.times[-1] + 1 / (video.fps or 25)
             yield Cuts(times=np.array([*frames.times, end]), cuts=cuts)
         if face_detections:
@@ -134,10 +144,10 @@ class DetectVideo(Step[Video]):
 
 
 def _images(
-    frames: Frames, size: tuple[int, int], rotation: int
+    frames: Frames, size: tuple[int, int], video: Video
 ) -> Iterator[tuple[int, np.ndarray]]:
-    for number, frame in frames:
-        yield number, to_upright_bgr(frame, size, rotation)
+    for number, frame in prefetch(iter(frames), DECODED):
+        yield number, to_upright_bgr(frame, size, video.rotation or 0, bool(video.mirrored))
 
 
 def require_whole(frames: Frames) -> None:
@@ -146,7 +156,7 @@ def require_whole(frames: Frames) -> None:
     if not whole:
         raise Rejection("no_frames", "expected pictures, none could be decoded", is_error=True)
     if frames.damaged > MAX_DAMAGED_SHARE * (whole + frames.damaged):
-        where = frames.times[min(frames.after_damage[0], whole - 1)]
+        where = frames.times[frames.breaks[0]]
         detail = (
             f"{frames.damaged} of {whole + frames.damaged} frames are damaged, from {where:.1f} s"
         )

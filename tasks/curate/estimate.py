@@ -12,7 +12,7 @@ from vexpress.tasks.curate.probe import describe
 from vexpress.tasks.engine.engine import open_engine
 from vexpress.tasks.engine.step import Context, Rejection
 from vexpress.tasks.engine.units import Source
-from vexpress.tasks.media.frames import Frames, fit_within, open_media, to_upright_bgr
+from vexpress.tasks.media.frames import Frames, fit_within, open_video, to_upright_bgr
 from vexpress.tasks.media.source import list_sources, total_duration
 
 SAMPLE_FRAMES = 40
@@ -67,16 +67,14 @@ def _estimate(pending: list[Source], seconds: float, config: CurateConfig) -> st
 
 def _measure(uri: str, config: CurateConfig) -> tuple[float, int]:
     """Return video seconds watched per second, and from how many frames."""
-    with open_media(uri) as container:
-        known = describe(container)
-    video = Video(video_id="", source=uri, status="ok", **known)
+    video = Video(video_id="", source=uri, status="ok", **describe(uri))
     size = fit_within(video.width or 1, video.height or 1, config.faces.detect_px)
     detector = open_detector(config.faces, gpu=config.engine.gpus_per_worker > 0)
     count = 0
-    with open_media(uri) as container:
+    with open_video(video) as container:
         start = time.perf_counter()
         for number, frame in Frames(container, video):
-            image = to_upright_bgr(frame, size, video.rotation or 0)
+            image = to_upright_bgr(frame, size, video.rotation or 0, bool(video.mirrored))
             if number % config.faces.every == 0:
                 detector.detect(image)
             count = number + 1

@@ -11,7 +11,7 @@ from vexpress.tasks.curate.sound import RATE, write_wav
 from vexpress.tasks.curate.track import interpolate
 from vexpress.tasks.engine.step import Rejection
 from vexpress.tasks.engine.units import Detections
-from vexpress.tasks.media.frames import Frames, fit_within, open_media, prefetch, to_upright_bgr
+from vexpress.tasks.media.frames import Frames, fit_within, open_video, prefetch, to_upright_bgr
 from vexpress.tasks.media.resample import read_sound
 
 SIZE = 512
@@ -28,9 +28,10 @@ def extract_kps(source: Path, config: FaceConfig) -> tuple[np.ndarray, int]:
     size = fit_within(video.width or 1, video.height or 1, config.detect_px)
     scale = (video.width or 1) / size[0]
     scorer = FaceCollector(config, open_detector(config, gpu=False), scale)
-    with open_media(str(source)) as container:
+    with open_video(video) as container:
         frames = Frames(container, video)
-        images = ((n, to_upright_bgr(f, size, video.rotation or 0)) for n, f in frames)
+        turn = video.rotation or 0, bool(video.mirrored)
+        images = ((n, to_upright_bgr(f, size, *turn)) for n, f in frames)
         for number, image in prefetch(images):
             scorer.see(number, image)
     seen = scorer.detections()
@@ -61,13 +62,13 @@ def extract_sound(source: Path) -> np.ndarray:
     if not video.audio_streams:
         raise Rejection("no_sound", "expected a sound track, the video has none")
     samples = round((video.duration_s or 0) * RATE)
-    return read_sound(str(source), video.start_s or 0.0, samples, RATE)[:, 0]
+    return read_sound(video, video.start_s or 0.0, samples, RATE)[:, 0]
 
 
 def probe_file(source: Path) -> Video:
     """Return what the file says of itself, without reading all of its bytes for a hash."""
-    with open_media(str(source)) as container:
-        return Video(video_id="", source=str(source), status="ok", **describe(container))
+    uri = str(source)
+    return Video(video_id="", source=uri, status="ok", **describe(uri))
 
 
 def save_kps(kps: np.ndarray, path: Path) -> None:

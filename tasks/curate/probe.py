@@ -1,8 +1,9 @@
 """Look at a source: what it is, and whether it can be used at all.
 
 Takes a `Source`, gives a `Video`: `ok`, or rejected as `not_a_file`, `empty`, `unreadable`,
-`no_video_stream`, `no_frames`, `too_large` or `truncated`. Reads every byte (the hash) and
-every packet's time stamp; decodes one frame.
+`no_video_stream`, `no_frames`, `too_large`, `truncated` or `clock_jumps`. Reads every byte (the
+hash) and every packet's time stamp; decodes a frame, of stereo some sound, and where several
+sound tracks are alike the beginning of each.
 """
 
 import hashlib
@@ -11,19 +12,21 @@ import statistics
 from collections.abc import Iterator
 from typing import Any, ClassVar
 
-import av
 from pydantic import Field
 
+from vexpress.media.clock import Stamps
+from vexpress.media.picture import Picture, describe_picture
+from vexpress.media.tracks import choose_track
 from vexpress.schemas.row import Model
 from vexpress.schemas.video import Video
 from vexpress.tasks.engine.step import Rejection, Step
 from vexpress.tasks.engine.units import Source
 from vexpress.tasks.media.frames import (
     check_size,
+    clock_of,
     open_bytes,
     open_media,
-    pixel_aspect_of,
-    upright_size,
+    stamps_of,
     video_streams,
 )
 
@@ -35,6 +38,13 @@ class ProbeConfig(Model):
 
     min_whole_share: float = Field(0.98, ge=0, le=1)
     """Least share of the frames that the header declares; a file with fewer is truncated."""
+
+
+class ProbeSettings(ProbeConfig):
+    """The same, and which sound to take."""
+
+    track: int | None = Field(None, ge=0, exclude_if=lambda track: track is None)
+    """`sound.track`; no part of keys while it is not given."""
 
 
 class ProbeVideo(Step[Source]):
@@ -63,21 +73,26 @@ class ProbeVideo(Step[Source]):
         try:
             if not size:
                 raise Rejection("empty", "expected a video, found a file of 0 bytes")
-            with open_media(row.uri) as container:
-                video = video.model_copy(update=describe(container))
-                self._require_whole(video, container)
+            track = getattr(self.config, "track", None)
+            video = video.model_copy(update=describe(row.uri, track))
+            self._require_whole(video)
         except Rejection as no:
             changes = {"reason": no.reason, "detail": no.detail, "is_error": no.is_error}
             video = video.model_copy(update={"status": "rejected", **changes})
         yield video
 
-    def _require_whole(self, video: Video, container: Any) -> None:
-        declared = video_streams(container)[0].frames
-        least = declared * self.config.min_whole_share
-        found = video.frames or 0
-        if found < least:
-            container.seek(0)
-            found = count_packets(container)  # with those that an edit list hides
+    def is_complete(self, answers: list[Model]) -> bool:
+        """Whether all is known that is asked today; version 0.1 did not look for fields."""
+        videos = (a for a in answers if isinstance(a, Video) and a.status == "ok")
+        return all(video.interlaced is not None for video in videos)
+
+    def _require_whole(self, video: Video) -> None:
+        with open_media(video.source) as container:
+            declared = video_streams(container)[0].frames
+            least = declared * self.config.min_whole_share
+            found = video.frames or 0
+            if found < least:
+                found = count_packets(container)  # with those that an edit list hides
         if found < least:
             detail = f"the header declares {declared} frames, the file holds {found}: it is cut off"
             raise Rejection("truncated", detail, is_error=True)
@@ -100,58 +115,71 @@ def hash_content(uri: str) -> tuple[str, int]:
     return digest.hexdigest(), size
 
 
-def describe(container: Any) -> dict[str, Any]:
-    """Return the columns of `Video` that container and streams tell.
+def describe(uri: str, track: int | None = None) -> dict[str, Any]:
+    """Return the columns of `Video` that container and streams tell; `track` is the sound that
+    is asked for.
 
-    Raises Rejection `no_video_stream`, `no_frames` or `too_large`.
+    Raises Rejection `unreadable`, `no_video_stream`, `no_frames`, `too_large` or `clock_jumps`.
     """
-    streams = video_streams(container)
-    if not streams:
-        found = ", ".join(stream.type for stream in container.streams) or "no streams"
-        raise Rejection("no_video_stream", f"expected a video stream, found: {found}")
-    stream = streams[0]
-    check_size(stream.width, stream.height)
-    rotation = -first_frame(container, stream).rotation % 360
-    aspect = pixel_aspect_of(stream)
-    width, height = upright_size(stream.width, stream.height, aspect, rotation)
-    container.seek(0)
+    with open_media(uri) as container:
+        streams = video_streams(container)
+        if not streams:
+            found = ", ".join(stream.type for stream in container.streams) or "no streams"
+            raise Rejection("no_video_stream", f"expected a video stream, found: {found}")
+        stream = streams[0]
+        check_size(stream.width, stream.height)
+        picture = describe_picture(container, stream)
+        if picture is None:
+            detail = "expected pictures, found a video stream without a whole one"
+            raise Rejection("no_frames", detail)
+        columns = {
+            "container": container.format.name,
+            "video_codec": stream.codec_context.name,
+            "pixel_format": stream.codec_context.pix_fmt,
+            "video_streams": len(streams),
+            **describe_size(picture),
+        }
+    with open_media(uri) as container:
+        columns |= describe_sound(container, track)
+    with open_media(uri) as container:
+        return columns | describe_times(container, columns["sound_track"])
+
+
+def describe_size(picture: Picture) -> dict[str, Any]:
+    """Return the columns of `Video` about its picture."""
+    width, height = picture.size
     return {
-        "container": container.format.name,
-        "video_codec": stream.codec_context.name,
-        "pixel_format": stream.codec_context.pix_fmt,
-        "video_streams": len(streams),
-        "coded_width": stream.width,
-        "coded_height": stream.height,
-        "rotation": rotation,
-        "pixel_aspect": float(aspect),
+        "coded_width": picture.coded_width,
+        "coded_height": picture.coded_height,
+        "rotation": picture.rotation,
+        "mirrored": picture.mirrored,
+        "pixel_aspect": float(picture.pixel_aspect),
         "width": width,
         "height": height,
-        **describe_sound(container),
-        **describe_times(container, stream),
+        "color_transfer": picture.transfer,
+        "color_primaries": picture.primaries,
+        "color_matrix": picture.matrix,
+        "color_range": picture.color_range,
+        "field_order": picture.field_order,
+        "interlaced": picture.interlaced,
     }
 
 
-def first_frame(container: Any, stream: Any) -> Any:
-    """Return the first frame that decodes; raise Rejection `no_frames` when none does."""
-    for packet in container.demux(stream):
-        try:
-            for frame in packet.decode():
-                return frame
-        except av.FFmpegError:
-            continue
-    raise Rejection("no_frames", "expected pictures, found a video stream without a whole one")
-
-
-def describe_sound(container: Any) -> dict[str, Any]:
-    """Return the columns of `Video` about its first audio stream."""
-    streams = container.streams.audio
-    columns: dict[str, Any] = {"audio_streams": len(streams)}
-    if streams:
-        codec = streams[0].codec_context
+def describe_sound(container: Any, asked: int | None = None) -> dict[str, Any]:
+    """Return the columns of `Video` about the sound that counts."""
+    track = choose_track(container, asked)
+    columns: dict[str, Any] = {"audio_streams": len(container.streams.audio), "sound_track": None}
+    if track is not None:
+        codec = container.streams.audio[track.number].codec_context
         columns |= {
             "audio_codec": codec.name,
             "audio_rate": codec.sample_rate,
             "audio_channels": codec.channels,
+            "sound_track": track.number,
+            "sound_choice": track.choice,
+            "sound_language": track.language,
+            "sound_title": track.title,
+            "sound_inverted": track.inverted,
         }
     return columns
 
@@ -161,20 +189,24 @@ def count_packets(container: Any) -> int:
     return sum(1 for packet in container.demux(video_streams(container)[0]) if packet.size)
 
 
-def describe_times(container: Any, stream: Any) -> dict[str, Any]:
-    """Return frame count, rate, start and duration from the packets' time stamps."""
-    unit = stream.time_base
-    packets = [p for p in container.demux(stream) if p.size and not p.is_discard]
-    stamps = sorted(float(p.pts * unit) for p in packets if p.pts is not None)
+def describe_times(container: Any, track: int | None) -> dict[str, Any]:
+    """Return frame count, rate, start, duration and jumps from the packets' time stamps."""
+    pictures, sounds, unit = stamps_of(container, track)
+    clock = clock_of(container, pictures, sounds, track)
+    rate = float(video_streams(container)[0].average_rate or 25)
+    return {**_timing(clock.shown(pictures), pictures, unit, rate), "clock_jumps": clock.jumps}
+
+
+def _timing(stamps: list[float], pictures: Stamps, unit: float, rate: float) -> dict[str, Any]:
     if not stamps:
-        stamps = [n / float(stream.average_rate or 25) for n in range(len(packets))]
+        stamps = [n / rate for n in range(len(pictures.numbers))]
     gaps = [b - a for a, b in itertools.pairwise(stamps) if b > a]
-    gap = statistics.median(gaps) if gaps else 1 / float(stream.average_rate or 25)
+    gap = statistics.median(gaps) if gaps else 1 / rate
     duration = stamps[-1] - stamps[0] + gap
     return {
         "frames": len(stamps),
         "fps": len(stamps) / duration,
-        "variable_fps": any(abs(g - gap) > max(0.1 * gap, float(unit) * 1.01) for g in gaps),
+        "variable_fps": any(abs(g - gap) > max(0.1 * gap, unit * 1.01) for g in gaps),
         "start_s": stamps[0],
         "duration_s": duration,
     }

@@ -37,6 +37,9 @@ class SoundConfig(Model):
 
     vad_threshold: float = Field(0.5, gt=0, lt=1)
     """Silero's speech probability above which a window is speech."""
+    track: int | None = Field(None, ge=0, exclude_if=lambda track: track is None)
+    """Number of the sound track to take, from 0, of sources that have it; null: the one marked
+    default, else the one with most speech."""
 
 
 class TakeSound(ClipStep):
@@ -54,7 +57,7 @@ class TakeSound(ClipStep):
         self._move(row, moved)
         samples = round(row.clip.frames / row.clip.fps * RATE)
         start = (row.video.start_s or 0.0) + row.clip.start_s + moved * FRAME_S
-        sound = read_sound(row.video.source, start, samples, RATE)[:, 0]
+        sound = read_sound(row.video, start, samples, RATE)[:, 0]
         name = wav_name(row)
         with temporary_file(self.context.dataset.scratch, ".wav") as path:
             write_wav(str(path), sound)

@@ -103,7 +103,7 @@ def measure(row: Candidate) -> tuple[str, SyncEstimate]:
     clip = row.clip
     start = (row.video.start_s or 0.0) + clip.start_s - PAD_S
     samples = round((clip.frames / clip.fps + 2 * PAD_S) * RATE)
-    sound = read_sound(row.video.source, start, samples, RATE)[:, 0]
+    sound = read_sound(row.video, start, samples, RATE)[:, 0]
     shape = np.asarray(row.series[lips.SERIES]).reshape(clip.frames, -1)
     return "lips", estimate_offset(shape, sound, fps=clip.fps)
 

@@ -20,6 +20,7 @@ from vexpress.schemas.scene import Scene
 from vexpress.schemas.track import FaceTrack
 from vexpress.tasks.engine.step import Step
 from vexpress.tasks.engine.units import DetectedVideo, Detections, Segment
+from vexpress.tasks.media.frames import picture_identity
 
 
 class TrackConfig(Model):
@@ -85,7 +86,7 @@ class TrackFaces(Step[DetectedVideo]):
         scores[at] = seen.scores[sightings.rows]
         boxes = interpolate(at, seen.boxes[sightings.rows], len(detected))
         return FaceTrack(
-            track_id=content_id(row.video.content_hash, scene_index, first, boxes[0].tolist()),
+            track_id=content_id(picture_identity(row.video), scene_index, first, boxes[0].tolist()),
             video_id=row.video.video_id,
             scene_index=scene_index,
             start_frame=first,

@@ -17,6 +17,7 @@ from vexpress.schemas.row import Model
 from vexpress.tasks.curate.sound import RATE, decibels
 from vexpress.tasks.engine.step import Step, file_digest
 from vexpress.tasks.engine.units import DetectedVideo, SpeechActivity
+from vexpress.tasks.media.frames import sound_identity
 from vexpress.tasks.media.resample import stream_sound
 
 WINDOW = 512
@@ -52,7 +53,7 @@ class DetectSpeech(Step[DetectedVideo]):
 
     def identity(self, row: DetectedVideo) -> str:
         """The content alone: neither cuts nor faces change what is speech."""
-        return str(row.video.content_hash)
+        return sound_identity(row.video)
 
     def weights_digest(self) -> str:
         """Return the digest of Silero's network."""
@@ -72,7 +73,7 @@ class DetectSpeech(Step[DetectedVideo]):
     def __call__(self, row: DetectedVideo) -> Iterator[DetectedVideo]:
         """Yield the video with what is heard in it."""
         seconds = float(row.cuts.times[-1])
-        blocks = stream_sound(row.video.source, row.video.start_s or 0.0, seconds, RATE)
+        blocks = stream_sound(row.video, row.video.start_s or 0.0, seconds, RATE)
         yield row.model_copy(update={"speech": detect_speech(blocks, self.config.vad_threshold)})
 
     @cached_property

@@ -16,7 +16,7 @@ from PIL import Image, UnidentifiedImageError
 from vexpress.errors import InputError
 from vexpress.faces.kps_file import read_kps
 from vexpress.faces.portrait import FORMATS
-from vexpress.media.formats import open_media
+from vexpress.media.formats import open_media, video_streams
 from vexpress.media.video import check_picture
 from vexpress.tasks.engine.step import Rejection
 from vexpress.tasks.generate.config import Limits
@@ -119,7 +119,7 @@ def check_video(path: Path, limits: Limits) -> None:
     _check_size(path, limits.media_mb)
     try:
         with open_media(path) as container:
-            streams = container.streams.video
+            streams = video_streams(container)
             if not streams:
                 raise Rejection("bad_points", f"{path}: expected a video, found no pictures in it")
             check_picture(streams[0].width, streams[0].height, path)

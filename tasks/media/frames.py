@@ -1,32 +1,39 @@
-"""Open and decode untrusted media, upright, with square pixels and exact times.
+"""Open and decode sources, upright, with square pixels, BT.709 colours and exact times.
 
-Only container formats are opened that hold their own streams; playlists and other formats
-that name further files are refused. Coordinates and sizes are those of the upright
-picture with square pixels.
+What a file needs for that (`vexpress.media`) was found by `probe` and stands in its `Video`.
+Coordinates and sizes are those of the upright picture with square pixels.
 """
 
 import contextlib
-import queue
-import threading
 from collections.abc import Iterator
 from fractions import Fraction
+from functools import lru_cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import IO, Any
 
 import av
 import fsspec
-import numpy as np
 
+from vexpress.media.clock import (
+    MAY_JUMP,
+    Clock,
+    ClockError,
+    Stamps,
+    Window,
+    read_clock,
+    read_stamps,
+    straighten,
+)
+from vexpress.media.decode import decode, prefetch
+from vexpress.media.formats import open_media as open_container
+from vexpress.media.formats import video_streams
+from vexpress.media.picture import Picture, converted, to_upright_bgr
+from vexpress.schemas.row import content_id
 from vexpress.schemas.video import Video
 from vexpress.tasks.engine.step import Rejection
 
-T = TypeVar("T")
+__all__ = ["Frames", "prefetch", "to_upright_bgr", "video_streams"]
 
-FORMATS = (
-    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,flv,asf,ogg,mxf,gif,"
-    "h264,hevc,m4v,dv,rm,wtv,nut,ivf,apng"
-)
-OPEN_OPTIONS = {"format_whitelist": FORMATS, "protocol_whitelist": "file"}
 VIDEO_SUFFIXES = (
     *(".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".mts", ".m2ts"),
     *(".flv", ".wmv", ".asf", ".ogv", ".3gp", ".mxf", ".gif", ".vob"),
@@ -43,14 +50,53 @@ def open_media(uri: str) -> Iterator[Any]:
     """
     with contextlib.ExitStack() as stack:
         try:
+            file: Any = Path(uri)
             if "://" in uri:
-                file: Any = stack.enter_context(fsspec.open(uri, "rb"))
-            else:
-                file = f"file:{uri}"
-            container = stack.enter_context(av.open(file, options=OPEN_OPTIONS))
+                file = stack.enter_context(fsspec.open(uri, "rb"))
+            container = stack.enter_context(open_container(file))
         except (av.FFmpegError, OSError, ValueError) as error:
             raise Rejection("unreadable", why_unreadable(uri, error), is_error=True) from error
         yield container
+
+
+@contextlib.contextmanager
+def open_video(video: Video) -> Iterator[Any]:
+    """Open a source as `open_media` does, on a clock that goes on where its own jumps."""
+    if not video.clock_jumps:
+        with open_media(video.source) as container:
+            yield container
+        return
+    with open_container(Window(straightened(video)[0])) as container:
+        yield container
+
+
+def straightened(video: Video) -> tuple[IO[bytes], Clock]:
+    """Return a temporary copy of a video whose clock jumps, and where it did."""
+    return _straightened(video.source, video.content_hash, video.sound_track)
+
+
+@lru_cache(maxsize=2)
+def _straightened(uri: str, _: str | None, track: int | None) -> tuple[IO[bytes], Clock]:
+    with open_media(uri) as container:
+        clock = clock_of(container, *stamps_of(container, track)[:2], track)
+    with open_media(uri) as container:
+        return straighten(container, video_streams(container)[0], clock), clock
+
+
+def stamps_of(container: Any, track: int | None) -> tuple[Stamps, Stamps, float]:
+    """Return the time stamps of the pictures and of a sound track, and the pictures' time base."""
+    stream = video_streams(container)[0]
+    sound = None if track is None else container.streams.audio[track]
+    return *read_stamps(container, stream, sound), float(stream.time_base)
+
+
+def clock_of(container: Any, pictures: Stamps, sounds: Stamps, track: int | None) -> Clock:
+    """Return where the clock of a source jumps. Raises Rejection `clock_jumps`."""
+    may_jump = bool(container.format.flags & MAY_JUMP)
+    try:
+        return read_clock(pictures, sounds, may_jump=may_jump, sound=track)
+    except ClockError as error:
+        raise Rejection("clock_jumps", str(error)) from error
 
 
 def open_bytes(uri: str) -> Any:
@@ -67,12 +113,6 @@ def why_unreadable(uri: str, error: Exception) -> str:
     return f"expected a video file; it cannot be opened: {reason}"
 
 
-def video_streams(container: Any) -> list[Any]:
-    """Return the video streams that are no cover pictures."""
-    cover = av.stream.Disposition.attached_pic
-    return [s for s in container.streams.video if not s.disposition & cover]
-
-
 def check_size(width: int, height: int) -> None:
     """Raise Rejection `too_large` for a picture larger than any real video."""
     if max(width, height) > MAX_SIDE:
@@ -80,109 +120,143 @@ def check_size(width: int, height: int) -> None:
         raise Rejection("too_large", detail)
 
 
-def pixel_aspect_of(stream: Any) -> Fraction:
-    """Return width over height of a coded pixel; 1 where the file does not say."""
-    aspect = stream.sample_aspect_ratio
-    return Fraction(aspect) if aspect and 0.1 < aspect < 10 else Fraction(1)
+def picture_of(video: Video) -> Picture:
+    """Return what `probe` found out about a video's picture."""
+    return Picture(
+        coded_width=video.coded_width or 1,
+        coded_height=video.coded_height or 1,
+        pixel_aspect=Fraction(video.pixel_aspect or 1),
+        rotation=video.rotation or 0,
+        mirrored=bool(video.mirrored),
+        transfer=video.color_transfer,
+        primaries=video.color_primaries,
+        matrix=video.color_matrix,
+        color_range=video.color_range,
+        field_order=video.field_order,
+        interlaced=bool(video.interlaced),
+    )
 
 
-def upright_size(width: int, height: int, aspect: Fraction, rotation: int) -> tuple[int, int]:
-    """Return width and height of the upright picture with square pixels."""
-    square = round(width * aspect), height
-    return (square[1], square[0]) if rotation % 180 else square
+def picture_identity(video: Video) -> str:
+    """Return what the pictures that a step sees depend on: the content's hash alone, but for
+    videos that are decoded in another way than version 0.1 did."""
+    picture = picture_of(video)
+    odd = {
+        "mirrored": picture.mirrored,
+        "deinterlaced": picture.interlaced,
+        f"BT.709 from {picture.transfer} {picture.primaries}": picture.wide,
+        "clock": bool(video.clock_jumps),
+    }
+    return _identity(video, [name for name, is_so in odd.items() if is_so])
+
+
+def sound_identity(video: Video) -> str:
+    """Return what the sound that a step hears depends on, as `picture_identity` does."""
+    odd = {
+        f"track {video.sound_track}": bool(video.sound_track),
+        "inverted": bool(video.sound_inverted),
+        "clock": bool(video.clock_jumps),
+    }
+    return _identity(video, [name for name, is_so in odd.items() if is_so])
+
+
+def clip_identity(video: Video) -> str | None:
+    """Return what a clip's picture and sound depend on."""
+    ordinary = str(video.content_hash)
+    parts = [picture_identity(video), sound_identity(video), *color_tags(video).values()]
+    changed = [part for part in parts if part != ordinary]
+    return content_id(ordinary, *changed) if changed else video.content_hash
+
+
+def _identity(video: Video, odd: list[str]) -> str:
+    return content_id(video.content_hash, *odd) if odd else str(video.content_hash)
+
+
+def color_tags(video: Video) -> dict[str, str]:
+    """Return the colour tags of clips of a video, by FFmpeg's names: BT.709 where they were
+    converted to it, else what the source says, where it says anything."""
+    picture = picture_of(video)
+    if picture.wide:
+        return {"matrix": "bt709", "transfer": "bt709", "primaries": "bt709"}
+    said = {
+        "matrix": None if picture.matrix == "gbr" else picture.matrix,
+        "transfer": picture.transfer,
+        "primaries": picture.primaries,
+    }
+    return {name: value for name, value in said.items() if value}
+
+
+def picture_note(video: Video) -> str | None:
+    """Return in words what is done to a video's picture; None for nothing."""
+    picture = picture_of(video)
+    done = {
+        "deinterlaced": picture.interlaced,
+        f"converted from {picture.hdr or picture.primaries} to BT.709": picture.wide,
+        "mirrored, as the file asks": picture.mirrored,
+    }
+    return ", ".join(words for words, is_so in done.items() if is_so) or None
+
+
+def sound_note(video: Video) -> str | None:
+    """Return in words which sound of a video is taken, and how; None for the ordinary one."""
+    notes = []
+    if (video.audio_streams or 0) > 1:
+        about = filter(None, (video.sound_language, video.sound_title))
+        named = " ".join(
+            ["track", str(video.sound_track), f"of 0…{(video.audio_streams or 1) - 1}"]
+        )
+        notes.append(", ".join([named, *about, video.sound_choice or ""]))
+    if video.sound_inverted:
+        notes.append("the right channel is inverted, and was turned over")
+    return "; ".join(notes) or None
 
 
 class Frames:
     """Frames of a video in the order shown, with their numbers and times.
 
-    A frame that cannot be decoded is left out; `damaged` counts those, and `after_damage`
-    holds the number of each frame that follows one.
+    A frame that is damaged, and what was predicted from it, is left out; `damaged` counts the
+    former. `breaks` holds the number of each frame that follows damage or a jump of the clock.
     """
 
     def __init__(self, container: Any, video: Video) -> None:
         self._container = container
         self._stream = video_streams(container)[0]
-        self._stream.thread_type = "AUTO"
         self._video = video
+        self._picture = picture_of(video)
+        self._starts = straightened(video)[1].starts if video.clock_jumps else []
+        self._lost = 0
         self.damaged = 0
-        self.after_damage: list[int] = []
+        """Damaged frames before the last whole one: what is cut off at the end is not missed."""
+        self.breaks: list[int] = []
         self.times: list[float] = []
 
     def __iter__(self) -> Iterator[tuple[int, Any]]:
         """Yield number and PyAV frame; `times` grows along, seconds from the first frame."""
+        yield from enumerate(converted(self._whole(), self._picture))
+
+    def _whole(self) -> Iterator[Any]:
         step = 1 / (self._video.fps or 25)
-        for frame in self._decoded():
+        for frame in decode(self._container, self._stream):
+            if frame is None:
+                self._lost += 1
+                continue
             last = self.times[-1] if self.times else -step
             time = last + step if frame.time is None else frame.time - (self._video.start_s or 0)
             if self.times and time <= last:
                 continue
+            if self._is_break(last, time):
+                self.breaks.append(len(self.times))
+            self.damaged += self._lost
+            self._lost = 0
             self.times.append(time)
-            yield len(self.times) - 1, frame
+            yield frame
 
-    def _decoded(self) -> Iterator[Any]:
-        for packet in self._container.demux(self._stream):
-            try:
-                frames = packet.decode()
-            except av.FFmpegError:
-                self._note_damage()
-                continue
-            for frame in frames:
-                if frame.is_corrupt:
-                    self._note_damage()
-                else:
-                    yield frame
-
-    def _note_damage(self) -> None:
-        self.damaged += 1
-        if self.times and (not self.after_damage or self.after_damage[-1] != len(self.times)):
-            self.after_damage.append(len(self.times))
-
-
-def to_upright_bgr(frame: Any, size: tuple[int, int], rotation: int) -> np.ndarray:
-    """Return `frame` as upright BGR, uint8 (height, width, 3), scaled to `size` (width, height)."""
-    width, height = (size[1], size[0]) if rotation % 180 else size
-    image = frame.reformat(width, height, format="bgr24", interpolation="AREA").to_ndarray()
-    return np.ascontiguousarray(np.rot90(image, k=-(rotation // 90))) if rotation else image
+    def _is_break(self, last: float, time: float) -> bool:
+        jumped = any(last < start - 1e-3 <= time for start in self._starts)
+        return bool(self.times) and (jumped or self._lost > 0)
 
 
 def fit_within(width: int, height: int, longest: int) -> tuple[int, int]:
     """Return the size scaled down so that its longer side is at most `longest` pixels."""
     scale = min(1.0, longest / max(width, height))
     return max(1, round(width * scale)), max(1, round(height * scale))
-
-
-def prefetch(items: Iterator[T], depth: int = 8) -> Iterator[T]:
-    """Yield `items`, made by another thread up to `depth` ahead."""
-    ready: queue.Queue[Any] = queue.Queue(depth)
-    stop, end = threading.Event(), object()
-
-    def fill() -> None:
-        try:
-            for item in items:
-                _put(ready, (item, None), stop)
-                if stop.is_set():
-                    return
-            _put(ready, (end, None), stop)
-        except BaseException as error:
-            _put(ready, (end, error), stop)
-
-    thread = threading.Thread(target=fill, daemon=True)
-    thread.start()
-    try:
-        while True:
-            item, error = ready.get()
-            if error:
-                raise error
-            if item is end:
-                return
-            yield item
-    finally:
-        stop.set()
-        thread.join()
-
-
-def _put(ready: "queue.Queue[Any]", item: Any, stop: threading.Event) -> None:
-    while not stop.is_set():
-        with contextlib.suppress(queue.Full):
-            ready.put(item, timeout=0.1)
-            return

@@ -5,13 +5,16 @@ takes the source frame that is on screen in the middle of that time. So a variab
 rate keeps picture and sound together, and an equal one is copied frame for frame.
 """
 
+import contextlib
 from collections.abc import Iterator
 from typing import Any
 
 import av
 import numpy as np
 
-from vexpress.tasks.media.frames import open_media
+from vexpress.media.tracks import decode_sound
+from vexpress.schemas.video import Video
+from vexpress.tasks.media.frames import open_media, open_video, straightened
 
 PREROLL_S = 0.5
 """Sound decoded before the span, so that decoder and resampler have settled, seconds."""
@@ -32,30 +35,58 @@ def shown_frames(times: np.ndarray, fps: float, count: int) -> np.ndarray:
 
 
 def read_sound(
-    uri: str, start_s: float, samples: int, rate: int, layout: str = "mono"
+    source: Video | str, start_s: float, samples: int, rate: int, layout: str = "mono"
 ) -> np.ndarray:
     """Return float32 (samples, channels) in -1 … 1, from `start_s` of the container's time.
 
-    Where the source has no sound, or it has ended, the samples are zero.
+    Of a video, its sound that counts, its channels put right; of a file of ours, by its URI,
+    the first. Where there is no sound, or it has ended, the samples are zero. Where the clock
+    jumps it is the sound of the pictures in the middle of the span.
     """
-    channels = 1 if layout == "mono" else 2
-    sound = np.zeros((samples, channels), dtype=np.float32)
-    with open_media(uri) as container:
-        streams = container.streams.audio
-        if streams:
-            _fill(sound, container, streams[0], start_s, rate, layout)
+    sound = np.zeros((samples, 1 if layout == "mono" else 2), dtype=np.float32)
+    with _open_sound(source, start_s + samples / rate / 2) as (container, stream, inverted):
+        if stream is not None:
+            _fill(sound, container, stream, start_s, rate, layout, inverted)
     return sound
 
 
-def stream_sound(uri: str, start_s: float, seconds: float, rate: int) -> Iterator[np.ndarray]:
+@contextlib.contextmanager
+def _open_sound(source: Video | str, at_s: float) -> Iterator[tuple[Any, Any, bool]]:
+    """Give container, sound stream (None: there is none) and whether it is inverted."""
+    if isinstance(source, str):
+        with open_media(source) as container:
+            yield container, next(iter(container.streams.audio), None), False
+        return
+    number = source.sound_track or 0
+    if source.clock_jumps:
+        number = straightened(source)[1].stretch(at_s - (source.start_s or 0))
+    with open_video(source) as container:
+        streams = container.streams.audio
+        stream = streams[number] if number < len(streams) else None
+        yield container, stream, bool(source.sound_inverted)
+
+
+def stream_sound(
+    source: Video | str, start_s: float, seconds: float, rate: int
+) -> Iterator[np.ndarray]:
     """Yield `seconds` of mono sound from `start_s` of the container's time, float32 (N,) blocks.
 
     Together they are as long as asked for, each at most `BLOCK_S`: what the source does not
     have is zero, so that neither a long film nor a false time stamp fills memory.
     """
-    position, end = 0, round(seconds * rate)
-    with open_media(uri) as container:
-        for at, data in _placed(container, start_s, rate):
+    edges = [start_s, start_s + seconds]
+    if isinstance(source, Video) and source.clock_jumps:
+        starts = (start + (source.start_s or 0) for start in straightened(source)[1].starts)
+        edges[1:1] = [start for start in starts if edges[0] < start < edges[1]]
+    ends = [round((edge - start_s) * rate) for edge in edges]
+    for first, begin, end in zip(edges, ends, ends[1:], strict=False):
+        yield from _stretch(source, first, end - begin, rate)
+
+
+def _stretch(source: Video | str, start_s: float, end: int, rate: int) -> Iterator[np.ndarray]:
+    position = 0
+    with _open_sound(source, start_s + 1e-3) as (container, stream, inverted):
+        for at, data in _placed(container, stream, start_s, rate, inverted):
             if at >= end:
                 break
             yield from _zeros(at - position, rate)
@@ -67,14 +98,15 @@ def stream_sound(uri: str, start_s: float, seconds: float, rate: int) -> Iterato
     yield from _zeros(end - position, rate)
 
 
-def _placed(container: Any, start_s: float, rate: int) -> Iterator[tuple[int, np.ndarray]]:
+def _placed(
+    container: Any, stream: Any, start_s: float, rate: int, inverted: bool
+) -> Iterator[tuple[int, np.ndarray]]:
     """Yield place, in samples from `start_s`, and mono samples of what the sound holds."""
-    streams = container.streams.audio
-    if not streams:
+    if stream is None:
         return
     resampler = av.AudioResampler(format="flt", layout="mono", rate=rate)
     position = 0
-    for chunk in _chunks(container, streams[0], resampler):
+    for chunk in _chunks(container, stream, resampler, inverted):
         if chunk.time is not None:
             stamp = round((chunk.time - start_s) * rate)
             if abs(stamp - position) > RESYNC_S * rate or not position:
@@ -91,14 +123,20 @@ def _zeros(count: int, rate: int) -> Iterator[np.ndarray]:
 
 
 def _fill(
-    sound: np.ndarray, container: Any, stream: Any, start_s: float, rate: int, layout: str
+    sound: np.ndarray,
+    container: Any,
+    stream: Any,
+    start_s: float,
+    rate: int,
+    layout: str,
+    inverted: bool,
 ) -> None:
     resampler = av.AudioResampler(format="flt", layout=layout, rate=rate)
     if start_s > PREROLL_S:
         target = int((start_s - PREROLL_S) / stream.time_base)
         container.seek(target, stream=stream, backward=True)
     position: int | None = None
-    for chunk in _chunks(container, stream, resampler):
+    for chunk in _chunks(container, stream, resampler, inverted):
         if chunk.time is not None:
             stamp = round((chunk.time - start_s) * rate)
             if position is None or abs(stamp - position) > RESYNC_S * rate:
@@ -111,14 +149,9 @@ def _fill(
         position += len(data)
 
 
-def _chunks(container: Any, stream: Any, resampler: Any) -> Any:
-    for packet in container.demux(stream):
-        try:
-            frames = packet.decode()
-        except av.FFmpegError:
-            continue
-        for frame in frames:
-            yield from resampler.resample(frame)
+def _chunks(container: Any, stream: Any, resampler: Any, inverted: bool) -> Iterator[Any]:
+    for frame in decode_sound(container, stream, inverted=inverted):
+        yield from resampler.resample(frame)
     yield from resampler.resample(None)
 
 

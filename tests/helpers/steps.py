@@ -19,7 +19,7 @@ from vexpress.tasks.curate.track import TrackConfig, TrackFaces
 from vexpress.tasks.engine.ledger import Ledger
 from vexpress.tasks.engine.step import Context
 from vexpress.tasks.engine.units import Candidate, Cuts, DetectedVideo, Detections, Segment
-from vexpress.tasks.media.frames import Frames, open_media
+from vexpress.tasks.media.frames import Frames, open_video
 from vexpress.tasks.media.source import describe_file
 
 DETECT = DetectConfig(scenes=SceneConfig(), faces=FaceConfig(backend="dlib"))
@@ -58,7 +58,7 @@ def look(
     video: Video, box: tuple[float, float, float, float], cuts: list[int] | None = None
 ) -> DetectedVideo:
     """A video looked at with one face, made up, that fills `box` in every frame."""
-    with open_media(video.source) as container:
+    with open_video(video) as container:
         frames = Frames(container, video)
         for _ in frames:
             pass

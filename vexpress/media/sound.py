@@ -11,6 +11,7 @@ import numpy as np
 from vexpress.errors import SoundError
 from vexpress.inference.audio_encoder import SAMPLE_RATE
 from vexpress.media.formats import open_media
+from vexpress.media.tracks import decode_sound, sound_track
 
 SILENCE_PEAK = 1e-3
 """Peak (-60 dBFS) below which sound counts as silent."""
@@ -36,7 +37,7 @@ class Sound:
 
 
 def read_sound(path: Path, max_seconds: float | None = None) -> Sound:
-    """Decode the first sound of a file, of any rate, layout and container.
+    """Decode the sound of a file that counts (`tracks.py`), of any rate, layout and container.
 
     Raises SoundError for a file without sound, damaged, of 0 s, silent, or longer than
     `max_seconds`, of which no more is decoded.
@@ -70,11 +71,19 @@ def _decode(path: Path, max_seconds: float | None) -> np.ndarray:
     most = math.inf if max_seconds is None else max_seconds * SAMPLE_RATE
     pieces: list[np.ndarray] = []
     samples = 0
+    track = sound_track(path)
+    if track is None:
+        raise SoundError(f"{path}: expected sound, found none in the file.")
     with open_media(path) as container:
-        if not container.streams.audio:
-            raise SoundError(f"{path}: expected sound, found none in the file.")
+        stream = container.streams.audio[track.number]
         resampler = av.AudioResampler(format="fltp", layout="mono", rate=SAMPLE_RATE)
-        for decoded in chain(container.decode(audio=0), [None]):
+        # A sound of one person's own that is damaged is refused, not mended.
+        heard = (
+            decode_sound(container, stream, inverted=True)
+            if track.inverted
+            else container.decode(stream)
+        )
+        for decoded in chain(heard, [None]):
             for resampled in resampler.resample(decoded):
                 pieces.append(resampled.to_ndarray()[0])
                 samples += len(pieces[-1])

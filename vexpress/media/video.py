@@ -1,7 +1,8 @@
-"""Write videos with the original sound, and read driving videos, through PyAV."""
+"""Write videos with the original sound, and read driving videos upright, through PyAV."""
 
 import os
 from collections.abc import Iterator
+from contextlib import ExitStack
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -11,7 +12,11 @@ import av
 import numpy as np
 
 from vexpress.errors import PointsError, SettingsError, SoundError
-from vexpress.media.formats import open_media
+from vexpress.media.clock import MAY_JUMP, Window, read_clock, read_stamps, straighten
+from vexpress.media.decode import decode
+from vexpress.media.formats import open_media, video_streams
+from vexpress.media.picture import Picture, converted, describe_picture
+from vexpress.media.tracks import SoundTrack, decode_sound, sound_track
 
 CRF = "17"
 """H.264 quality: visually lossless."""
@@ -41,8 +46,9 @@ class VideoWriter:
 
     def __enter__(self) -> "VideoWriter":
         self.path.parent.mkdir(parents=True, exist_ok=True)
+        track = sound_track(self._sound_path)
         self._source = open_media(self._sound_path)
-        self._sound = _SoundFeed(self._source)
+        self._sound = _SoundFeed(self._source, track)
         self._container = av.open(str(self._partial), "w", options=MP4_OPTIONS)
         self._video: Any = self._container.add_stream("libx264", rate=self._rate)
         self._video.width, self._video.height = self._size
@@ -91,15 +97,15 @@ class VideoWriter:
 class _SoundFeed:
     """Decodes sound bit by bit, as mono or stereo floats at a rate that AAC takes."""
 
-    def __init__(self, source: Any) -> None:
-        if not source.streams.audio:
+    def __init__(self, source: Any, track: SoundTrack | None) -> None:
+        if track is None:
             name = source.name.removeprefix("file:")
             raise SoundError(f"{name}: expected sound, found none in the file.")
-        stream = source.streams.audio[0]
+        stream = source.streams.audio[track.number]
         self.rate = stream.rate if stream.rate in (32_000, 44_100, 48_000) else 48_000
         self.layout = "mono" if stream.channels == 1 else "stereo"
         self._resampler = av.AudioResampler("fltp", self.layout, self.rate)
-        self._decoded = source.decode(audio=0)
+        self._decoded = decode_sound(source, stream, inverted=track.inverted)
         self._samples = 0
         self._ended = False
 
@@ -115,20 +121,45 @@ class _SoundFeed:
 
 
 def read_frames(path: Path, width: int, height: int) -> Iterator[tuple[float, np.ndarray]]:
-    """Frames of a video as time in seconds and BGR uint8 (height, width, 3).
+    """Frames of a video as seconds from the first and BGR uint8 (height, width, 3).
 
-    The largest part in the middle that has the shape asked for is taken and scaled. Raises
-    PointsError for what is no video or has pictures larger than any real video's.
+    Pictures are upright, with square pixels, progressive, of BT.709; times go on where the
+    file's clock jumps. The largest part in the middle that has the shape asked for is taken and
+    scaled. Raises PointsError for what is no video or has pictures larger than any real video's.
     """
     try:
-        with open_media(path) as container:
-            for stream in container.streams.video[:1]:
-                check_picture(stream.width, stream.height, path)
-                for frame in container.decode(stream):
-                    picture = _cover(frame.to_ndarray(format="bgr24"), width, height)
-                    yield float(frame.time or 0.0), picture
+        with ExitStack() as stack:
+            container = stack.enter_context(open_media(path))
+            streams = video_streams(container)
+            if not streams:
+                return
+            check_picture(streams[0].width, streams[0].height, path)
+            picture = describe_picture(container, streams[0])
+            if picture is None:
+                return
+            container = stack.enter_context(_open_straight(path))
+            first: float | None = None
+            frames = decode(container, video_streams(container)[0])
+            for frame in converted((f for f in frames if f is not None), picture):
+                time = float(frame.time or 0.0)
+                first = time if first is None else first
+                yield time - first, _cover(frame, picture, width, height)
     except (av.FFmpegError, EOFError) as error:
         raise PointsError(f"{path} cannot be read as a video; is it damaged? ({error})") from error
+
+
+def _open_straight(path: Path) -> Any:
+    """Open a video, on a clock that goes on where its own jumps. Raises ClockError."""
+    with open_media(path) as container:
+        stream = video_streams(container)[0]
+        sound = next(iter(container.streams.audio), None)
+        stamps = read_stamps(container, stream, sound)
+        may_jump = bool(container.format.flags & MAY_JUMP)
+        clock = read_clock(*stamps, may_jump=may_jump, sound=None)
+    if not clock.jumps:
+        return open_media(path)
+    with open_media(path) as container:
+        return open_media(Window(straighten(container, video_streams(container)[0], clock)))
 
 
 def check_picture(width: int, height: int, path: Path) -> None:
@@ -139,11 +170,16 @@ def check_picture(width: int, height: int, path: Path) -> None:
         )
 
 
-def _cover(image: np.ndarray, width: int, height: int) -> np.ndarray:
+def _cover(frame: Any, picture: Picture, width: int, height: int) -> np.ndarray:
     import cv2
 
-    scale = min(image.shape[1] / width, image.shape[0] / height)
-    wide, high = round(width * scale), round(height * scale)
+    image = np.rot90(frame.to_ndarray(format="bgr24"), k=-(picture.rotation // 90))
+    if picture.mirrored:
+        image = image[:, ::-1]
+    aspect = float(picture.pixel_aspect)
+    aspect = 1 / aspect if picture.rotation % 180 else aspect
+    scale = min(image.shape[1] * aspect / width, image.shape[0] / height)
+    wide, high = round(width * scale / aspect), round(height * scale)
     x, y = (image.shape[1] - wide) // 2, (image.shape[0] - high) // 2
-    part = image[y : y + high, x : x + wide]
+    part = np.ascontiguousarray(image[y : y + high, x : x + wide])
     return cv2.resize(part, (width, height), interpolation=cv2.INTER_AREA)

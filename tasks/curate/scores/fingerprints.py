@@ -104,7 +104,7 @@ class FingerprintScoring:
             return np.zeros((0, BANDS), np.float32)
         count = round(samples / RATE_HZ * SOUND_HZ)
         start = (video.start_s or 0.0) + clip.start_s
-        return sound_values(read_sound(video.source, start, count, SOUND_HZ)[:, 0], samples)
+        return sound_values(read_sound(video, start, count, SOUND_HZ)[:, 0], samples)
 
 
 def face_square(points: np.ndarray) -> np.ndarray:

@@ -90,6 +90,6 @@ class SyncNetScoring:
         """Return the distances."""
         video, clip = self._row.video, self._row.clip
         start, samples = (video.start_s or 0.0) + clip.start_s, round(clip.frames / clip.fps * RATE)
-        sound = read_sound(video.source, start, samples, RATE)[:, 0]
+        sound = read_sound(video, start, samples, RATE)[:, 0]
         found = self._syncnet.distances(self._network, self._tower.features(), sound)
         return [Update(series={SERIES: found})]
