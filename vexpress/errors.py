@@ -48,3 +48,11 @@ class PointsError(InputError):
 
 class SettingsError(InputError):
     """A parameter is wrong, or parameters do not go together."""
+
+
+def told_apart(found: float, limit: float, decimals: int = 0) -> str:
+    """Return `found` with as few decimals, from `decimals` on, as tell it from `limit`."""
+    for places in range(decimals, 12):
+        if float(f"{found:.{places}f}") != round(limit, places):
+            return f"{found:.{places}f}"
+    return repr(found)

@@ -25,7 +25,8 @@ def extract_kps(
     """Write the V-Kps of one video in V-Express's own format: one (3, 2) array a frame.
 
     Points are in pixels of the picture resized to 512 x 512. The largest face of each frame
-    is taken; frames without one are interpolated, and their number is said.
+    is taken; frames without one are interpolated, and their number is said. The frame rate is
+    written beside the points (`kps.pth.json`); `generate` reads it there.
     """
     from vexpress.flows.server.embedded import prepare
 
@@ -41,10 +42,13 @@ def extract_kps(
             faces = load_config(settings=settings).faces
             config, note = resolve_backend(faces, weights)
             typer.echo(note)
-            points, bridged = work.extract_kps(video, config)
-            work.save_kps(points, kps)
+            found = work.extract_kps(video, config)
+            work.save_kps(found.points, kps, found.times_s, found.fps)
             if audio:
                 work.save_sound(work.extract_sound(video), audio)
         except Rejection as rejection:
             raise ConfigError(f"{video}: {rejection.detail}") from rejection
-    typer.echo(f"{kps}: {len(points)} frames, {bridged} of them interpolated")
+    typer.echo(
+        f"{kps}: {len(found.points)} frames, {found.bridged} of them interpolated, "
+        f"{found.fps:.6g} a second"
+    )

@@ -67,6 +67,10 @@ def generate(
         Path | None,
         typer.Option("--kps", "--kps-path", help="Driving points, from `vexpress extract-kps`."),
     ] = None,
+    kps_fps: Annotated[
+        float | None,
+        typer.Option(help="Frames a second of --kps, where no kps.pth.json beside it tells."),
+    ] = None,
     video: Annotated[Path | None, typer.Option(help="Driving video, in place of --kps.")] = None,
     retarget: Annotated[
         Retarget,
@@ -273,6 +277,7 @@ def generate(
                 audio=audio,
                 out=out,
                 kps=kps,
+                kps_fps=kps_fps,
                 video=video,
                 strategy=retarget.value,
                 width=width,

@@ -1,9 +1,11 @@
 """V-Kps and sound of one driving video, in V-Express's own formats, without cropping."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from vexpress.faces.kps_file import rate_file, write_rate
 from vexpress.schemas.video import Video
 from vexpress.tasks.curate.faces import FaceCollector, FaceConfig, open_detector
 from vexpress.tasks.curate.probe import describe
@@ -18,9 +20,22 @@ SIZE = 512
 """V-Express's points are in pixels of the picture resized to 512 x 512."""
 
 
-def extract_kps(source: Path, config: FaceConfig) -> tuple[np.ndarray, int]:
-    """Return V-Kps float32 (frames, 3, 2) of the main face in 512 x 512 pixels, and how many
-    frames had no detection and were interpolated.
+@dataclass(frozen=True)
+class DrivingKps:
+    """V-Kps of a driving video."""
+
+    points: np.ndarray
+    """float32 (frames, 3, 2), in pixels of the picture resized to 512 x 512."""
+    times_s: np.ndarray
+    """Of each frame, seconds from the first."""
+    fps: float
+    """Mean frame rate."""
+    bridged: int
+    """Frames without a detection, interpolated."""
+
+
+def extract_kps(source: Path, config: FaceConfig) -> DrivingKps:
+    """Return the V-Kps of the main face of a video.
 
     Raises Rejection `unreadable`, `no_video_stream`, `no_frames` or `no_face`.
     """
@@ -40,7 +55,12 @@ def extract_kps(source: Path, config: FaceConfig) -> tuple[np.ndarray, int]:
         raise Rejection("no_face", f"expected a face, none was found in {len(frames.times)} frames")
     points = interpolate(seen.frames[rows], seen.points[rows], len(frames.times))
     square = np.array([SIZE / (video.width or 1), SIZE / (video.height or 1)], dtype=np.float32)
-    return points[:, :3] * square, len(frames.times) - len(rows)
+    return DrivingKps(
+        points=points[:, :3] * square,
+        times_s=np.array(frames.times),
+        fps=float(video.fps or 25),
+        bridged=len(frames.times) - len(rows),
+    )
 
 
 def main_face(seen: Detections) -> list[int]:
@@ -71,13 +91,16 @@ def probe_file(source: Path) -> Video:
     return Video(video_id="", source=uri, status="ok", **describe(uri))
 
 
-def save_kps(kps: np.ndarray, path: Path) -> None:
-    """Write V-Kps as `kps.pth`: a pickled list of float32 (3, 2) arrays, one a frame."""
+def save_kps(kps: np.ndarray, path: Path, times_s: np.ndarray, fps: float) -> None:
+    """Write V-Kps as `kps.pth`: a pickled list of float32 (3, 2) arrays, one a frame; and beside
+    it the rate, in `kps.pth.json`."""
     import torch
 
     temporary = path.with_name(f".{path.name}.part")
     torch.save([np.ascontiguousarray(points, dtype=np.float32) for points in kps], temporary)
+    rate_file(path).unlink(missing_ok=True)  # whoever is killed now leaves no false rate
     temporary.replace(path)
+    write_rate(path, times_s, fps)
 
 
 def save_sound(sound: np.ndarray, path: Path) -> None:

@@ -77,7 +77,8 @@ def write_inputs(dataset: Dataset, clip: ClipInputs, folder: Path) -> dict[str, 
     if not rows:
         raise Rejection("no_clip", f"clip {clip.clip_id}: expected its points, found none")
     points = np.array(rows[0][0], np.float32) * (SIZE / np.array(size, np.float32))
-    save_kps(points, folder / "kps.pth")
+    fps = len(points) / clip.seconds
+    save_kps(points, folder / "kps.pth", np.arange(len(points)) / fps, fps)
     sound = dataset.fetch(clip.sound_path)
     return {"reference": folder / "reference.png", "kps": folder / "kps.pth", "audio": sound}
 

@@ -13,8 +13,8 @@ from pathlib import Path
 import av
 from PIL import Image, UnidentifiedImageError
 
-from vexpress.errors import InputError
-from vexpress.faces.kps_file import read_kps
+from vexpress.errors import InputError, told_apart
+from vexpress.faces.kps_file import read_kps, read_times
 from vexpress.faces.portrait import FORMATS
 from vexpress.media.formats import open_media, video_streams
 from vexpress.media.video import check_picture
@@ -89,7 +89,7 @@ def check_portrait(path: Path, limits: Limits) -> None:
         raise Rejection(
             "too_large",
             f"{path}: expected at most {limits.picture_megapixels:g} million pixels, "
-            f"found {pixels / MEGA:.1f}",
+            f"found {told_apart(pixels / MEGA, limits.picture_megapixels, 1)}",
         )
 
 
@@ -108,7 +108,8 @@ def check_sound(path: Path, limits: Limits) -> float:
     if seconds > limits.sound_s:
         raise Rejection(
             "too_long",
-            f"{path}: expected at most {limits.sound_s:g} s of sound, found {seconds:.1f} s. "
+            f"{path}: expected at most {limits.sound_s:g} s of sound, found "
+            f"{told_apart(seconds, limits.sound_s, 1)} s. "
             "limits.sound_s allows more",
         )
     return seconds
@@ -133,7 +134,7 @@ def check_video(path: Path, limits: Limits) -> None:
 def check_kps(path: Path) -> None:
     """Raise Rejection for what is no file of V-Kps. Nothing in it is run."""
     try:
-        read_kps(path)
+        read_times(path, len(read_kps(path)))
     except InputError as error:
         raise Rejection("bad_points", str(error)) from error
 
@@ -142,7 +143,9 @@ def _check_size(path: Path, most_mb: float) -> None:
     size = path.stat().st_size
     if size > most_mb * MEGA:
         raise Rejection(
-            "too_large", f"{path}: expected at most {most_mb:g} MB, found {size / MEGA:.1f} MB"
+            "too_large",
+            f"{path}: expected at most {most_mb:g} MB, "
+            f"found {told_apart(size / MEGA, most_mb, 1)} MB",
         )
 
 

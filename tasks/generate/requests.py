@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from vexpress.faces.kps_file import rate_file
 from vexpress.faces.retarget import Strategy
 from vexpress.schemas.dataset import Dataset
 from vexpress.schemas.generation import Generation
@@ -158,6 +159,8 @@ class Planner:
             )
         sound_s = self._look(files, clip)
         digests = {column: self._digest(path) for column, path in files.items()}
+        if "kps" in files and rate_file(files["kps"]).is_file():
+            digests["kps"] += self._digest(rate_file(files["kps"]))
         if clip:
             digests["clip_id"] = clip.digest
         strategy = asked.strategy or _strategy(row)

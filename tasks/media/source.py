@@ -1,12 +1,17 @@
 """List what a source holds: a file, a folder, a glob or a list, local or on S3.
 
 Names that cannot be videos are left out; names that could be, but are not readable files
-(a folder called x.mp4, a link that leads to itself), are listed with their problem.
+(a folder called x.mp4, a link that leads to itself), are listed with their problem. What lies
+in a bin, is a thumbnail or an unfinished download is left out, and counted.
 """
 
+import codecs
 import csv
+import fnmatch
 import glob
 import io
+import json
+import logging
 import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -20,42 +25,79 @@ from vexpress.tasks.engine.step import Rejection
 from vexpress.tasks.engine.units import Source
 from vexpress.tasks.media.frames import VIDEO_SUFFIXES, open_bytes, open_media
 
-LIST_SUFFIXES = (".txt", ".csv", ".parquet")
+log = logging.getLogger(__name__)
+
+LINE_SUFFIXES = (".jsonl", ".ndjson")
+LIST_SUFFIXES = (".txt", ".csv", ".parquet", *LINE_SUFFIXES)
+BY_PRODUCTS = (
+    *(".Trash", ".Trash-*", ".Trashes", "$RECYCLE.BIN", "RECYCLER", "#recycle", "@Recycle"),
+    *("@eaDir", "@SynoEAStream", "#snapshot", ".thumbnails", ".thumbs", ".AppleDouble"),
+    *(".Spotlight-V100", ".fseventsd", "System Volume Information", "lost+found"),
+    *("._*", "*.part", "*.part.*", "*.partial", "*.crdownload", "*.!ut", "*.ytdl"),
+)
+"""Names, of folders or files, of what systems and programs leave behind beside videos."""
+UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 AV_TIME_BASE = 1_000_000
 COLUMNS = ("source", "path", "video", "uri", "file")
 
 
 def list_sources(source: str) -> list[Source]:
-    """Return the sources of `source`, in order of their names.
+    """Return the sources of `source`, in order of their names; log how many by-products of
+    systems and programs were left out.
 
     Raises SourceError when there is nothing at all.
     """
+    found, left_out = list_with_left_out(source)
+    if left_out:
+        log.warning("%s", left_out_note(left_out))
+    return found
+
+
+def left_out_note(left_out: list[str]) -> str:
+    """Return in words what was left out."""
+    shown = ", ".join(left_out[:3]) + (", …" if len(left_out) > 3 else "")
+    return f"{len(left_out)} left out: in a bin, thumbnails or unfinished ({shown})"
+
+
+def list_with_left_out(source: str) -> tuple[list[Source], list[str]]:
+    """Return the sources as `list_sources` does, and the names of by-products left out: folders,
+    whatever they hold, and files."""
+    left_out: list[str] = []
     if source.lower().endswith(LIST_SUFFIXES):
         found = list(_from_list(source))
     elif "://" in source:
-        found = list(_remote(source))
+        found = list(_remote(source, left_out))
     else:
-        found = list(_local(source))
+        found = list(_local(source, left_out))
     if not found:
+        note = f"; {left_out_note(left_out)}" if left_out else ""
         raise SourceError(
-            f"{source}: expected videos ({', '.join(VIDEO_SUFFIXES[:6])}, …), found none"
+            f"{source}: expected videos ({', '.join(VIDEO_SUFFIXES[:6])}, …), found none{note}"
         )
     unique = {item.uri: item for item in found}
-    return [unique[uri] for uri in sorted(unique)]
+    return [unique[uri] for uri in sorted(unique)], sorted(left_out)
 
 
-def _local(source: str) -> Iterator[Source]:
+def is_by_product(name: str) -> bool:
+    """Return whether a folder or file of that name is left behind by a system or program."""
+    return any(fnmatch.fnmatchcase(name, pattern) for pattern in BY_PRODUCTS)
+
+
+def _local(source: str, left_out: list[str]) -> Iterator[Source]:
     path = absolute(source)
     if path.is_dir():
-        yield from _folder(path)
+        yield from _folder(path, left_out)
     elif os.path.lexists(path):
         yield describe_file(path)
     elif glob.has_magic(source):
         for found in Path(path.anchor).glob(str(path.relative_to(path.anchor))):
+            if is_by_product(found.name):
+                left_out.append(str(found))
+                continue
             if found.suffix.lower() in VIDEO_SUFFIXES:
                 yield describe_file(found)
             if found.is_dir():
-                yield from _folder(found)
+                yield from _folder(found, left_out)
     else:
         raise SourceError(f"{source}: expected a file, folder, glob or list, found nothing there")
 
@@ -66,7 +108,7 @@ def absolute(path: str, base: Path = Path()) -> Path:
     return Path(os.path.abspath(base / (Path(path).expanduser() if home else path)))  # noqa: PTH100
 
 
-def _folder(folder: Path) -> Iterator[Source]:
+def _folder(folder: Path, left_out: list[str]) -> Iterator[Source]:
     """Every video below `folder`; linked folders too, each real folder once."""
     seen: set[str] = set()
     for parent, names, files in os.walk(folder, followlinks=True):
@@ -75,16 +117,22 @@ def _folder(folder: Path) -> Iterator[Source]:
             names.clear()
             continue
         seen.add(real)
-        names.sort()
+        by_products = [name for name in (*names, *files) if is_by_product(name)]
+        left_out += [_printable(Path(parent) / name) for name in by_products]
+        names[:] = sorted(name for name in names if not is_by_product(name))
         for name in (*names, *files):
             path = Path(parent) / name
-            if path.suffix.lower() in VIDEO_SUFFIXES:
+            if path.suffix.lower() in VIDEO_SUFFIXES and not is_by_product(name):
                 yield describe_file(path)
+
+
+def _printable(path: Path) -> str:
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 def describe_file(path: Path) -> Source:
     """Return one local path as a source, with its problem where it is no readable file."""
-    name = os.fsencode(path).decode("utf-8", "backslashreplace")
+    name = _printable(path)
     if name != str(path):
         return Source(uri=name, problem="expected a name in UTF-8; rename the file")
     try:
@@ -98,11 +146,11 @@ def describe_file(path: Path) -> Source:
     return Source(uri=name, size_bytes=status.st_size, modified=str(status.st_mtime_ns))
 
 
-def _remote(source: str) -> Iterator[Source]:
+def _remote(source: str, left_out: list[str] | None = None) -> Iterator[Source]:
     from botocore.exceptions import BotoCoreError
 
     try:
-        yield from _objects(source)
+        yield from _objects(source, [] if left_out is None else left_out)
     except (OSError, BotoCoreError) as error:
         raise SourceError(
             f"{source}: expected a bucket or prefix that can be listed: {error}. "
@@ -110,11 +158,14 @@ def _remote(source: str) -> Iterator[Source]:
         ) from error
 
 
-def _objects(source: str) -> Iterator[Source]:
+def _objects(source: str, left_out: list[str]) -> Iterator[Source]:
     files, root = fsspec.core.url_to_fs(source)
     names = files.glob(root) if glob.has_magic(root) else files.find(root)
     for name in names:
-        if name.lower().endswith(VIDEO_SUFFIXES) or name == root:
+        below = name.removeprefix(root).strip("/").split("/") if name != root else []
+        if any(map(is_by_product, below)):
+            left_out.append(files.unstrip_protocol(name))
+        elif name.lower().endswith(VIDEO_SUFFIXES) or name == root:
             info = files.info(name)
             stamp = str(info.get("ETag") or info.get("LastModified") or info.get("mtime"))
             uri = files.unstrip_protocol(name)
@@ -146,7 +197,7 @@ def _entries(source: str) -> Iterator[tuple[str, str | None]]:
             if source.lower().endswith(".parquet"):
                 rows = pq.read_table(file).to_pylist()
             else:
-                text = file.read().decode("utf-8-sig")
+                text = _decoded(file.read())
                 rows = _rows_of_text(source, text)
     except (OSError, ValueError, csv.Error) as error:
         raise SourceError(
@@ -162,11 +213,29 @@ def _entries(source: str) -> Iterator[tuple[str, str | None]]:
         yield str(entry), row.get("licence") or None
 
 
+def _decoded(data: bytes) -> str:
+    """Return a list's text: UTF-8, or UTF-16 with its mark, as Windows writes it."""
+    return data.decode("utf-16" if data.startswith(UTF16) else "utf-8-sig")
+
+
 def _rows_of_text(source: str, text: str) -> list[dict[str, str]]:
     if source.lower().endswith(".csv"):
         return list(csv.DictReader(io.StringIO(text, newline="")))
-    lines = (line.strip() for line in io.StringIO(text))
+    lines = [line.strip() for line in io.StringIO(text)]
+    if source.lower().endswith(LINE_SUFFIXES):
+        return [_json_row(line, number) for number, line in enumerate(lines, 1) if line]
     return [{"source": line} for line in lines if line and not line.startswith("#")]
+
+
+def _json_row(line: str, number: int) -> dict[str, str]:
+    """Return a line of JSON, an object or a name alone, as a row; raise ValueError for others."""
+    try:
+        row = json.loads(line)
+    except ValueError as error:
+        raise ValueError(f"line {number}: {error}") from error
+    if not isinstance(row, str | dict):
+        raise ValueError(f"line {number}: expected an object or a name, found {line[:80]}")
+    return {"source": row} if isinstance(row, str) else row
 
 
 def describe_again(uri: str) -> Source:

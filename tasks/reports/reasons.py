@@ -10,6 +10,7 @@ REASONS = {
     "too_large": "The header claims pictures larger than any real video has.",
     "truncated": "The file ends early: a copy or a download was cut off.",
     "duplicate": "The same content as another source, or the same as a clip that is kept.",
+    "clock_jumps": "The file's clock jumps, and sound and picture cannot be told to fit.",
     "damaged": "Too many frames cannot be decoded.",
     # candidates
     "no_face": "No face was found in this stretch.",

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from vexpress.errors import PortraitError
+from vexpress.errors import PortraitError, told_apart
 from vexpress.faces.points import Face, FaceDetector
 
 MAX_PIXELS = 100_000_000
@@ -147,8 +147,8 @@ def _check_face(face: Face, image: np.ndarray, box: tuple[int, int, int, int], p
     high = _height(face)
     if high < MIN_FACE_PX:
         raise PortraitError(
-            f"{path}: the face is {high:.0f} pixels high; expected at least {MIN_FACE_PX}, better "
-            "200 and more. Use a larger picture."
+            f"{path}: the face is {told_apart(high, MIN_FACE_PX)} pixels high; expected "
+            f"at least {MIN_FACE_PX}, better 200 and more. Use a larger picture."
         )
     if high < MIN_FACE_SHARE * image.shape[0]:
         raise PortraitError(

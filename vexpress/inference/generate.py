@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from vexpress.errors import PointsError, SettingsError
-from vexpress.faces.kps_file import read_kps, scale_points
+from vexpress.faces.kps_file import EVEN_S, read_kps, read_times, resample_points, scale_points
 from vexpress.faces.points import FaceDetector
 from vexpress.faces.portrait import Portrait, read_portrait
 from vexpress.faces.retarget import Strategy, retarget
@@ -126,7 +126,7 @@ def _driving_points(
     """Driving points in pixels of the video, one per frame of it where there are enough."""
     size = request.width, request.height
     if request.kps:
-        points = scale_points(read_kps(request.kps), *size)
+        points = scale_points(_points_at_rate(request.kps, request, notes), *size)
     elif request.video:
         points = points_of_video(request.video, size, frames, request.fps, detector)
     else:
@@ -136,7 +136,27 @@ def _driving_points(
         notes.append(f"{missing} of {len(points)} driving frames have no face; interpolated")
     if len(points) < frames:
         notes.append(TOO_FEW.format(found=len(points), wanted=frames, fps=request.fps))
+    elif len(points) > frames * MUCH_LONGER:
+        notes.append(TOO_MANY.format(found=len(points), wanted=frames, fps=request.fps))
     return points
+
+
+def _points_at_rate(path: Path, request: Request, notes: list[str]) -> np.ndarray:
+    """The points of a file, one for each frame of the video to make, as far as they reach."""
+    points = read_kps(path)
+    times = read_times(path, len(points))
+    if request.kps_fps is not None:
+        times = np.arange(len(points)) / request.kps_fps
+    if times is None:
+        return points
+    at_rate = resample_points(points, times, request.fps)
+    if len(at_rate) == len(points) and np.allclose(
+        times, np.arange(len(points)) / request.fps, atol=EVEN_S
+    ):
+        return points
+    rate = (len(points) - 1) / (times[-1] - times[0]) if len(points) > 1 else request.fps
+    notes.append(RESAMPLED.format(given=rate, fps=request.fps))
+    return at_rate
 
 
 def points_of_video(
@@ -165,6 +185,13 @@ def _largest(picture: np.ndarray, detector: FaceDetector) -> np.ndarray:
 
 
 NO_SPEECH = "{path}: no speech was heard in it; the mouth may hardly move"
+MUCH_LONGER = 1.1
+"""How many times as many points as frames are said: a little more is common."""
+RESAMPLED = "the driving points are {given:.4g} a second; they were resampled to {fps:g} fps"
+TOO_MANY = (
+    "the driving points are longer than the sound: {found} points for {wanted} frames at {fps:g} "
+    "fps; the rest is left out. If they are of another rate, give it as kps_fps"
+)
 TOO_FEW = (
     "the sound is longer than the driving points: {found} points for {wanted} frames at {fps:g} "
     "fps; they are stretched, so the motion is slower"

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from vexpress.faces.kps_file import MAX_FPS
 from vexpress.faces.retarget import Strategy
 from vexpress.inference.settings import Sampling
 
@@ -42,6 +43,9 @@ class Request(VideoSettings):
     """The MP4 to write."""
     kps: Path | None = None
     """Driving points, kps.pth."""
+    kps_fps: float | None = Field(None, gt=0, le=MAX_FPS)
+    """Frames a second of the driving points; null: as stands beside them, else those of the
+    video to make."""
     video: Path | None = None
     """Driving video, whose points are found here."""
     published_length: bool = False
