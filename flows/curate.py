@@ -41,7 +41,12 @@ from vexpress.tasks.curate.missing_files import sources_with_missing_files
 from vexpress.tasks.engine.engine import Engine, open_engine
 from vexpress.tasks.engine.step import Context
 from vexpress.tasks.engine.units import Source
-from vexpress.tasks.media.source import describe_again, list_sources, total_duration
+from vexpress.tasks.media.source import (
+    describe_again,
+    left_out_note,
+    list_with_left_out,
+    total_duration,
+)
 from vexpress.tasks.reports.dataset_page import write_report
 from vexpress.weights.catalogue import weights_folder
 
@@ -101,8 +106,8 @@ def curate(
     """Turn raw talking-head videos into clips, V-Kps, sound and manifests.
 
     Args:
-        source: File, folder (with all below it), glob, or list (.txt, .csv, .parquet) of videos;
-            local or s3://. Never written to.
+        source: File, folder (with all below it), glob, or list (.txt, .csv, .jsonl,
+            .parquet) of videos; local or s3://. Never written to.
         dataset: Folder or s3:// prefix of the data set; made if it is not there.
         config: Settings of every step; the preset `default` where nothing is said.
         weights: Folder with models (insightface/models/…, wav2vec2-base-960h); else that of
@@ -110,7 +115,10 @@ def curate(
         licence: Licence note to record for every source that does not bring its own.
         limit: Take only the first so many sources.
     """
-    listed = list_sources(source)[:limit]
+    found, left_out = list_with_left_out(source)
+    if left_out:
+        get_run_logger().warning(left_out_note(left_out))
+    listed = found[:limit]
     noted = [s if s.licence else s.model_copy(update={"licence": licence}) for s in listed]
     return _run(source, noted, dataset, config, weights)
 

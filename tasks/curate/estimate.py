@@ -13,7 +13,7 @@ from vexpress.tasks.engine.engine import open_engine
 from vexpress.tasks.engine.step import Context, Rejection
 from vexpress.tasks.engine.units import Source
 from vexpress.tasks.media.frames import Frames, fit_within, open_video, to_upright_bgr
-from vexpress.tasks.media.source import list_sources, total_duration
+from vexpress.tasks.media.source import left_out_note, list_with_left_out, total_duration
 
 SAMPLE_FRAMES = 40
 REST_SHARE = 0.45
@@ -25,11 +25,13 @@ def describe_plan(
 ) -> str:
     """Return what `curate` would run, how many hours, and how long it would take."""
     config, notes = resolve(config, weights)
-    listed = list_sources(source)[:limit]
+    found, left_out = list_with_left_out(source)
+    listed = found[:limit]
     pending = _pending(listed, Dataset(dataset), config, weights)
     seconds = total_duration(pending)
     lines = [
         *notes,
+        *([left_out_note(left_out)] if left_out else []),
         f"{len(listed)} sources, {len(listed) - len(pending)} done before, {len(pending)} to run",
         f"{seconds / 3600:.2f} hours of video, by their headers",
         _estimate(pending, seconds, config),

@@ -11,7 +11,6 @@ import fnmatch
 import glob
 import io
 import json
-import logging
 import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -24,8 +23,6 @@ from vexpress.schemas.errors import SourceError
 from vexpress.tasks.engine.step import Rejection
 from vexpress.tasks.engine.units import Source
 from vexpress.tasks.media.frames import VIDEO_SUFFIXES, open_bytes, open_media
-
-log = logging.getLogger(__name__)
 
 LINE_SUFFIXES = (".jsonl", ".ndjson")
 LIST_SUFFIXES = (".txt", ".csv", ".parquet", *LINE_SUFFIXES)
@@ -42,15 +39,11 @@ COLUMNS = ("source", "path", "video", "uri", "file")
 
 
 def list_sources(source: str) -> list[Source]:
-    """Return the sources of `source`, in order of their names; log how many by-products of
-    systems and programs were left out.
+    """Return the sources of `source`, in order of their names.
 
     Raises SourceError when there is nothing at all.
     """
-    found, left_out = list_with_left_out(source)
-    if left_out:
-        log.warning("%s", left_out_note(left_out))
-    return found
+    return list_with_left_out(source)[0]
 
 
 def left_out_note(left_out: list[str]) -> str:

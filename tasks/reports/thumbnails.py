@@ -95,7 +95,6 @@ def _stream(container: Any) -> Any:
     if not streams:
         raise Rejection("no_video_stream", "there is no video stream in the file any more")
     check_size(streams[0].width, streams[0].height)
-    streams[0].thread_type = "AUTO"
     return streams[0]
 
 

@@ -23,7 +23,7 @@ def decode(container: Any, stream: Any) -> Iterator[Any]:
     is not there. What cannot be decoded before the first whole frame, as where a recording
     begins between key frames, is left out silently.
     """
-    stream.codec_context.thread_count = 1
+    use_one_thread(stream)
     begun, broken = False, False
     for packet in container.demux(stream):
         try:
@@ -38,6 +38,12 @@ def decode(container: Any, stream: Any) -> Iterator[Any]:
             elif frame.key_frame or not broken:
                 begun, broken = True, False
                 yield frame
+
+
+def use_one_thread(stream: Any) -> None:
+    """Have a stream decoded by one thread, unless decoding has begun."""
+    if not stream.codec_context.is_open:
+        stream.codec_context.thread_count = 1
 
 
 def prefetch(items: Iterator[T], depth: int = 8) -> Iterator[T]:

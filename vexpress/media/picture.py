@@ -14,6 +14,7 @@ from typing import Any
 import av
 import numpy as np
 
+from vexpress.media.decode import use_one_thread
 from vexpress.media.tone import lut_file
 
 TRANSFERS = {
@@ -122,7 +123,7 @@ def describe_picture(container: Any, stream: Any) -> Picture | None:
 
 def first_frames(container: Any, stream: Any) -> list[Any]:
     """Return the first frame that decodes; the first `LOOKED_AT` where fields are possible."""
-    stream.codec_context.thread_count = 1
+    use_one_thread(stream)
     frames: list[Any] = []
     for packet in container.demux(stream):
         try:

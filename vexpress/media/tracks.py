@@ -8,6 +8,7 @@ from typing import Any
 import av
 import numpy as np
 
+from vexpress.media.decode import use_one_thread
 from vexpress.media.formats import open_media
 
 HEARD_S = 300.0
@@ -120,7 +121,7 @@ def is_inverted(container: Any, stream: Any) -> bool:
 
 def decode_sound(container: Any, stream: Any, *, inverted: bool = False) -> Iterator[Any]:
     """Yield what decodes of a sound stream, the right channel turned over where `inverted`."""
-    stream.codec_context.thread_count = 1
+    use_one_thread(stream)
     planes = av.AudioResampler("fltp", "stereo") if inverted else None
     for packet in container.demux(stream):
         try:
