@@ -172,6 +172,9 @@ def divide(
     parts: list[tuple[int, int]] = []
     for first, last in around_still_frames(times, max_s):
         own = times[first : last + 1]
+        if last == first + 1:
+            parts.append((first, last))
+            continue
         edges = even_edges(own, max_s) if speech is None else pause_edges(own, max_s, speech)
         parts += itertools.pairwise([first, *(first + edge for edge in edges), last])
     return parts
