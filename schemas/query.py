@@ -110,7 +110,7 @@ def ask_where(connection: duckdb.DuckDBPyConnection, where: str, sql: str) -> pa
     try:
         return _one_select(connection, f"WITH chosen AS ({chosen}) {sql}").to_arrow_table()
     except (duckdb.Error, QueryError) as error:
-        raise QueryError(f"--where {where!r}: {error}\nColumns: DESCRIBE clips") from error
+        raise QueryError(f"where {where!r}: {error}\nColumns: DESCRIBE clips") from error
 
 
 def _one_select(connection: duckdb.DuckDBPyConnection, sql: str) -> duckdb.DuckDBPyRelation:

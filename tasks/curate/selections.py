@@ -22,12 +22,12 @@ def make_selection(dataset: Dataset, name: str, sql: str, *, replace: bool = Fal
     """
     if not NAME.fullmatch(name):
         raise SelectionError(
-            f"--name {name!r}: expected a small letter, then small letters, digits, `-` or `_`, "
+            f"name {name!r}: expected a small letter, then small letters, digits, `-` or `_`, "
             "at most 63, such as hdtf-like."
         )
     if not replace and name in {known.name for known in read_selections(dataset)}:
         raise SelectionError(
-            f"--name {name}: such a selection is there. Choose another name, or --replace."
+            f"name {name}: such a selection is there. Choose another name, or set replace."
         )
     chosen = _chosen(dataset, sql)
     made = Selection(
@@ -58,10 +58,10 @@ def within_selection(dataset: Dataset, name: str, where: str = "") -> str:
     if name not in known:
         found = ", ".join(known) or "none"
         raise SelectionError(
-            f"--selection {name}: expected one of this data set's selections, found: {found}."
+            f"selection {name}: expected one of this data set's selections, found: {found}."
         )
     _require_kept(
-        dataset, f"SELECT clip_id FROM selected WHERE name = '{name}'", f"--selection {name}"
+        dataset, f"SELECT clip_id FROM selected WHERE name = '{name}'", f"selection {name}"
     )
     condition = f"clip_id IN (SELECT clip_id FROM selected WHERE name = '{name}')"
     return f"{condition} AND ({where})" if where else condition

@@ -58,7 +58,7 @@ class Roots:
             raise Rejection(
                 "not_allowed",
                 f"{text}: it leads out of the folders that requests may read: {listed}. "
-                "More are allowed with --allow",
+                "More are allowed with `allow`",
             )
         return _regular(real, text)
 

@@ -51,7 +51,7 @@ def gather_clips(
             f"{len(problems)} of {len(rows)} clips cannot be trained on:\n  "
             + "\n  ".join(problems[:SHOWN])
             + more
-            + "\nRun `vexpress curate` again, or leave these out with --where."
+            + "\nRun `vexpress curate` again, or leave these out with `where`."
         )
     return [answer for answer in found if isinstance(answer, TrainingClip)]
 

@@ -53,7 +53,7 @@ def open_run(run: Path, source: str, settings: TrainSettings, stages: Sequence[i
     than a sample of one of the `stages`.
     """
     if source.endswith(".json") and settings.where:
-        raise ConfigError("--where: expected a data set to filter, found a JSON list")
+        raise ConfigError("where: expected a data set to filter, found a JSON list")
     wanted = {"source": source, **settings.model_dump(mode="json")}
     note = run / NOTE
     if note.is_file():

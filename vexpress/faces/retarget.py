@@ -51,8 +51,8 @@ def retarget(
         return np.repeat(reference[None].astype(np.float32), frames, axis=0)
     if driving is None:
         raise PointsError(
-            f"{strategy} needs driving points: give --kps kps.pth or --video drive.mp4, "
-            "or choose --retarget fix_face."
+            f"{strategy} needs driving points: give V-Kps (kps) or a driving video "
+            "(video), or choose the strategy fix_face."
         )
     fitted = fit_length(fill_gaps(driving), frames)
     moved = {
@@ -115,7 +115,7 @@ def face_scale(reference: np.ndarray, driving: np.ndarray, frame: int | None = N
     if min(sizes) < _EPSILON:
         raise PointsError(
             f"driving points: eyes and nose fall together in frame {frame}; "
-            "expected three separate points. Choose --retarget similarity_retarget or fix_face."
+            "expected three separate points. Choose the strategy similarity_retarget or fix_face."
         )
     return _face_size(reference) / sizes
 

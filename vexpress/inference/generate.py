@@ -64,7 +64,7 @@ def prepare(
             f"a video of {request.width}x{request.height}: expected multiples of {FACTOR}"
         )
     if request.kps and request.video:
-        raise SettingsError("driving points: expected --kps or --video, found both")
+        raise SettingsError("driving points: expected kps or video, found both")
     size = request.width, request.height
     sound = read_sound(request.audio, max_sound_s)
     if portrait is None:

@@ -91,7 +91,7 @@ class ClipIndex:
 def write_index(path: Path, clips: Sequence[TrainingClip]) -> None:
     """Write the clips of a run as one file. Raises ClipError when there are none."""
     if not clips:
-        raise ClipError("training: expected at least one clip, found none. Loosen --where.")
+        raise ClipError("training: expected at least one clip, found none. Loosen `where`.")
     arrays = {
         "kps": np.concatenate([clip.kps for clip in clips]).astype(np.float32),
         "lip_boxes": np.concatenate([clip.lip_boxes for clip in clips]).astype(np.float32),
@@ -154,7 +154,7 @@ def check_lengths(clips: Sequence[ClipFiles], needed: int, stage: int) -> None:
         raise ClipError(
             f"stage {stage}: expected clips of at least {needed} frames (frames + "
             f"reference_margin), found {len(short)} of {len(clips)} shorter: {names}. "
-            f'Start a run without them: with --where "frames >= {needed}", or a list without them.'
+            f'Start a run without them: with where "frames >= {needed}", or a list without them.'
         )
 
 

@@ -50,7 +50,7 @@ def start_networks(settings: TrainSettings, audio_dim: int) -> Networks:
             raise SettingsError(
                 "training the full model: expected `start`, a folder of weights to start from "
                 "(published V-Express, or unet/ of Stable Diffusion 1.5 with "
-                f"{MOTION_FILE}.safetensors), found none. For a try-out use --preset tiny."
+                f"{MOTION_FILE}.safetensors), found none. For a try-out set preset to tiny."
             )
         return random_networks(settings.seed, audio_dim)
     if networks_in(settings.start):

@@ -1,7 +1,7 @@
 """Which weights V-Express needs, where they come from, and where they are found.
 
-Looked for in this order: a path given for the part itself, the folder given (`--weights`
-or `VEXPRESS_WEIGHTS`), the hub cache of this machine, a download. The published layout:
+Looked for in this order: a path given for the part itself, the folder given (else that of
+`VEXPRESS_WEIGHTS`), the hub cache of this machine, a download. The published layout:
 
     model_ckpts/
     ├── v-express/                reference_net, denoising_unet, motion_module,
@@ -184,8 +184,9 @@ def _snapshot(entry: WeightsEntry) -> Path:
 
 HOW = (
     "How to get them: on a machine with internet, `hf download tk93/V-Express --local-dir DIR` "
-    "brings all parts; then give --weights DIR or set VEXPRESS_WEIGHTS=DIR. Expected in DIR "
-    "(or DIR/model_ckpts): v-express/{reference_net,denoising_unet,motion_module,v_kps_guider,"
-    "audio_projection}.bin (or .pth, .safetensors), sd-vae-ft-mse/, wav2vec2-base-960h/. "
-    "To try the command without weights: --preset tiny (random weights, no likeness)."
+    "brings all parts; then name DIR as the folder of weights or set VEXPRESS_WEIGHTS=DIR. "
+    "Expected in DIR (or DIR/model_ckpts): v-express/{reference_net,denoising_unet,"
+    "motion_module,v_kps_guider,audio_projection}.bin (or .pth, .safetensors), "
+    "sd-vae-ft-mse/, wav2vec2-base-960h/. "
+    "To try it without weights: the preset tiny (random weights, no likeness)."
 )

@@ -246,7 +246,7 @@ def test_a_face_that_is_too_small_is_refused_with_the_crop_that_helps(
     model = assets / "models/insightface/models/scrfd_500m"
     detector = load_face_detector("insightface", str(model))
     portrait = Image.open(assets / "vexpress_samples/tys/ref.jpg").convert("RGB")
-    for side, around, says in ((150, 640, "--auto-crop takes"), (70, 140, "at least 48")):
+    for side, around, says in ((150, 640, "auto_crop would take"), (70, 140, "at least 48")):
         canvas = Image.new("RGB", (around, around), "grey")
         canvas.paste(portrait.resize((side, side)), ((around - side) // 2, (around - side) // 2))
         canvas.save(tmp_path / "small.png")
