@@ -8,6 +8,7 @@ import glob
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import duckdb
 import pyarrow as pa
@@ -83,6 +84,14 @@ def run_query(dataset: Dataset, sql: str) -> duckdb.DuckDBPyRelation:
     connection = connect(dataset)
     with query_errors():
         return _one_select(connection, sql)
+
+
+def as_dicts(answer: duckdb.DuckDBPyRelation) -> list[dict[str, Any]]:
+    """Return the rows of an answer, a value of each column by its name.
+
+    By way of Arrow whole numbers that were summed would come back as decimals.
+    """
+    return [dict(zip(answer.columns, row, strict=True)) for row in answer.fetchall()]
 
 
 @contextmanager

@@ -8,7 +8,7 @@ import duckdb
 from vexpress.schemas.dataset import Dataset
 from vexpress.schemas.errors import SelectionError
 from vexpress.schemas.manifest import write_part
-from vexpress.schemas.query import connect, query_errors, run_query
+from vexpress.schemas.query import as_dicts, connect, query_errors, run_query
 from vexpress.schemas.selection import Selection
 
 NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")
@@ -46,7 +46,7 @@ def read_selections(dataset: Dataset) -> list[Selection]:
     """Return all selections by name, without their clips."""
     columns = [name for name in Selection.model_fields if name != "clip_ids"]
     answer = run_query(dataset, f"SELECT {', '.join(columns)} FROM selections ORDER BY name")
-    return [Selection(**dict(zip(columns, r, strict=True)), clip_ids=[]) for r in answer.fetchall()]
+    return [Selection(**row, clip_ids=[]) for row in as_dicts(answer)]
 
 
 def within_selection(dataset: Dataset, name: str, where: str = "") -> str:

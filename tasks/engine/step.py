@@ -15,7 +15,6 @@ RunError             the configuration or the weights cannot work, or the disk i
 anything else        on one row: rejected as `failed`, is_error; the run goes on
 """
 
-import hashlib
 import json
 import logging
 import time
@@ -25,6 +24,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
 
 from vexpress.errors import RunError
+from vexpress.hashes import blake2b, sha256, sha256_of_file
 from vexpress.schemas.dataset import Dataset
 from vexpress.schemas.errors import stop_when_full
 from vexpress.schemas.row import Model, content_id
@@ -70,7 +70,7 @@ MAX_ATTEMPTS = 3
 
 def make_key(*parts: str | int | None) -> str:
     """Return a ledger key: a hash of `parts`."""
-    return hashlib.blake2b(json.dumps(parts).encode(), digest_size=16).hexdigest()
+    return blake2b(json.dumps(parts).encode())
 
 
 class Step(Generic[In]):
@@ -245,8 +245,4 @@ def passes_by(step: Step[Any], row: Any) -> bool:
 
 def file_digest(paths: Iterable[Path]) -> str:
     """Return a digest of the files' bytes, the same on every machine."""
-    digest = hashlib.sha256()
-    for path in paths:
-        with path.open("rb") as file:
-            digest.update(hashlib.file_digest(file, "sha256").digest())
-    return digest.hexdigest()[:32]
+    return sha256(b"".join(bytes.fromhex(sha256_of_file(path)) for path in paths))[:32]

@@ -28,6 +28,7 @@ from vexpress.errors import (
 )
 from vexpress.faces.points import FaceDetector
 from vexpress.faces.portrait import Portrait, read_portrait
+from vexpress.hashes import sha256_of_file
 from vexpress.inference.generate import Prepared, prepare, render
 from vexpress.inference.loading import load_pipeline
 from vexpress.inference.pipeline import VExpressPipeline
@@ -39,7 +40,6 @@ from vexpress.schemas.row import Model
 from vexpress.tasks.engine.step import Rejection
 from vexpress.tasks.generate.config import GenerateConfig
 from vexpress.tasks.generate.request_clips import write_inputs
-from vexpress.tasks.generate.request_files import digest
 from vexpress.tasks.generate.requests import PlannedVideo, new_row
 from vexpress.tasks.generate.weights import UsedWeights, load_detector
 
@@ -267,7 +267,7 @@ def forget_notes(dataset: Dataset, rows: list[Generation]) -> None:
 
 def _is_still(path: str, column: str, planned: PlannedVideo) -> bool:
     try:
-        return digest(Path(path)) == planned.digests[column]
+        return sha256_of_file(Path(path)) == planned.digests[column]
     except OSError:
         return False
 

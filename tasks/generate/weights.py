@@ -4,6 +4,7 @@ import hashlib
 from pathlib import Path
 
 from vexpress.faces.points import LICENCES, FaceDetector
+from vexpress.hashes import sha256
 from vexpress.inference.loading import detector_for
 from vexpress.schemas.errors import ConfigError
 from vexpress.schemas.row import Model
@@ -49,7 +50,7 @@ def used_weights(choice: ModelChoice, folder: Path | None) -> UsedWeights:
     parts.append(file_digest(extra))
     return UsedWeights(
         name=name,
-        sha256=hashlib.sha256("".join(parts).encode()).hexdigest(),
+        sha256=sha256("".join(parts).encode()),
         licence=f"{licence}; {faces}",
         files=[str(file) for file in [*files, *extra]],
         faces=detector.name,
