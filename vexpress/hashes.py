@@ -1,8 +1,8 @@
 """Digests, as hex. Ids and ledger keys are made of them: what each function gives is fixed."""
 
 import hashlib
+from io import BufferedIOBase
 from pathlib import Path
-from typing import BinaryIO
 
 
 def blake2b(data: bytes, size: int = 16) -> str:
@@ -15,7 +15,7 @@ def sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def sha256_of_file(file: Path | BinaryIO) -> str:
+def sha256_of_file(file: Path | BufferedIOBase) -> str:
     """Return the SHA-256 of a file's bytes, given by path or open for reading."""
     if isinstance(file, Path):
         with file.open("rb") as opened:

@@ -6,12 +6,12 @@ from pathlib import Path
 from vexpress.faces.points import LICENCES, FaceDetector
 from vexpress.hashes import sha256
 from vexpress.inference.loading import detector_for
+from vexpress.inference.random_model import tiny_pipeline
 from vexpress.schemas.errors import ConfigError
 from vexpress.schemas.row import Model
 from vexpress.tasks.engine.step import file_digest
 from vexpress.tasks.generate.config import ModelChoice
 from vexpress.weights.catalogue import TABLE, Places, locate
-from vexpress.weights.random_model import tiny_pipeline
 
 RANDOM = "random weights, no licence needed"
 

@@ -15,9 +15,9 @@ import numpy as np
 
 from vexpress.schemas.dataset import Dataset
 from vexpress.schemas.query import as_dicts
+from vexpress.tasks.engine.duration import span
 from vexpress.tasks.engine.step import Rejection
 from vexpress.tasks.reports.contact_sheets import Exhibit, Sheet
-from vexpress.tasks.reports.funnel import span
 from vexpress.tasks.reports.thumbnails import clip_pictures
 
 log = logging.getLogger(__name__)

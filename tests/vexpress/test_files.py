@@ -16,7 +16,7 @@ def test_a_file_has_its_name_only_when_it_is_complete(tmp_path: Path) -> None:
         partial.write_text("whole")
         assert not target.exists() and partial.parent == target.parent
         assert partial.name.endswith(PARTIAL)
-    assert target.read_text() == "whole" and os.listdir(target.parent) == ["a.json"]
+    assert target.read_text() == "whole" and list(target.parent.iterdir()) == [target]
 
 
 def test_an_error_leaves_what_was_there_and_nothing_else(tmp_path: Path) -> None:
@@ -25,7 +25,7 @@ def test_an_error_leaves_what_was_there_and_nothing_else(tmp_path: Path) -> None
     with pytest.raises(OSError, match="no room"), whole_file(target) as partial:
         partial.write_text("half")
         raise OSError("no room")
-    assert target.read_text() == "before" and os.listdir(tmp_path) == ["a.json"]
+    assert target.read_text() == "before" and list(tmp_path.iterdir()) == [target]
 
 
 def test_a_files_mode_is_what_the_user_asked_for(tmp_path: Path) -> None:

@@ -10,9 +10,9 @@ from diffusers import AutoencoderTiny
 from vexpress.errors import MissingWeightsError, SettingsError
 from vexpress.faces.points import FaceDetector, load_face_detector
 from vexpress.inference.pipeline import VExpressPipeline
+from vexpress.inference.random_model import tiny_pipeline
 from vexpress.inference.solvers import Solver, make_scheduler
 from vexpress.weights.published import check_complete, naming
-from vexpress.weights.random_model import tiny_pipeline
 
 Model = Literal["published", "tiny"]
 DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}

@@ -16,9 +16,9 @@ import numpy as np
 import torch
 
 from vexpress.errors import InputError
+from vexpress.pickled import read_pickled
 from vexpress.training.clips import ClipError, ClipFiles, TrainingClip
 from vexpress.training.lips import lip_boxes, lip_source
-from vexpress.training.pickled import read_pickled
 from vexpress.training.sound_vectors import KEY, check_vectors
 
 ENTRIES = {"video", "face_info", "audio_embeds"}

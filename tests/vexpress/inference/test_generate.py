@@ -21,9 +21,9 @@ from vexpress.faces.portrait import read_image, read_portrait
 from vexpress.faces.retarget import Strategy
 from vexpress.inference.generate import Request, prepare, render
 from vexpress.inference.pipeline import VExpressPipeline
+from vexpress.inference.random_model import tiny_pipeline
 from vexpress.inference.settings import Sampling
 from vexpress.media.sound import read_sound
-from vexpress.weights.random_model import tiny_pipeline
 
 pytestmark = pytest.mark.assets
 

@@ -10,10 +10,10 @@ from diffusers import AutoencoderKL
 from vexpress import AudioProjection, DenoisingUNet, ReferenceNet, VKpsGuider
 from vexpress.errors import CheckpointError, MissingWeightsError
 from vexpress.inference.loading import load_pipeline
+from vexpress.inference.random_model import TINY_VAE
 from vexpress.weights.catalogue import NETWORKS, Places, locate, network_files
 from vexpress.weights.checkpoint import load_state, read_state, write_state
 from vexpress.weights.published import Networks, load_networks, load_vae, save_networks
-from vexpress.weights.random_model import TINY_VAE
 
 SMALL = {"block_out_channels": (32, 64), "layers_per_block": 1}
 
