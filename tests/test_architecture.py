@@ -1,6 +1,8 @@
 """Imports run one way: between the folders at the top, between rooms, between files."""
 
 import ast
+import subprocess
+import sys
 from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -34,6 +36,14 @@ ROOMS = {
 MOST_ARROWS = 20
 """Fewer pairs of rooms than this import one another in `tasks/`."""
 HEAVY = {"torch", "ray", "prefect", "av", "cv2", "diffusers", "transformers", "duckdb", "pyarrow"}
+LIGHT = (
+    *("vexpress", "vexpress.errors", "vexpress.files", "vexpress.hashes"),
+    *("vexpress.weights.catalogue", "vexpress.faces.points", "vexpress.faces.strategy"),
+    *("vexpress.inference.settings", "vexpress.inference.request"),
+    *("vexpress.training.settings", "vexpress.training.presets", "vexpress.training.job"),
+    *("vexpress.training.metrics_log", "vexpress.metrics.table", "vexpress.sync.estimate"),
+)
+"""Files of the model's package that must not import what is heavy: commands read them at once."""
 
 
 def found_in(package: str, pattern: str) -> list[Path]:
@@ -193,6 +203,13 @@ def test_commands_import_nothing_heavy_until_they_run() -> None:
         at_once = ast.Module([node for node in tree.body if is_import(node)], [])
         heavy = imported(at_once) & (HEAVY | {"tasks", "vexpress", "schemas"})
         assert heavy == set(), path.name
+
+
+def test_settings_names_and_places_are_read_without_heavy_libraries() -> None:
+    """In a process of its own: here pytest has imported much already."""
+    code = f"import sys, {', '.join(LIGHT)}; print(*({HEAVY | {'scipy'}} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
 
 
 def is_import(node: ast.stmt) -> bool:

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from vexpress.faces.retarget import Strategy
+from vexpress.faces.strategy import Strategy
 from vexpress.hashes import sha256_of_file
 from vexpress.schemas.dataset import Dataset
 from vexpress.schemas.generation import Generation

@@ -16,7 +16,8 @@ from vexpress.errors import PointsError, SettingsError
 from vexpress.faces.kps_file import read_kps, scale_points
 from vexpress.faces.points import FaceDetector
 from vexpress.faces.portrait import Portrait, read_portrait
-from vexpress.faces.retarget import Strategy, retarget
+from vexpress.faces.retarget import retarget
+from vexpress.faces.strategy import Strategy
 from vexpress.inference.median_filter import filter_stream
 from vexpress.inference.pipeline import FACTOR, VExpressPipeline
 from vexpress.inference.request import Request

@@ -24,10 +24,11 @@ from vexpress.weights.catalogue import (
     UNET_CONFIG,
     Places,
     find_file,
+    find_weight_file,
     network_files,
     networks_in,
 )
-from vexpress.weights.checkpoint import State, find_weight_file, load_state, read_state
+from vexpress.weights.checkpoint import State, load_state, read_state
 from vexpress.weights.published import Networks, load_networks, save_networks
 
 TINY_UNET = {

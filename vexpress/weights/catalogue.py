@@ -21,7 +21,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vexpress.errors import MissingWeightsError
-from vexpress.weights.checkpoint import find_weight_file
 
 
 @dataclass(frozen=True)
@@ -61,6 +60,8 @@ TABLE = (
 )
 NETWORKS = ("reference_net", "denoising_unet", "v_kps_guider", "audio_projection")
 FILES = (*NETWORKS, "motion_module")
+SUFFIXES = (".safetensors", ".bin", ".pth")
+"""Of weight files, the one that is taken first first."""
 UNET_CONFIG = "stable-diffusion-v1-5/unet/config.json"
 
 
@@ -148,6 +149,11 @@ def find_file(folder: Path, path: str) -> Path | None:
 
 def _roots(folder: Path) -> tuple[Path, Path]:
     return folder, folder / "model_ckpts"
+
+
+def find_weight_file(folder: Path, stem: str) -> Path | None:
+    """Return `folder/stem` with the first suffix that exists."""
+    return next((p for s in SUFFIXES if (p := folder / f"{stem}{s}").is_file()), None)
 
 
 def network_files(folder: Path) -> dict[str, Path]:

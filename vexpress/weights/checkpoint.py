@@ -15,16 +15,11 @@ from torch import nn
 
 from vexpress.errors import CheckpointError
 from vexpress.files import READABLE, whole_file
+from vexpress.weights.catalogue import SUFFIXES
 
-SUFFIXES = (".safetensors", ".bin", ".pth")
 _SHOWN = 8
 
 State = dict[str, torch.Tensor]
-
-
-def find_weight_file(folder: Path, stem: str) -> Path | None:
-    """Return `folder/stem` with the first suffix that exists."""
-    return next((p for s in SUFFIXES if (p := folder / f"{stem}{s}").is_file()), None)
 
 
 def read_state(path: Path) -> State:

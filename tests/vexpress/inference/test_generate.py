@@ -18,7 +18,7 @@ from vexpress.errors import InputError, PointsError, PortraitError, SoundError
 from vexpress.faces.kps_file import read_kps
 from vexpress.faces.points import DlibDetector, FaceDetector, load_face_detector
 from vexpress.faces.portrait import read_image, read_portrait
-from vexpress.faces.retarget import Strategy
+from vexpress.faces.strategy import Strategy
 from vexpress.inference.generate import Request, prepare, render
 from vexpress.inference.pipeline import VExpressPipeline
 from vexpress.inference.random_model import tiny_pipeline
