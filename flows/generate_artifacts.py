@@ -5,7 +5,7 @@ from typing import Any
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
 from vexpress.schemas.dataset import Dataset
-from vexpress.schemas.query import connect
+from vexpress.schemas.query import as_dicts, connect
 from vexpress.tasks.reports.funnel import span
 from vexpress.tasks.reports.generations_page import Shown, show
 from vexpress.tasks.reports.page import jpeg_uri
@@ -65,6 +65,4 @@ def _picture(shown: Shown) -> str:
 
 
 def _rows(dataset: Dataset, sql: str, run: str, most: int) -> list[dict[str, Any]]:
-    answer = connect(dataset).execute(sql, {"run": run, "most": most})
-    columns = [column[0] for column in answer.description]
-    return [dict(zip(columns, row, strict=True)) for row in answer.fetchall()]
+    return as_dicts(connect(dataset).sql(sql, params={"run": run, "most": most}))

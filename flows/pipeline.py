@@ -25,10 +25,11 @@ from prefect.settings import PREFECT_API_URL
 from prefect.states import Cancelling
 from pydantic import Field
 
+from vexpress.errors import RunError
 from vexpress.flows.server.deployments import FILE, read
 from vexpress.flows.train_settings import TrainForm
 from vexpress.schemas.dataset import Dataset
-from vexpress.schemas.errors import ConfigError, VexpressDataError
+from vexpress.schemas.errors import ConfigError
 from vexpress.schemas.query import run_query
 from vexpress.schemas.row import Model
 from vexpress.tasks.curate.config import CurateConfig
@@ -38,7 +39,7 @@ Place = Literal["here", "deployments"]
 LOOK_EVERY_S = 2.0
 
 
-class PipelineStopped(VexpressDataError):  # noqa: N818 - it says what happened
+class PipelineStopped(RunError):  # noqa: N818 - it says what happened
     """A gate did not hold, or a step did not complete."""
 
 

@@ -16,11 +16,11 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
 from prefect.logging import get_run_logger
 
-from vexpress.errors import VExpressError
+from vexpress.errors import RunError, VExpressError
 from vexpress.flows.train_artifacts import publish_stage
 from vexpress.flows.train_progress import StageProgress
 from vexpress.flows.train_settings import TrainForm
-from vexpress.schemas.errors import ConfigError, VexpressDataError
+from vexpress.schemas.errors import ConfigError
 from vexpress.schemas.row import Model
 from vexpress.tasks.export.weights import export_weights
 from vexpress.tasks.reports.training_page import write_train_report
@@ -36,7 +36,7 @@ RETRIES = 2
 RETRY_DELAY_S = 10
 
 
-class GateFailed(VexpressDataError):  # noqa: N818
+class GateFailed(RunError):  # noqa: N818
     """A stage did not reach what the next one needs."""
 
 
@@ -112,7 +112,7 @@ def may_help(task: Any, task_run: TaskRun, state: State) -> bool:
     """Whether trying again may help: not where the error says what a person has to do."""
     try:
         state.result(raise_on_failure=True)
-    except (VexpressDataError, VExpressError):
+    except VExpressError:
         return False
     except Exception:
         return True

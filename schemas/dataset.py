@@ -14,6 +14,7 @@ from typing import Any
 
 import fsspec
 
+from vexpress.files import READABLE, flush_to_disk
 from vexpress.schemas.errors import DatasetError
 from vexpress.schemas.row import content_id
 
@@ -122,10 +123,10 @@ class Dataset:
             self.fs.put_file(str(finished), self.path(name))
             finished.unlink()
             return
-        _flush(finished)
+        flush_to_disk(finished)
         target = Path(self.path(name))
         target.parent.mkdir(parents=True, exist_ok=True)
-        finished.chmod(0o644)
+        finished.chmod(READABLE)
         finished.replace(target)
 
     def fetch(self, name: str, folder: Path | None = None) -> Path:
@@ -180,11 +181,3 @@ def _holds_foreign_files(folder: Path) -> bool:
         return True
     known = {".tmp", "ledger.sqlite", "ledger.sqlite-wal", "ledger.sqlite-shm", "ledger.lock"}
     return folder.exists() and any(entry.name not in known for entry in folder.iterdir())
-
-
-def _flush(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

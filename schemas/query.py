@@ -8,6 +8,7 @@ import glob
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import duckdb
 import pyarrow as pa
@@ -85,6 +86,25 @@ def run_query(dataset: Dataset, sql: str) -> duckdb.DuckDBPyRelation:
         return _one_select(connection, sql)
 
 
+def as_dicts(answer: duckdb.DuckDBPyRelation) -> list[dict[str, Any]]:
+    """Return the rows of an answer, a value of each column by its name.
+
+    By way of Arrow whole numbers that were summed would come back as decimals.
+    """
+    return [dict(zip(answer.columns, row, strict=True)) for row in answer.fetchall()]
+
+
+def read_value(scalar: pa.Scalar) -> Any:
+    """Return a value of an Arrow table; a list of points, however deep, becomes its numbers in
+    one row (N,)."""
+    if not isinstance(scalar, pa.ListScalar) or scalar.values is None:
+        return scalar.as_py()
+    values = scalar.values
+    while pa.types.is_list(values.type) or pa.types.is_fixed_size_list(values.type):
+        values = values.flatten()
+    return values.to_numpy(zero_copy_only=False)
+
+
 @contextmanager
 def query_errors() -> Iterator[None]:
     """Raise DuckDB's errors as QueryError, in its own words with the names of the views.
@@ -110,7 +130,7 @@ def ask_where(connection: duckdb.DuckDBPyConnection, where: str, sql: str) -> pa
     try:
         return _one_select(connection, f"WITH chosen AS ({chosen}) {sql}").to_arrow_table()
     except (duckdb.Error, QueryError) as error:
-        raise QueryError(f"--where {where!r}: {error}\nColumns: DESCRIBE clips") from error
+        raise QueryError(f"where {where!r}: {error}\nColumns: DESCRIBE clips") from error
 
 
 def _one_select(connection: duckdb.DuckDBPyConnection, sql: str) -> duckdb.DuckDBPyRelation:

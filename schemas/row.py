@@ -5,7 +5,6 @@ and the comment of the column in Parquet.
 """
 
 import base64
-import hashlib
 import types
 import typing
 from dataclasses import dataclass
@@ -15,6 +14,8 @@ import numpy as np
 import pyarrow as pa
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, GetCoreSchemaHandler
 from pydantic_core import core_schema
+
+from vexpress.hashes import blake2b
 
 UNITS = {"s": "seconds", "ms": "ms", "px": "px", "deg": "degrees", "db": "dB", "hz": "Hz"}
 """Units at the end of a field's name, as a form shows them."""
@@ -163,7 +164,7 @@ class Row(Model):
 def content_id(*parts: object) -> str:
     """Return 16 hex digits that depend on nothing but `parts`: same parts, same id."""
     text = "\x1f".join(map(str, parts))
-    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+    return blake2b(text.encode(), 8)
 
 
 def _arrow_field(name: str, info: Any) -> pa.Field:

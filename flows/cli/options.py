@@ -65,11 +65,10 @@ def within(dataset: str, pick: str | None, where: str) -> str:
 def plain_errors() -> Iterator[None]:
     """Print errors that a person can act on as one message, and exit with 2."""
     from vexpress.errors import VExpressError
-    from vexpress.schemas.errors import VexpressDataError
 
     try:
         yield
-    except (VexpressDataError, VExpressError) as error:
+    except VExpressError as error:
         typer.secho(f"vexpress: {error}", fg="red", err=True)
         sys.exit(2)
     except KeyboardInterrupt:

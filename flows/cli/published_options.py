@@ -38,7 +38,7 @@ def parts_given(**parts: Path | None) -> dict[str, Path]:
 def check_rate_and_stride(rate: int, stride: int) -> None:
     """wav2vec2 hears 16 kHz; windows are of frames that follow each other."""
     from vexpress.errors import SettingsError
-    from vexpress.inference.audio_encoder import SAMPLE_RATE
+    from vexpress.media.sound import SAMPLE_RATE
 
     if rate != SAMPLE_RATE:
         raise SettingsError(

@@ -24,6 +24,7 @@ import httpx
 from prefect.client.orchestration import SyncPrefectClient
 from pydantic import Field
 
+from vexpress.files import write_text
 from vexpress.flows.server.deployments import (
     POOL,
     apply_automations,
@@ -300,6 +301,4 @@ def _file(state: Path) -> Path:
 
 
 def _save(state: Path, stack: Stack) -> None:
-    temporary = state / "stack.json.new"
-    temporary.write_text(stack.model_dump_json(indent=1))
-    temporary.replace(_file(state))
+    write_text(_file(state), stack.model_dump_json(indent=1))

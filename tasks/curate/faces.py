@@ -14,7 +14,6 @@ from pydantic import Field
 from vexpress.faces.points import (
     Face,
     FaceDetector,
-    FaceModelError,
     dlib_model,
     fetch_insightface,
     find_insightface,
@@ -177,8 +176,5 @@ def weight_files(config: FaceConfig) -> list[Path]:
 
 
 def open_detector(config: FaceConfig, *, gpu: bool) -> FaceDetector:
-    """Load the detector of a resolved configuration."""
-    try:
-        return load_face_detector(config.backend, config.model, min_score=config.min_score, gpu=gpu)
-    except FaceModelError as error:
-        raise ConfigError(str(error)) from error
+    """Load the detector of a resolved configuration. Raises FaceModelError."""
+    return load_face_detector(config.backend, config.model, min_score=config.min_score, gpu=gpu)

@@ -10,11 +10,11 @@ Errors a step raises:
 Rejection            the row is rejected with this reason; the run goes on
 ├── (is_error=False) a rule said no
 └── (is_error=True)  something failed; `vexpress retry` runs it again
-VexpressDataError    the configuration cannot work, or the disk is full: the run stops
+RunError             the configuration or the weights cannot work, or the disk is full:
+                     the run stops
 anything else        on one row: rejected as `failed`, is_error; the run goes on
 """
 
-import hashlib
 import json
 import logging
 import time
@@ -23,8 +23,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
 
+from vexpress.errors import RunError
+from vexpress.hashes import blake2b, sha256, sha256_of_file
 from vexpress.schemas.dataset import Dataset
-from vexpress.schemas.errors import VexpressDataError, stop_when_full
+from vexpress.schemas.errors import stop_when_full
 from vexpress.schemas.row import Model, content_id
 from vexpress.schemas.video import Video
 from vexpress.tasks.engine.ledger import LedgerLike
@@ -68,7 +70,7 @@ MAX_ATTEMPTS = 3
 
 def make_key(*parts: str | int | None) -> str:
     """Return a ledger key: a hash of `parts`."""
-    return hashlib.blake2b(json.dumps(parts).encode(), digest_size=16).hexdigest()
+    return blake2b(json.dumps(parts).encode())
 
 
 class Step(Generic[In]):
@@ -161,7 +163,7 @@ class Step(Generic[In]):
                 return list(work(row))
         except Rejection as rejection:
             return [reject(row, rejection)]
-        except VexpressDataError:
+        except RunError:
             raise
         except Exception as error:
             return [reject(row, failure(name, error))]
@@ -243,8 +245,4 @@ def passes_by(step: Step[Any], row: Any) -> bool:
 
 def file_digest(paths: Iterable[Path]) -> str:
     """Return a digest of the files' bytes, the same on every machine."""
-    digest = hashlib.sha256()
-    for path in paths:
-        with path.open("rb") as file:
-            digest.update(hashlib.file_digest(file, "sha256").digest())
-    return digest.hexdigest()[:32]
+    return sha256(b"".join(bytes.fromhex(sha256_of_file(path)) for path in paths))[:32]

@@ -16,9 +16,9 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
-from vexpress.errors import InputError
+from vexpress.errors import FaceModelError, InputError, RunError
 from vexpress.faces.embedding import FaceEmbedder, find_arcface, load_face_embedder
-from vexpress.faces.points import Face, FaceDetector, FaceModelError
+from vexpress.faces.points import Face, FaceDetector
 from vexpress.faces.portrait import read_portrait
 from vexpress.media.video import read_frames
 from vexpress.metrics.identity import LikenessScorer
@@ -26,7 +26,7 @@ from vexpress.metrics.keypoints import KpsScorer, nearest_face
 from vexpress.metrics.lip_sync import LipSyncScorer, SyncNetScorer
 from vexpress.metrics.picture import FlickerScorer, SharpnessScorer
 from vexpress.metrics.table import METRICS, VIDEO_METRICS, Measured, unmeasured
-from vexpress.schemas.errors import ConfigError, VexpressDataError, stop_when_full
+from vexpress.schemas.errors import ConfigError, stop_when_full
 from vexpress.schemas.evaluation import Evaluation
 from vexpress.schemas.generation import Generation
 from vexpress.schemas.row import Model
@@ -93,7 +93,7 @@ class EvaluateVideo(Step[Generation]):
         try:
             with stop_when_full(self.context.dataset.root):
                 return list(work(row))
-        except VexpressDataError:
+        except RunError:
             raise
         except Exception as error:
             log.warning("evaluating %s failed", row.request_id, exc_info=error)

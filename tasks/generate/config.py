@@ -5,7 +5,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from vexpress.faces.retarget import Strategy
+from vexpress.faces.strategy import Strategy
 from vexpress.inference.request import VideoSettings
 from vexpress.inference.settings import Sampling
 from vexpress.schemas.row import Model

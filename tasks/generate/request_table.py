@@ -22,7 +22,7 @@ from vexpress.errors import SettingsError
 from vexpress.inference.pipeline import FACTOR
 from vexpress.schemas.dataset import Dataset
 from vexpress.schemas.errors import ConfigError
-from vexpress.schemas.query import query_errors, run_query
+from vexpress.schemas.query import as_dicts, query_errors, run_query
 from vexpress.schemas.request import INPUTS, AskedVideo
 from vexpress.tasks.generate.config import Parameters
 
@@ -108,12 +108,10 @@ def _cells(table: str, dataset: Dataset) -> Iterator[Cells]:
 def _from_query(sql: str, dataset: Dataset) -> Iterator[Cells]:
     dataset.require()
     answer = run_query(dataset, sql)
-    columns = answer.columns
-    _check_columns(columns)
+    _check_columns(answer.columns)
     with query_errors():
-        rows = answer.limit(MAX_ROWS + 1).fetchall()
-    for row in rows:
-        yield _named(dict(zip(columns, row, strict=True)))
+        rows = as_dicts(answer.limit(MAX_ROWS + 1))
+    yield from map(_named, rows)
 
 
 def _from_parquet(path: Path) -> Iterator[Cells]:

@@ -16,6 +16,7 @@ import duckdb
 import numpy as np
 
 from vexpress.schemas.dataset import Dataset
+from vexpress.schemas.query import as_dicts
 from vexpress.tasks.engine.step import Rejection
 from vexpress.tasks.reports.reasons import explain
 from vexpress.tasks.reports.thumbnails import (
@@ -113,8 +114,7 @@ def read_sheets(dataset: Dataset, connection: duckdb.DuckDBPyConnection) -> list
         faces.setdefault(clip_id, []).append(face_mark(box, score, detected))
     groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
     answer = connection.sql("SELECT * FROM chosen ORDER BY status, total DESC, reason, n")
-    for values in answer.fetchall():
-        row = dict(zip(answer.columns, values, strict=True))
+    for row in as_dicts(answer):
         groups.setdefault((row["status"], row["reason"] or ""), []).append(row)
     return [
         _sheet(status, reason, rows[0]["total"], [exhibit(dataset, r, kps, faces) for r in rows])

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from vexpress.schemas.dataset import Dataset
-from vexpress.schemas.query import connect
+from vexpress.schemas.query import as_dicts, connect
 from vexpress.tasks.media.frames import check_size, open_media, to_upright_bgr, video_streams
 from vexpress.tasks.reports.contact_sheets import fit
 from vexpress.tasks.reports.page import render
@@ -82,9 +82,7 @@ def write_page(dataset: Dataset) -> str:
 
 
 def _rows(connection: Any, sql: str, most: int | None = None) -> list[dict[str, Any]]:
-    answer = connection.execute(sql, {"most": most} if most else None)
-    columns = [column[0] for column in answer.description]
-    return [dict(zip(columns, row, strict=True)) for row in answer.fetchall()]
+    return as_dicts(connection.sql(sql, params={"most": most} if most else None))
 
 
 def show(dataset: Dataset, row: dict[str, Any], count: int = 3) -> Shown:

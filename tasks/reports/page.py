@@ -10,8 +10,8 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from vexpress.tasks.engine.duration import span
 from vexpress.tasks.reports.contact_sheets import encode_jpeg
-from vexpress.tasks.reports.funnel import span
 from vexpress.tasks.reports.reasons import explain
 
 

@@ -14,9 +14,10 @@ import duckdb
 import numpy as np
 
 from vexpress.schemas.dataset import Dataset
+from vexpress.schemas.query import as_dicts
+from vexpress.tasks.engine.duration import span
 from vexpress.tasks.engine.step import Rejection
 from vexpress.tasks.reports.contact_sheets import Exhibit, Sheet
-from vexpress.tasks.reports.funnel import span
 from vexpress.tasks.reports.thumbnails import clip_pictures
 
 log = logging.getLogger(__name__)
@@ -110,6 +111,4 @@ def _counted(row: dict[str, Any]) -> str:
 
 
 def _rows(connection: duckdb.DuckDBPyConnection, sql: str, shown: int) -> list[dict[str, Any]]:
-    answer = connection.execute(sql, {"shown": shown})
-    columns = [column[0] for column in answer.description or []]
-    return [dict(zip(columns, row, strict=True)) for row in answer.fetchall()]
+    return as_dicts(connection.sql(sql, params={"shown": shown}))

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from vexpress.files import write_text
 from vexpress.tasks.reports.page import render
 from vexpress.tasks.train.stage import read_done
 from vexpress.training.job import StageJob
@@ -53,10 +54,7 @@ def write_train_report(run: Path, settings: TrainSettings) -> Path:
         "training", run=run.resolve(), settings=settings, stages=stages, plot=(WIDTH, HEIGHT)
     )
     path = run / "report.html"
-    run.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    partial.write_text(page, encoding="utf-8")
-    partial.replace(path)
+    write_text(path, page)
     return path
 
 

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from vexpress.files import write_text
 from vexpress.schemas.dataset import Dataset
 from vexpress.schemas.errors import ConfigError
 from vexpress.schemas.manifest import write_part
@@ -53,7 +54,7 @@ def open_run(run: Path, source: str, settings: TrainSettings, stages: Sequence[i
     than a sample of one of the `stages`.
     """
     if source.endswith(".json") and settings.where:
-        raise ConfigError("--where: expected a data set to filter, found a JSON list")
+        raise ConfigError("where: expected a data set to filter, found a JSON list")
     wanted = {"source": source, **settings.model_dump(mode="json")}
     note = run / NOTE
     if note.is_file():
@@ -140,13 +141,7 @@ def _write_note(note: Path, content: dict[str, Any]) -> None:
     text = json.dumps(content, indent=1)
     if note.is_file() and note.read_text() == text:
         return
-    note.parent.mkdir(parents=True, exist_ok=True)
-    partial = note.with_suffix(".partial")
-    try:
-        partial.write_text(text)
-        partial.replace(note)
-    finally:
-        partial.unlink(missing_ok=True)
+    write_text(note, text)
 
 
 def _check_lengths(

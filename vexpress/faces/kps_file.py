@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from vexpress.errors import PointsError
-from vexpress.training.pickled import read_pickled
+from vexpress.pickled import read_pickled
 
 SIDE_PX = 512
 """Side of the picture whose pixels the points of a file are in."""

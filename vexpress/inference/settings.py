@@ -8,7 +8,7 @@ from vexpress.inference.windows import check_window
 
 Memory = Literal["normal", "low"]
 FAST: dict[str, Any] = {"steps": 12, "guidance_share": 0.5, "reuse_every": 2}
-"""What `vexpress generate --fast` changes, with the solver UniPC: approximate. Its error with
+"""What the choice `fast` changes, with the solver UniPC: approximate. Its error with
 random weights is in benchmarks/README.md; with trained ones it was not measured."""
 
 

@@ -16,9 +16,9 @@ import numpy as np
 import torch
 
 from vexpress.errors import InputError
+from vexpress.pickled import read_pickled
 from vexpress.training.clips import ClipError, ClipFiles, TrainingClip
 from vexpress.training.lips import lip_boxes, lip_source
-from vexpress.training.pickled import read_pickled
 from vexpress.training.sound_vectors import KEY, check_vectors
 
 ENTRIES = {"video", "face_info", "audio_embeds"}
@@ -60,12 +60,15 @@ def write_face_info(clip: Listed, path: Path) -> None:
     What the data does not hold is None there: pose, gender, age, embedding. 68 landmarks
     are written as `landmark_3d_68` with depth zero.
     """
-    torch.save([[_face(clip, frame)] for frame in range(len(clip.points))], path)
+    faces = [[_face(clip, frame)] for frame in range(len(clip.points))]
+    with path.open("wb") as file:  # torch would write the name of a path into the file
+        torch.save(faces, file)
 
 
 def write_vectors(vectors: torch.Tensor, path: Path) -> None:
     """Write audio embeddings, float32 (N, 1, E)."""
-    torch.save({KEY: vectors}, path)
+    with path.open("wb") as file:
+        torch.save({KEY: vectors}, file)
 
 
 def _is_entry(entry: Any) -> bool:

@@ -213,7 +213,7 @@ def read_frames(video: str, numbers: list[int]) -> np.ndarray:
         found = "is missing" if not Path(video).is_file() else "cannot be decoded"
         raise ClipError(
             f"{video} {found}: expected frames up to {max(numbers)}. ({_first_line(error)}) "
-            "Make the clip again, or leave it out with --where."
+            "Make the clip again, or leave it out with `where`."
         ) from error
 
 

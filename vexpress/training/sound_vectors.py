@@ -11,8 +11,8 @@ from safetensors import SafetensorError, safe_open
 
 from vexpress.errors import InputError
 from vexpress.inference.audio_encoder import vectors_around_frames
+from vexpress.pickled import read_pickled
 from vexpress.training.clips import ClipError
-from vexpress.training.pickled import read_pickled
 
 KEY = "global_embeds"
 PICKLED = {".pt", ".pth"}

@@ -15,6 +15,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from vexpress.errors import VExpressError
+from vexpress.files import write_text
 from vexpress.inference.allocator import keep_freed_memory
 from vexpress.inference.pipeline import published_scheduler
 from vexpress.training import distributed
@@ -203,9 +204,7 @@ class StageRun:
             "lips": sorted({clip.lips for clip in self.index.clips}),
             "measurements": found,
         }
-        partial = self.job.folder / "done.partial"
-        partial.write_text(json.dumps(done, indent=1))
-        partial.replace(self.job.folder / "done.json")
+        write_text(self.job.folder / "done.json", json.dumps(done, indent=1))
 
     def _export(self, name: str, state: dict[str, Any]) -> None:
         """Write whole weights in the published layout."""

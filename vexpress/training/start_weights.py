@@ -24,10 +24,11 @@ from vexpress.weights.catalogue import (
     UNET_CONFIG,
     Places,
     find_file,
+    find_weight_file,
     network_files,
     networks_in,
 )
-from vexpress.weights.checkpoint import State, find_weight_file, load_state, read_state
+from vexpress.weights.checkpoint import State, load_state, read_state
 from vexpress.weights.published import Networks, load_networks, save_networks
 
 TINY_UNET = {
@@ -50,7 +51,7 @@ def start_networks(settings: TrainSettings, audio_dim: int) -> Networks:
             raise SettingsError(
                 "training the full model: expected `start`, a folder of weights to start from "
                 "(published V-Express, or unet/ of Stable Diffusion 1.5 with "
-                f"{MOTION_FILE}.safetensors), found none. For a try-out use --preset tiny."
+                f"{MOTION_FILE}.safetensors), found none. For a try-out set preset to tiny."
             )
         return random_networks(settings.seed, audio_dim)
     if networks_in(settings.start):

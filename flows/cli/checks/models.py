@@ -82,7 +82,8 @@ def check_faces(setup: Setup) -> list[Check]:
 
 def has_dlib() -> bool:
     """Return whether dlib and its landmark model are installed."""
-    from vexpress.faces.points import FaceModelError, dlib_model
+    from vexpress.errors import FaceModelError
+    from vexpress.faces.points import dlib_model
 
     try:
         landmarks = dlib_model("shape_predictor_68_face_landmarks.dat")

@@ -24,13 +24,12 @@ from vexpress.schemas.dataset import Dataset
 from vexpress.schemas.duplicate import Duplicate
 from vexpress.schemas.fingerprint import ClipFingerprint
 from vexpress.schemas.manifest import replace_table
-from vexpress.schemas.query import connect
+from vexpress.schemas.query import connect, read_value
 from vexpress.schemas.row import Model
 from vexpress.schemas.video import Video
 from vexpress.tasks.curate.across.made_from import made_from
 from vexpress.tasks.curate.across.match_clips import Match, MatchRules, Series, is_copy, match
 from vexpress.tasks.curate.scores.fingerprints import BANDS, PLACES, RATE_HZ
-from vexpress.tasks.train.clips import read_value
 
 VERSION = 3
 NEXT = 16

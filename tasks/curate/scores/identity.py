@@ -15,9 +15,9 @@ import cv2
 import numpy as np
 from pydantic import Field
 
-from vexpress.errors import PointsError
+from vexpress.errors import FaceModelError, PointsError
 from vexpress.faces.embedding import FaceEmbedder, find_arcface, load_face_embedder
-from vexpress.faces.points import FaceModelError, dlib_model, missing_model
+from vexpress.faces.points import dlib_model, missing_model
 from vexpress.schemas.errors import ConfigError
 from vexpress.schemas.face_embedding import FaceEmbedding
 from vexpress.schemas.keypoints import ClipKps

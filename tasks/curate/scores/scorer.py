@@ -5,12 +5,12 @@ A scorer lives as long as its worker and loads its weights once; for each clip i
 scorer looks at every clip again and the others do not.
 """
 
-import hashlib
 from collections.abc import Iterable
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
+from vexpress.hashes import blake2b
 from vexpress.schemas.keypoints import ClipKps
 from vexpress.schemas.row import Model
 from vexpress.tasks.engine.step import Context, make_key
@@ -64,7 +64,7 @@ class Scorer:
 
     def key(self, row: Candidate) -> str:
         """Return the ledger key: the clip, the points on it, and all that watches it."""
-        points = hashlib.blake2b(row.points.tobytes(), digest_size=8).hexdigest()
+        points = blake2b(row.points.tobytes(), 8)
         parts = (
             self.LEDGER_NAME or self.NAME,
             self.VERSION,

@@ -145,8 +145,8 @@ def resolve_speech(config: SpeechConfig, weights: Path | None) -> tuple[SpeechCo
         looked = f"{weights or 'WEIGHTS'}/{PREFIX}{config.model or '*'}"
         raise ConfigError(
             f"speech.model: expected a CTranslate2 Whisper ({', '.join(MODEL_FILES)}) at {looked}; "
-            "found none. Give its folder, put one there (hf download "
-            f"Systran/{PREFIX}small --local-dir WEIGHTS/{PREFIX}small), or set speech.backend=none."
+            "found none. Give its folder, put one there (on the hub: "
+            f"Systran/{PREFIX}small), or set speech.backend=none."
         )
     if config.backend == "whisperx":
         return _resolve_whisperx(config, folder, weights)

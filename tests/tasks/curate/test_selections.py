@@ -58,7 +58,7 @@ def test_a_pick_stays_as_it_was_when_the_data_set_grows(dataset: Dataset) -> Non
         ("0-columns", "SELECT clip_id FROM kept", "expected a small letter"),
         ("Big", "SELECT clip_id FROM kept", "expected a small letter"),
         ("x" * 64, "SELECT clip_id FROM kept", "expected a small letter"),
-        ("taken", "SELECT clip_id FROM kept", "such a pick is there"),
+        ("taken", "SELECT clip_id FROM kept", "such a selection is there"),
         ("p", "SELECT frames FROM kept", "answers with clip_id.*found the columns frames"),
         ("p", "SELECT clip_id FROM kept WHERE false", "expected at least one clip"),
         ("p", "SELECT clip_id FROM clips", "clips that are kept, found 1 others: 1 too_short"),

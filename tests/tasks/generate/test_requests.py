@@ -18,10 +18,10 @@ from PIL import Image
 
 from tests.helpers.small_clips import write_video
 from tests.helpers.small_requests import write_kps, write_sound, write_table
-from vexpress.errors import PointsError
+from vexpress.errors import PointsError, RunError
 from vexpress.faces.kps_file import read_kps
 from vexpress.schemas.dataset import Dataset
-from vexpress.schemas.errors import ConfigError, VexpressDataError
+from vexpress.schemas.errors import ConfigError
 from vexpress.schemas.manifest import prepare_manifests
 from vexpress.schemas.request import AskedVideo
 from vexpress.tasks.generate.config import GenerateConfig, Limits, Parameters
@@ -322,7 +322,7 @@ def test_tables_that_are_none_are_refused(
     plan: Callable[..., RequestPlan], folder: Path, name: str, text: str, says: str
 ) -> None:
     (folder / name).write_text(text, errors="surrogateescape")
-    with pytest.raises(VexpressDataError, match=says):
+    with pytest.raises(RunError, match=says):
         plan(folder / name)
 
 

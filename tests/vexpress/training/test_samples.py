@@ -213,7 +213,7 @@ def test_a_missing_and_a_damaged_clip_are_named(material: Path, tmp_path: Path) 
 
 def test_clips_shorter_than_a_sample_are_refused_with_the_filter_that_helps(material: Path) -> None:
     clips = ClipIndex(material / "clips.safetensors").clips
-    with pytest.raises(ClipError, match='--where "frames >= 50"') as raised:
+    with pytest.raises(ClipError, match='where "frames >= 50"') as raised:
         check_lengths(clips, 50, stage=2)
     assert "clip0 (48)" in str(raised.value) and "3 of 3 shorter" in str(raised.value)
 

@@ -15,8 +15,8 @@ import torch
 from torch.utils.data import default_collate
 
 from tests.helpers.small_training import small_settings
-from vexpress.inference.conditions import Conditions
 from vexpress.inference.pipeline import published_scheduler
+from vexpress.networks.conditions import Conditions
 from vexpress.training.job import StageJob
 from vexpress.training.metrics_log import read_metrics
 from vexpress.training.samples import Sample
