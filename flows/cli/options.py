@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from vexpress.flows.cli.running import say_stopped, stopping
+from vexpress.flows.cli.running import stopping
 
 
 class Preset(StrEnum):
@@ -75,5 +75,4 @@ def plain_errors() -> Iterator[None]:
         typer.secho(f"vexpress: {error}", fg="red", err=True)
         sys.exit(2)
     except KeyboardInterrupt:
-        say_stopped()
-        sys.exit(stopping.code)
+        stopping.leave()

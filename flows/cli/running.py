@@ -7,6 +7,7 @@ import threading
 import time
 from typing import Annotated, Any, NoReturn
 
+import psutil
 import typer
 
 FlowOption = Annotated[
@@ -66,20 +67,16 @@ def require_answer(url: str) -> None:
 class Stopping:
     """Answers SIGINT and SIGTERM while a command runs here.
 
-    The first is a KeyboardInterrupt, on which the run puts down what it has in hand. The
-    second, or a run that has not ended `GRACE_S` after the first, ends the process and all its
-    children at once: what was written is whole at any moment, and the next run goes on from it.
-    A thread watches, for the main one may be in a library's call that no signal interrupts.
+    The first is a KeyboardInterrupt, on which the run puts down what it has in hand. Then, or
+    on the second, or `GRACE_S` after the first, the process ends with all its children: without
+    the interpreter's own last steps, which may take seconds. What was written is whole at any
+    moment, and the next run goes on from it. A thread watches, for the main one may be in a
+    library's call that no signal interrupts.
     """
 
     def __init__(self) -> None:
         self._first = 0
         self._before: dict[int, Any] = {}
-
-    @property
-    def code(self) -> int:
-        """The exit code of a run that was stopped: 130, or 143 after SIGTERM."""
-        return 128 + (self._first or signal.SIGINT)
 
     def watch(self) -> None:
         """Answer the signals from now on."""
@@ -97,6 +94,13 @@ class Stopping:
             signal.set_wakeup_fd(-1)
         while self._before:
             signal.signal(*self._before.popitem())
+
+    def leave(self) -> NoReturn:
+        """End a run that was interrupted, with exit code 130, or 143 after SIGTERM."""
+        if self._before:
+            self._end(self._first)
+        say_stopped()
+        sys.exit(130)
 
     def _in_child(self) -> None:
         """A forked worker leaves Ctrl-C to this process, and ends on SIGTERM."""
@@ -146,8 +150,6 @@ def say_stopped() -> None:
 
 def end_children() -> None:
     """Kill all processes that this one started, and those that these started."""
-    import psutil
-
     for child in psutil.Process().children(recursive=True):
         try:
             child.kill()
