@@ -1,5 +1,6 @@
 """How a command runs: here, or as a Prefect flow; and how Ctrl-C and SIGTERM end it."""
 
+import atexit
 import os
 import signal
 import sys
@@ -21,7 +22,8 @@ FlowOption = Annotated[
 STOPPED = "stopped; run the same command again to go on"
 GRACE_S = 3.5
 """How long a run that was told to stop may take to put down what it has in hand."""
-SERVER_PATIENCE_S = 5.0
+PATIENCE_S = 5.0
+"""How long a server may take to answer."""
 
 
 def run_as_flow(flow: bool = False) -> bool:
@@ -36,32 +38,48 @@ def run_as_flow(flow: bool = False) -> bool:
         require_answer(url)
     os.environ.setdefault("PREFECT_LOGGING_LEVEL", "CRITICAL")  # errors are said by the command
     stopping.give_back()  # to Prefect, which tells its server of them
+    atexit.register(_say_no_more)
     return True
+
+
+def _say_no_more() -> None:
+    """Close standard error, after all other exit handlers, since it was registered first.
+
+    What is left is the interpreter's own end, where DuckDB's bindings print pages about objects
+    that threads of Prefect still hold.
+    """
+    sys.stderr.flush()
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
 
 
 def require_answer(url: str) -> None:
     """Raise ConfigError where no Prefect server answers at `url`."""
+    from vexpress.schemas.errors import ConfigError
+
+    answers, found = ask_server(url)
+    if not answers:
+        raise ConfigError(
+            f"PREFECT_API_URL={url}: no Prefect server answers there ({found}); start it, or unset "
+            "PREFECT_API_URL to run without one."
+        )
+
+
+def ask_server(url: str) -> tuple[bool, str]:
+    """Return whether a Prefect server answers at `url`, and what it answers or why not."""
     import http.client
     import urllib.error
     import urllib.request
 
-    from vexpress.schemas.errors import ConfigError
-
     try:
-        urllib.request.urlopen(f"{url.rstrip('/')}/health", timeout=SERVER_PATIENCE_S).close()
-        return
+        with urllib.request.urlopen(f"{url.rstrip('/')}/health", timeout=PATIENCE_S) as answer:
+            return True, f"answers {answer.status}"
     except urllib.error.HTTPError as error:
-        if error.code < 500:  # such as 401: it is there; the rest is Prefect's
-            return
-        found = f"HTTP {error.code}"
+        # Such as 401: it is there, and what more it wants is Prefect's to answer.
+        return error.code < 500, f"answers {error.code}"
     except urllib.error.URLError as error:
-        found = str(error.reason)
+        return False, str(error.reason)
     except (OSError, ValueError, http.client.HTTPException) as error:
-        found = str(error)
-    raise ConfigError(
-        f"PREFECT_API_URL={url}: no Prefect server answers there ({found}); start it, or unset "
-        "PREFECT_API_URL to run without one."
-    )
+        return False, str(error)
 
 
 class Stopping:
