@@ -8,6 +8,9 @@ from typing import Any
 import pytest
 import yaml
 from diffusers import AutoencoderTiny
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.sorting import FlowRunSort
+from prefect.settings import PREFECT_API_URL, temporary_settings
 from typer.testing import CliRunner, Result
 
 from tests.helpers.random_weights import write_weights
@@ -178,12 +181,8 @@ def test_deployments_want_a_server_that_has_them_and_get_paths_that_mean_the_sam
     words += ["--preset", "tiny", "--set", "train.start=weights", "--requests", "requests.csv"]
     result = CliRunner().invoke(app, ["pipeline", *words])
     assert result.exit_code == 2 and "expected a server in PREFECT_API_URL" in result.output
-    # Only now: the command sets what Prefect reads when it is imported.
-    from prefect.client.orchestration import get_client
-    from prefect.client.schemas.sorting import FlowRunSort
-    from prefect.settings import PREFECT_API_URL, temporary_settings
-
-    with get_client(sync_client=True) as client:  # Prefect's embedded server, without deployments
+    with get_client(sync_client=True) as client:  # Prefect's own server, without deployments
+        monkeypatch.setenv("PREFECT_API_URL", str(client.api_url))
         with temporary_settings({PREFECT_API_URL: str(client.api_url)}):
             result = CliRunner().invoke(app, ["pipeline", *words])
         assert result.exit_code == 2, result.output
