@@ -79,9 +79,9 @@ def settings_for(out: Path, scale: float) -> TrainSettings:
 
 
 def train(out: Path, settings: TrainSettings) -> bool:
-    """Run the three stages, print what each reached; whether all gates hold."""
+    """Run all stages, print what each reached; whether all gates hold."""
     passed = True
-    for number in (1, 2, 3):
+    for number in (stage.number for stage in settings.stages):
         start, begun = time.perf_counter(), time.process_time()
         open_stage(out, settings, number).run()
         seconds, cpu = time.perf_counter() - start, time.process_time() - begun

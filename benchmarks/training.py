@@ -46,8 +46,8 @@ def compare_loaders(videos: list[Path]) -> None:
     """Print seconds a sample of both, and their ratio, per stage."""
     lengths = [len(decord.VideoReader(str(video))) for video in videos]
     print(f"{len(videos)} clips of {min(lengths)} to {max(lengths)} frames")
-    for stage in (1, 2, 3):
-        frames = PRESETS["full"]().stage(stage).frames
+    for stage, settings in enumerate(PRESETS["full"]().stages, 1):
+        frames = settings.frames
         jobs = []
         for number in range(SAMPLES):
             clip = number % len(videos)
@@ -77,12 +77,14 @@ def measure_steps(size: str, steps: int) -> None:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     networks = full_networks() if size == "full" else random_networks(0, 768)
     model = TrainingModel(networks).to(device).train()
-    for number in (1, 2, 3):
+    for stage in settings.stages:
         for checkpointing in (False, True):
             try:
-                print(_run(model, settings, settings.stage(number), checkpointing, steps, device))
+                print(_run(model, settings, stage, checkpointing, steps, device))
             except torch.OutOfMemoryError:
-                print(f"stage {number}, gradient checkpointing {checkpointing}: out of memory")
+                print(
+                    f"stage {stage.number}, gradient checkpointing {checkpointing}: out of memory"
+                )
 
 
 def full_networks() -> Networks:

@@ -1,6 +1,6 @@
 """The whole way as one run: from raw videos to videos of a model trained on them.
 
-    curate ─ gate ─ train (three stages) ─ generate a sample ─ evaluate ─ generate requests
+    curate ─ gate ─ train (all stages) ─ generate a sample ─ evaluate ─ generate requests
 
 Each box but the gate is a flow of its own. `here` they run one after the other in this
 process. As `deployments` each is started by name on the server and may live in another work

@@ -1,6 +1,6 @@
-"""Three stages of training as a DAG that survives being stopped.
+"""Stages of training as a DAG that survives being stopped.
 
-    clips ─ stage 1 ─ gate ─ stage 2 ─ gate ─ stage 3 ─ gate ─ export
+    clips ─ stage 1 ─ gate ─ stage 2 ─ gate ─ … ─ last stage ─ gate ─ export
 
 Each box is one task run; the work is in `tasks/`. What is finished is not run again, a
 stage that was stopped goes on from its last checkpoint, and a gate that does not hold
@@ -50,7 +50,7 @@ class TrainReport(Model):
     gates: dict[int, list[Gate]]
     """What each stage reached."""
     weights: str | None
-    """Folder in the published layout; null before stage 3 is finished."""
+    """Folder in the published layout; null before the last stage is finished."""
     report: str
     """The page to look at."""
     run_id: str | None = None
@@ -67,16 +67,17 @@ def train(
     stages: list[int] | None = None,
     snapshot: str | None = None,
 ) -> TrainReport:
-    """Train V-Express in three stages, resuming where it was stopped.
+    """Train V-Express stage by stage, resuming where it was stopped.
 
     Args:
         source: Data set, or a JSON training list of published V-Express.
         run: Folder of the run; made if it is not there, resumed if it is.
         settings: What differs from the preset; a resumed run must be given the same.
-        stages: Which stages to train, in order; all three where nothing is said.
+        stages: Which stages to train, in order; all of them where nothing is said.
         snapshot: State that the data set must be at, by its file; null takes it as it is.
     """
-    wanted, started = sorted(set(stages or (1, 2, 3))), datetime.now(UTC)
+    wanted = sorted(set(stages or (stage.number for stage in settings.stages)))
+    started = datetime.now(UTC)
     for number in wanted:
         require_optimiser(settings.stage(number))
     source, folder, settings = absolute_paths(source, run, settings)
@@ -96,7 +97,7 @@ def train(
         if trained:
             run_id = record_run(folder, source, settings, started, trained)
         report = write_train_report(folder, settings)
-    weights = export(jobs[-1]) if jobs[-1].number == 3 else None
+    weights = export(jobs[-1]) if jobs[-1].is_last else None
     return TrainReport(
         stages=trained,
         finished_before=before,

@@ -19,7 +19,10 @@ class TrainPreset(StrEnum):
 def train(
     dataset: Annotated[str, typer.Argument(help="Data set, or a V-Express training list (.json).")],
     out: Annotated[Path, typer.Option("--out", help="Folder of the run; resumed if it is there.")],
-    stages: Annotated[str, typer.Option(help="Which stages, such as `1,2,3` or `2`.")] = "1,2,3",
+    stages: Annotated[
+        str | None,
+        typer.Option(help="Which stages, such as `1,2`; else all.", show_default=False),
+    ] = None,
     preset: Annotated[
         TrainPreset, typer.Option(help="`full`: published sizes, GPUs. `tiny`: minutes on a CPU.")
     ] = TrainPreset.full,
@@ -45,7 +48,7 @@ def train(
         int | None, typer.Option(min=1, help="Training processes (Ray Train).", show_default=False)
     ] = None,
 ) -> None:
-    """Train V-Express in three stages, each with a gate before the next.
+    """Train V-Express stage by stage, each with a gate before the next.
 
     A run that was stopped goes on from its last checkpoint: give the same command again.
 
@@ -66,7 +69,8 @@ def train(
 
         given = {"where": within(dataset, pick, where), "start": start, "vae": vae}
         loaded = load_settings(preset.value, config, settings or [], given, workers)
-        say(train_flow(dataset, str(out), loaded, parse_stages(stages)))
+        wanted = None if stages is None else parse_stages(stages)
+        say(train_flow(dataset, str(out), loaded, wanted))
 
 
 def say(report: object) -> None:

@@ -44,8 +44,8 @@ class StagePage:
 def write_train_report(run: Path, settings: TrainSettings) -> Path:
     """Write the page of what the run has reached so far; returns its path."""
     stages = []
-    for number in (1, 2, 3):
-        job = StageJob(run=run, number=number, settings=settings)
+    for stage in settings.stages:
+        job = StageJob(run=run, number=stage.number, settings=settings)
         metrics = read_metrics(job.folder / "metrics.jsonl")
         if metrics:
             stages.append(stage_page(job, metrics))

@@ -1,7 +1,7 @@
-"""What a training run is told: the data, the three stages, the gates, the machines.
+"""What a training run is told: the data, the stages, the gates, the machines.
 
-A stage is a complete configuration made by a function; stage 2 is derived from stage 1
-and stage 3 from stage 2 (VEXPRESS section 5). A file of overrides names what differs.
+Each stage is a complete configuration; `presets.py` has what it changes of the one before it
+(VEXPRESS section 5). A file of overrides names what differs from a preset.
 """
 
 from pathlib import Path
@@ -58,8 +58,8 @@ class DataSettings(Settings):
 class StageSettings(Settings):
     """One stage, complete."""
 
-    number: Literal[1, 2, 3]
-    """Which stage."""
+    number: int = Field(ge=1)
+    """Which stage, from 1."""
     trains: tuple[Part, ...]
     """The parts that learn; all others keep their weights."""
     zero_at_start: bool
@@ -172,18 +172,33 @@ class TrainSettings(Settings):
     """Where it runs."""
 
     @model_validator(mode="after")
+    def _stages_are_in_order(self) -> Self:
+        for number, stage in enumerate(self.stages, 1):
+            if stage.number != number:
+                raise ValueError(f"stage_{number}.number: expected {number}, found {stage.number}")
+        return self
+
+    @model_validator(mode="after")
     def _sharding_fits_precision(self) -> Self:
-        precisions = {self.stage(number).precision for number in (1, 2, 3)}
+        precisions = {stage.precision for stage in self.stages}
         if self.engine.sharding == "fsdp" and "float16" in precisions:
             raise ValueError("engine.sharding=fsdp: expected float32 or bfloat16, found float16")
         return self
 
+    @property
+    def stages(self) -> tuple[StageSettings, ...]:
+        """All stages, in order."""
+        return tuple(getattr(self, name) for name in STAGE_NAMES)
+
     def stage(self, number: int) -> StageSettings:
-        """Return a stage by its number."""
-        stages = {1: self.stage_1, 2: self.stage_2, 3: self.stage_3}
-        if number not in stages:
-            raise SettingsError(f"stage {number}: expected 1, 2 or 3")
-        return stages[number]
+        """Return a stage by its number, from 1."""
+        if not 1 <= number <= len(STAGE_NAMES):
+            raise SettingsError(f"stage {number}: expected 1 to {len(STAGE_NAMES)}")
+        return self.stages[number - 1]
+
+
+STAGE_NAMES = tuple(name for name in TrainSettings.model_fields if name.startswith("stage_"))
+"""The stages by the keys of their settings, in order; each is trained from the one before."""
 
 
 def rate_at(rate: Rate, step: int) -> float:
