@@ -9,6 +9,8 @@ from typing import Annotated
 
 import typer
 
+from vexpress.flows.cli.running import say_stopped, stopping
+
 
 class Preset(StrEnum):
     """Thresholds: `tasks/curate/presets/<name>.yaml`."""
@@ -73,5 +75,5 @@ def plain_errors() -> Iterator[None]:
         typer.secho(f"vexpress: {error}", fg="red", err=True)
         sys.exit(2)
     except KeyboardInterrupt:
-        typer.secho("stopped; run the same command again to go on", fg="yellow", err=True)
-        sys.exit(130)
+        say_stopped()
+        sys.exit(stopping.code)
