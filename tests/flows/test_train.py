@@ -123,6 +123,8 @@ def test_the_run_is_a_row_of_the_data_set_with_its_snapshot(finished: Trainer) -
     ((engine, config, versions, weights, clips, steps, reused, seconds, snapshot),) = rows(
         finished.dataset, query
     )
+    counts = rows(finished.dataset, "SELECT counts FROM runs WHERE kind = 'train'")[0][0]
+    assert json.loads(counts) == {"clips": 3, "steps": 3 * len(STAGES), "steps_done_before": 0}
     assert (engine, clips, steps, reused) == ("local", 3, 3 * len(STAGES), 0)
     assert json.loads(config)["stage_2"]["frames"] == 3 and "snapshot" in json.loads(config)
     assert json.loads(versions)["torch"] == importlib.metadata.version("torch")
