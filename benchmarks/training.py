@@ -23,12 +23,12 @@ from vexpress.networks.denoising_unet import DenoisingUNet
 from vexpress.networks.reference_net import ReferenceNet
 from vexpress.networks.v_kps_guider import VKpsGuider
 from vexpress.training.model import TrainingModel
-from vexpress.training.parts import set_trained
 from vexpress.training.presets import PRESETS
 from vexpress.training.randomness import generator
 from vexpress.training.samples import draw_span, read_frames
 from vexpress.training.settings import StageSettings, TrainSettings
 from vexpress.training.start_weights import random_networks
+from vexpress.training.trainable_parts import set_trained
 from vexpress.weights.published import Networks
 
 SAMPLES = 10

@@ -17,9 +17,9 @@ from vexpress.tasks.curate.chain import Weights
 from vexpress.tasks.engine.step import file_digest
 from vexpress.tasks.train.stage import uses_ray
 from vexpress.training.clips import ClipIndex
-from vexpress.training.job import CLIPS, StageJob
 from vexpress.training.metrics_log import read_metrics
 from vexpress.training.settings import TrainSettings
+from vexpress.training.stage_job import CLIPS, StageJob
 from vexpress.weights.catalogue import network_files, networks_in
 
 LIBRARIES = ("vexpress", "prefect", "ray", "torch", "diffusers", "transformers")

@@ -3,7 +3,7 @@
 RUN/run.json              source, settings, and the snapshot of the data set it began with
 RUN/clips.safetensors     the clips, as they were when the run started
 RUN/files/                videos and sound of the clips, where the data set is remote
-RUN/stage_N/…             see vexpress/training/job.py
+RUN/stage_N/…             see vexpress/training/stage_job.py
 RUN/weights/              what is exported in the end
 """
 
@@ -21,17 +21,17 @@ from vexpress.schemas.row import content_id
 from vexpress.tasks.train.clips import gather_clips
 from vexpress.tasks.train.row import newest_snapshot
 from vexpress.training.clips import ClipFiles, ClipIndex, TrainingClip, check_lengths, write_index
-from vexpress.training.job import CLIPS, StageJob
-from vexpress.training.measurements import Gate
+from vexpress.training.gates import Gate
 from vexpress.training.metrics_log import read_metrics
 from vexpress.training.presets import make_settings
 from vexpress.training.published_list import read_list
 from vexpress.training.settings import STAGE_NAMES, TrainSettings
+from vexpress.training.stage_job import CLIPS, StageJob
 
 NOTE, SNAPSHOT, FILES = "run.json", "snapshot", "files"
 FREE = (
     *("engine.kind", "engine.cpus_per_worker", "engine.max_failures", "engine.sharding"),
-    *("engine.save_every", "engine.keep_last", "engine.validate_every"),
+    *("engine.save_every", "engine.keep_last", "engine.validate_every", "engine.loggers"),
     *("gates.", "data.loader_workers", "snapshot"),
 )
 """Settings that may differ when a run is resumed: they do not change what is learned."""

@@ -21,10 +21,11 @@ from vexpress.tasks.train.progress import StageProgress
 from vexpress.tasks.train.row import record_run
 from vexpress.tasks.train.run import absolute_paths, open_run, read_snapshot, record_stage
 from vexpress.tasks.train.stage import read_done, train_stage
-from vexpress.training.job import StageJob
-from vexpress.training.measurements import Gate, check_gates
+from vexpress.training.gates import Gate, check_gates
+from vexpress.training.loggers import require_loggers
 from vexpress.training.optimiser import require_optimiser
 from vexpress.training.settings import TrainSettings
+from vexpress.training.stage_job import StageJob
 
 
 class GateFailed(VexpressDataError):  # noqa: N818
@@ -99,6 +100,7 @@ def train_model(
     started = datetime.now(UTC)
     for number in wanted:
         require_optimiser(settings.stage(number))
+    require_loggers(settings.engine.loggers)
     source, folder, settings = absolute_paths(source, run, settings)
     jobs = [StageJob(run=folder, number=n, settings=settings) for n in wanted]
     _check_start(jobs)

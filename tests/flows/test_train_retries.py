@@ -10,8 +10,8 @@ from prefect import flow
 from tests.helpers.small_training import small_settings
 from vexpress.errors import VExpressError
 from vexpress.flows.train import may_help, run_stage
-from vexpress.training.job import StageJob
 from vexpress.training.metrics_log import read_metrics
+from vexpress.training.stage_job import StageJob
 
 STEPS = {"steps": 2, "learning_rate": 1e-3}
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import torch
 
-from vexpress.training.job import StageJob
 from vexpress.training.settings import STAGE_NAMES, TrainSettings
+from vexpress.training.stage_job import StageJob
 from vexpress.training.stage_run import StageRun
 
 LINES = 4

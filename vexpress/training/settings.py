@@ -19,6 +19,7 @@ Part = Literal[
     "v_kps_guider",
     "audio_projection",
 ]
+LoggerName = Literal["tensorboard", "wandb"]
 Rate = float | tuple[tuple[int, float], ...]
 """A number, or points (step, value) with straight lines between them."""
 Share = Annotated[Rate, Field(description="between 0 and 1")]
@@ -95,7 +96,7 @@ class StageSettings(Settings):
     gradient_checkpointing: bool = False
     """Recompute activations in the backward pass: less memory, more time."""
     ema_decay: float | None = Field(None, gt=0, lt=1)
-    """Decay of a running mean of the weights, exported beside them; null for none."""
+    """Decay of a moving average of the weights (EMA), exported beside them; null for none."""
     eight_bit_adam: bool = False
     """Keep AdamW's state in 8 bits (needs the package bitsandbytes and a GPU)."""
 
@@ -133,7 +134,7 @@ class EngineSettings(Settings):
     cpus_per_worker: float = Field(1, gt=0)
     """CPU cores that Ray sets aside for a worker."""
     sharding: Literal["ddp", "fsdp"] = "ddp"
-    """`ddp`: whole weights in each worker; `fsdp`: fully sharded (torch FSDP2)."""
+    """`ddp`: full weights in each worker; `fsdp`: fully sharded (torch FSDP2)."""
     max_failures: int = Field(2, ge=0)
     """How often lost workers are replaced, each time resuming from the last checkpoint."""
     save_every: int = Field(1000, ge=1)
@@ -142,6 +143,9 @@ class EngineSettings(Settings):
     """Checkpoints kept a stage."""
     validate_every: int = Field(1000, ge=1)
     """Steps between validations."""
+    loggers: tuple[LoggerName, ...] = ()
+    """Where numbers go besides the metrics log: `tensorboard` (`tensorboard --logdir RUN`),
+    `wandb` (Weights & Biases); needs the package of that name."""
 
 
 class TrainSettings(Settings):

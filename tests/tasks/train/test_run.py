@@ -43,8 +43,10 @@ def test_a_run_that_version_0_1_began_is_resumed_with_the_same_settings(tmp_path
     with pytest.raises(ConfigError) as refused:
         open_run(run, source, tiny().derive(stage_2=longer), [1])
     assert re.findall(r"^  (.*)$", str(refused.value), re.M) == ["stage_2.steps: was 200, is 300"]
-    open_run(run, source, tiny(), [1])
-    assert (run / CLIPS).is_file()
+    logged = tiny().engine.derive(loggers=("tensorboard",))
+    for settings in (tiny(), tiny().derive(engine=logged)):
+        open_run(run, source, settings, [1])
+        assert (run / CLIPS).is_file()
 
 
 def test_a_stage_that_a_run_was_begun_without_is_free_to_set(tmp_path: Path) -> None:

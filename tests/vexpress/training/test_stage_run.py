@@ -12,10 +12,10 @@ import torch
 from tests.helpers.small_training import small_settings
 from vexpress.errors import CheckpointError
 from vexpress.training.checkpoints import Checkpoints
-from vexpress.training.job import StageJob
 from vexpress.training.metrics_log import read_metrics
 from vexpress.training.model import TrainingModel
 from vexpress.training.settings import STAGE_NAMES
+from vexpress.training.stage_job import StageJob
 from vexpress.training.stage_run import StageRun, TrainingDiverged
 from vexpress.training.start_weights import saved_networks
 
@@ -198,7 +198,7 @@ TWO_WORKERS = """
 import sys
 from pathlib import Path
 import torch
-from vexpress.training.job import StageJob
+from vexpress.training.stage_job import StageJob
 from vexpress.training.settings import TrainSettings
 from vexpress.training.stage_run import StageRun
 
@@ -247,7 +247,7 @@ def test_nothing_but_damaged_checkpoints_is_an_error_that_says_what_to_do(tmp_pa
     checkpoints.save(1, {"step": 1})
     (tmp_path / "step-00000001/state.pt").write_bytes(b"nothing")
     with pytest.raises(CheckpointError, match="Delete the folder"):
-        checkpoints.newest_whole()
+        checkpoints.newest_complete()
 
 
 def test_only_the_last_checkpoints_are_kept(tmp_path: Path) -> None:
@@ -255,7 +255,7 @@ def test_only_the_last_checkpoints_are_kept(tmp_path: Path) -> None:
     for step in (1, 2, 3):
         checkpoints.save(step, {"step": step})
     assert checkpoints.steps() == [2, 3]
-    assert checkpoints.newest_whole() == 3 and checkpoints.load(3) == {"step": 3}
+    assert checkpoints.newest_complete() == 3 and checkpoints.load(3) == {"step": 3}
 
 
 FULL_DISK = """
@@ -281,5 +281,5 @@ def test_a_disk_that_is_full_while_saving_leaves_the_last_checkpoint(tmp_path: P
     answer = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
     assert "the disk is full; that of step 1 is untouched" in answer.stdout, answer
     assert [path.name for path in tmp_path.iterdir()] == ["step-00000001"]
-    assert Checkpoints(tmp_path, keep=1).newest_whole() == 1
+    assert Checkpoints(tmp_path, keep=1).newest_complete() == 1
     assert Checkpoints(tmp_path, keep=1).load(1)["weights"].sum() == 10

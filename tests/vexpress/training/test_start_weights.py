@@ -14,14 +14,14 @@ from vexpress.networks.audio_projection import AudioProjection
 from vexpress.networks.denoising_unet import DenoisingUNet
 from vexpress.networks.reference_net import ReferenceNet
 from vexpress.networks.v_kps_guider import VKpsGuider
-from vexpress.training.job import StageJob, vae_folder
-from vexpress.training.measurements import check_gates
+from vexpress.training.gates import check_gates
 from vexpress.training.model import TrainingModel
-from vexpress.training.parts import part_of, zero_outputs
 from vexpress.training.presets import full
 from vexpress.training.settings import GateSettings
+from vexpress.training.stage_job import StageJob, vae_folder
 from vexpress.training.stage_run import StageRun
 from vexpress.training.start_weights import MOTION_FILE, random_networks, start_networks
+from vexpress.training.trainable_parts import part_of, zero_outputs
 from vexpress.weights.catalogue import locate
 from vexpress.weights.published import Networks
 

@@ -1,7 +1,7 @@
 """What a worker needs to know to train a stage, and where things are in a run.
 
 RUN/clips.safetensors
-RUN/stage_N/metrics.jsonl checkpoints/ previews/ weights/ weights_mean/ done.json
+RUN/stage_N/metrics.jsonl checkpoints/ previews/ tensorboard/ weights/ weights_mean/ done.json
 """
 
 from pathlib import Path
