@@ -19,7 +19,7 @@ TEMPORAL = ("audio_projection", "denoising_audio", "denoising_motion")
 
 
 @dataclass(frozen=True)
-class Stage:
+class StagePreset:
     """What a stage changes of the settings of the stage before it."""
 
     changes: Mapping[str, Any]
@@ -31,12 +31,12 @@ class Stage:
 
 
 STAGES = (
-    Stage(  # pictures, one frame at a time
+    StagePreset(  # pictures, one frame at a time
         {"trains": SPATIAL, "zero_at_start": True, "frames": 1, "batch": 8, "steps": 40_000},
         full={"precision": "bfloat16", "gradient_checkpointing": True},
         tiny={"batch": 4, "steps": 200, "learning_rate": 1e-3},
     ),
-    Stage(  # sound and motion; strong conditions are dropped so that the sound must be used
+    StagePreset(  # sound and motion; strong conditions are dropped so that the sound must be used
         {
             "trains": TEMPORAL,
             "frames": 20,
@@ -48,7 +48,7 @@ STAGES = (
         },
         tiny={"frames": 8, "steps": 200},
     ),
-    Stage(  # everything together, from exactly what stage 2 learned
+    StagePreset(  # everything together, from exactly what stage 2 learned
         {
             "trains": (*SPATIAL, *TEMPORAL),
             "zero_at_start": False,
