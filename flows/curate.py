@@ -29,7 +29,6 @@ from vexpress.tasks.curate.across.duplicates import find_duplicates
 from vexpress.tasks.curate.across.persons import find_persons
 from vexpress.tasks.curate.chain import (
     Batch,
-    Weights,
     curate_batch,
     fingerprint,
     plan_batches,
@@ -41,6 +40,7 @@ from vexpress.tasks.curate.missing_files import sources_with_missing_files
 from vexpress.tasks.engine.engine import Engine, open_engine
 from vexpress.tasks.engine.step import Context
 from vexpress.tasks.engine.units import Source
+from vexpress.tasks.engine.weights import Weights
 from vexpress.tasks.media.source import describe_again, list_sources, total_duration
 from vexpress.tasks.reports.dataset_page import write_report
 from vexpress.weights.catalogue import weights_folder

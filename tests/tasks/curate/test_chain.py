@@ -22,7 +22,6 @@ from vexpress.schemas.manifest import prepare_manifests
 from vexpress.schemas.query import run_query
 from vexpress.schemas.row import Row
 from vexpress.tasks.curate.chain import (
-    Weights,
     curate_batch,
     fingerprint,
     plan_batches,
@@ -44,6 +43,7 @@ from vexpress.tasks.curate.vad import VadConfig
 from vexpress.tasks.engine.engine import EngineConfig, open_engine
 from vexpress.tasks.engine.ledger import Tally
 from vexpress.tasks.engine.step import Context
+from vexpress.tasks.engine.weights import Weights
 from vexpress.tasks.media.source import list_sources
 from vexpress.tasks.reports.what_if import compare
 
