@@ -6,6 +6,7 @@ holds back the one before it, a lost actor is replaced and its row run again. On
 on the driver's machine, serves all of them.
 """
 
+import logging
 import os
 import signal
 import threading
@@ -17,15 +18,12 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from vexpress.schemas import errors
+from vexpress.errors import VExpressError
 from vexpress.schemas.errors import ConfigError, VexpressDataError, stop_when_full
 from vexpress.schemas.row import Model
 from vexpress.tasks.engine.ledger import Ledger, LedgerLike, fetch_ledger
 from vexpress.tasks.engine.step import Context, Resources, Step, passes_by
 from vexpress.tasks.engine.units import decode, encode
-
-STOP = b"!"
-"""Begins what is no unit but an error that stops the run."""
 
 
 class EngineConfig(Model):
@@ -137,6 +135,7 @@ class RayEngine:
         units = [{"unit": encode(row)} for row in rows]
         if not units:
             return
+        settle_ray_data()
         shares = fit_resources([s.resources(self.config) for s in stages], self.config)
         data = ray.data.from_items(units, override_num_blocks=min(len(units), 1000))
         for stage, share in zip(stages, shares, strict=True):
@@ -149,9 +148,9 @@ class RayEngine:
                 num_cpus=share.cpus,
                 num_gpus=share.gpus or None,
             )
-        for row in data.iter_rows():
-            raise_stop(row["unit"])
-            yield decode(row["unit"])
+        with own_errors():
+            for row in data.iter_rows():
+                yield decode(row["unit"])
 
     def close(self) -> None:
         """Close the ledger, and Ray where this engine started it."""
@@ -175,22 +174,27 @@ class StageWorker:
         self._root = context.dataset.root
 
     def __call__(self, row: dict[str, bytes]) -> list[dict[str, bytes]]:
-        """Answer one encoded row; what stops the run travels to the driver as a row of its own."""
-        if row["unit"].startswith(STOP):
-            return [row]
-        try:
-            with stop_when_full(self._root):
-                answers = run_steps(self._steps, decode(row["unit"]), self._ledger)
-                return [{"unit": encode(answer)} for answer in answers]
-        except VexpressDataError as error:
-            return [{"unit": STOP + f"{type(error).__name__}\n{error}".encode()}]
+        """Answer one encoded row; raises what stops the run."""
+        with stop_when_full(self._root):
+            answers = run_steps(self._steps, decode(row["unit"]), self._ledger)
+            return [{"unit": encode(answer)} for answer in answers]
 
 
-def raise_stop(unit: bytes) -> None:
-    """Raise what stopped a worker: Ray itself would give its own error with a long trace."""
-    if unit.startswith(STOP):
-        name, _, message = unit.removeprefix(STOP).decode().partition("\n")
-        raise getattr(errors, name)(message)
+@contextmanager
+def own_errors() -> Iterator[None]:
+    """Give an error of ours that a worker raised as it is, without Ray's around it.
+
+    Such an error stops the run: what is wrong with one row is a row, not an exception.
+    """
+    from ray.exceptions import RayTaskError
+
+    try:
+        yield
+    except RayTaskError as error:
+        cause = error.cause
+        if isinstance(cause, VexpressDataError | VExpressError):
+            raise type(cause)(str(cause)) from None
+        raise
 
 
 class RemoteLedger:
@@ -236,9 +240,21 @@ def start_ray() -> bool:
             log_to_driver=False,
             logging_level="ERROR",
         )
+    return True
+
+
+def settle_ray_data() -> None:
+    """Let Ray Data show no bars, and give errors of workers as they are.
+
+    Its own log of them, several screens that ask for a report to Ray, is left out: the error
+    itself says what to do.
+    """
+    import ray
+
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
-    return True
+    context.raise_original_map_exception = True
+    logging.getLogger("ray.data.exceptions").disabled = True
 
 
 @contextmanager

@@ -19,7 +19,6 @@ from vexpress.tasks.curate.config import CurateConfig
 from vexpress.tasks.curate.crop import CropClip, CropConfig
 from vexpress.tasks.curate.features import read_wav
 from vexpress.tasks.curate.filter import KeepRules, first_broken
-from vexpress.tasks.curate.scores import measure
 from vexpress.tasks.curate.scores.lips import LipScorer
 from vexpress.tasks.curate.scores.measure import MeasureClip, ScoreConfig
 from vexpress.tasks.curate.scores.syncnet import SyncNetScorer
@@ -36,7 +35,7 @@ CROP = CropConfig(size=256)
 @pytest.fixture(autouse=True)
 def only_lips(monkeypatch: pytest.MonkeyPatch) -> None:
     """The other scorers have tests of their own."""
-    monkeypatch.setattr(measure, "SCORERS", {"lips": LipScorer})
+    monkeypatch.setattr(MeasureClip, "SCORERS", (LipScorer,))
 
 
 @dataclass(frozen=True)
@@ -263,7 +262,7 @@ def test_syncnet_judges_where_its_weights_are(
     torch.save(made_up(), place)
     config, note = SyncClip.resolve(SyncConfig(), tmp_path / "weights")
     assert (config.backend, config.model) == ("syncnet", str(place)) and "SyncNet" in note
-    monkeypatch.setattr(measure, "SCORERS", {"lips": LipScorer, "syncnet": SyncNetScorer})
+    monkeypatch.setattr(MeasureClip, "SCORERS", (LipScorer, SyncNetScorer))
     row = candidates(speaker.detected_video, tmp_path, CROP)[0]
     short = row.update(frames=30).model_copy(
         update={"times": row.times[:31], "points": row.points[:30]}
