@@ -6,7 +6,6 @@ holds back the one before it, a lost actor is replaced and its row run again. On
 on the driver's machine, serves all of them.
 """
 
-import logging
 import os
 import signal
 import threading
@@ -18,12 +17,15 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from vexpress.errors import VExpressError
+from vexpress.schemas import errors
 from vexpress.schemas.errors import ConfigError, VexpressDataError, stop_when_full
 from vexpress.schemas.row import Model
 from vexpress.tasks.engine.ledger import Ledger, LedgerLike, fetch_ledger
 from vexpress.tasks.engine.step import Context, Resources, Step, passes_by
 from vexpress.tasks.engine.units import decode, encode
+
+STOP = b"!"
+"""Begins what is no unit but an error that stops the run."""
 
 
 class EngineConfig(Model):
@@ -135,7 +137,6 @@ class RayEngine:
         units = [{"unit": encode(row)} for row in rows]
         if not units:
             return
-        settle_ray_data()
         shares = fit_resources([s.resources(self.config) for s in stages], self.config)
         data = ray.data.from_items(units, override_num_blocks=min(len(units), 1000))
         for stage, share in zip(stages, shares, strict=True):
@@ -148,9 +149,9 @@ class RayEngine:
                 num_cpus=share.cpus,
                 num_gpus=share.gpus or None,
             )
-        with own_errors():
-            for row in data.iter_rows():
-                yield decode(row["unit"])
+        for row in data.iter_rows():
+            raise_stop(row["unit"])
+            yield decode(row["unit"])
 
     def close(self) -> None:
         """Close the ledger, and Ray where this engine started it."""
@@ -174,27 +175,26 @@ class StageWorker:
         self._root = context.dataset.root
 
     def __call__(self, row: dict[str, bytes]) -> list[dict[str, bytes]]:
-        """Answer one encoded row; raises what stops the run."""
-        with stop_when_full(self._root):
-            answers = run_steps(self._steps, decode(row["unit"]), self._ledger)
-            return [{"unit": encode(answer)} for answer in answers]
+        """Answer one encoded row; what stops the run travels to the driver as a row of its own."""
+        if row["unit"].startswith(STOP):
+            return [row]
+        try:
+            with stop_when_full(self._root):
+                answers = run_steps(self._steps, decode(row["unit"]), self._ledger)
+                return [{"unit": encode(answer)} for answer in answers]
+        except VexpressDataError as error:
+            return [{"unit": STOP + f"{type(error).__name__}\n{error}".encode()}]
 
 
-@contextmanager
-def own_errors() -> Iterator[None]:
-    """Give an error of ours that a worker raised as it is, without Ray's around it.
+def raise_stop(unit: bytes) -> None:
+    """Raise what stopped a worker.
 
-    Such an error stops the run: what is wrong with one row is a row, not an exception.
+    Not raised in the worker: Ray Data (2.60) prints several screens about an exception and adds
+    advice of its own to the message.
     """
-    from ray.exceptions import RayTaskError
-
-    try:
-        yield
-    except RayTaskError as error:
-        cause = error.cause
-        if isinstance(cause, VexpressDataError | VExpressError):
-            raise type(cause)(str(cause)) from None
-        raise
+    if unit.startswith(STOP):
+        name, _, message = unit.removeprefix(STOP).decode().partition("\n")
+        raise getattr(errors, name)(message)
 
 
 class RemoteLedger:
@@ -240,21 +240,9 @@ def start_ray() -> bool:
             log_to_driver=False,
             logging_level="ERROR",
         )
-    return True
-
-
-def settle_ray_data() -> None:
-    """Let Ray Data show no bars, and give errors of workers as they are.
-
-    Its own log of them, several screens that ask for a report to Ray, is left out: the error
-    itself says what to do.
-    """
-    import ray
-
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
-    context.raise_original_map_exception = True
-    logging.getLogger("ray.data.exceptions").disabled = True
+    return True
 
 
 @contextmanager

@@ -11,9 +11,10 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
-from vexpress.schemas.errors import ConfigError
+from vexpress.errors import VExpressError
+from vexpress.schemas.errors import ConfigError, VexpressDataError
 from vexpress.schemas.generation import Generation
-from vexpress.tasks.engine.engine import own_errors, start_ray
+from vexpress.tasks.engine.engine import start_ray
 from vexpress.tasks.generate.config import Workers
 from vexpress.tasks.generate.generator import GenerateJob, Generator, describe, require_device
 from vexpress.tasks.generate.requests import PlannedVideo
@@ -103,9 +104,12 @@ class RayPool:
 
         actor, planned = self._running.pop(reference)
         try:
-            with own_errors():
-                answer = ray.get(reference)
-        except RayTaskError:
+            answer = ray.get(reference)
+        except RayTaskError as error:
+            # Only what is wrong with the whole run leaves a worker as an exception.
+            cause = error.cause
+            if isinstance(cause, VexpressDataError | VExpressError):
+                raise type(cause)(str(cause)) from None
             raise
         except RayError as error:
             return self._lost(actor, planned, error)

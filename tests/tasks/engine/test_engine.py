@@ -198,5 +198,4 @@ def test_an_error_of_the_disk_stops_a_run_on_ray(
         told(on_ray, ["a", "full"], stage())
     assert type(caught.value) is FullDisk, "and no error of Ray's that is one, too"
     assert str(caught.value).endswith("Make room, then run again: what is done stays done.")
-    shown = "".join(capfd.readouterr())
-    assert "Traceback" not in shown and "github.com/ray-project" not in shown
+    assert "An exception was raised" not in "".join(capfd.readouterr()), "no report of Ray's own"
