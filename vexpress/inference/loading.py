@@ -8,7 +8,8 @@ import torch
 from diffusers import AutoencoderTiny
 
 from vexpress.errors import MissingWeightsError, SettingsError
-from vexpress.faces.points import FaceDetector, load_face_detector
+from vexpress.faces.backends import load_face_detector
+from vexpress.faces.points import FaceDetector
 from vexpress.inference.pipeline import VExpressPipeline
 from vexpress.inference.random_model import tiny_pipeline
 from vexpress.inference.solvers import Solver, make_scheduler
