@@ -23,16 +23,18 @@ from prefect.exceptions import ObjectNotFound
 from prefect.logging import get_run_logger
 from prefect.settings import PREFECT_API_URL
 from prefect.states import Cancelling
-from pydantic import Field
 
 from vexpress.flows.server.deployments import FILE, read
-from vexpress.flows.train_settings import TrainForm
+from vexpress.flows.settings import DataGate, TrainForm
 from vexpress.schemas.dataset import Dataset
 from vexpress.schemas.errors import ConfigError, VexpressDataError
 from vexpress.schemas.query import run_query
 from vexpress.schemas.row import Model
 from vexpress.tasks.curate.config import CurateConfig
 from vexpress.tasks.generate.config import GenerateConfig
+from vexpress.tasks.generate.request_table import is_query
+from vexpress.tasks.media.source import absolute
+from vexpress.tasks.train.run import absolute_paths
 
 Place = Literal["here", "deployments"]
 LOOK_EVERY_S = 2.0
@@ -40,15 +42,6 @@ LOOK_EVERY_S = 2.0
 
 class PipelineStopped(VexpressDataError):  # noqa: N818 - it says what happened
     """A gate did not hold, or a step did not complete."""
-
-
-class DataGate(Model):
-    """What the data set must be like before anything is trained on it."""
-
-    min_kept_minutes: float = Field(10.0, ge=0)
-    """Least length of all kept clips together, minutes."""
-    max_reject_share: float = Field(0.98, ge=0, le=1)
-    """Largest share of the candidates that may be rejected: more points at wrong rules."""
 
 
 class GateReport(Model):
@@ -239,3 +232,14 @@ def describe(report: PipelineReport, dataset: str) -> str:
             f"- weights `{report.weights}`",
         ]
     )
+
+
+def name_everywhere(asked: dict[str, Any]) -> dict[str, Any]:
+    """Return what a pipeline is asked with paths that mean the same in runs that start in another
+    folder; URIs and queries stay as they are."""
+    names = {name: asked[name] for name in ("source", "dataset", "run", "requests", "weights")}
+    paths = {name: text for name, text in names.items() if text and "://" not in text}
+    if is_query(paths.get("requests", "")):
+        del paths["requests"]
+    _, _, train = absolute_paths(asked["dataset"], asked["run"], asked["train"])
+    return {**asked, **{name: str(absolute(text)) for name, text in paths.items()}, "train": train}

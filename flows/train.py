@@ -17,9 +17,9 @@ from prefect.client.schemas.objects import State, TaskRun
 from prefect.logging import get_run_logger
 
 from vexpress.errors import VExpressError
+from vexpress.flows.settings import TrainForm
 from vexpress.flows.train_artifacts import publish_stage
 from vexpress.flows.train_progress import StageProgress
-from vexpress.flows.train_settings import TrainForm
 from vexpress.schemas.errors import ConfigError, VexpressDataError
 from vexpress.schemas.row import Model
 from vexpress.tasks.export.weights import export_weights

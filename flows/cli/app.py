@@ -11,6 +11,7 @@ import sys
 
 import typer
 
+from vexpress.flows.cli.config import config
 from vexpress.flows.cli.curate import curate, retry
 from vexpress.flows.cli.doctor import doctor
 from vexpress.flows.cli.down import down
@@ -37,6 +38,7 @@ app = typer.Typer(
 )
 app.command()(doctor)
 app.command()(curate)
+app.command()(config)
 app.command()(funnel)
 app.command()(query)
 app.command()(pick)

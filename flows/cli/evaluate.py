@@ -5,10 +5,11 @@ from typing import Annotated, Any
 import typer
 
 from vexpress.flows.cli.options import (
+    ConfigOption,
     DatasetArgument,
-    EngineKind,
     EngineOption,
     WeightsOption,
+    given,
     plain_errors,
 )
 
@@ -22,13 +23,14 @@ def evaluate(
             show_default=False,
         ),
     ] = None,
+    config: ConfigOption = None,
     settings: Annotated[
         list[str] | None,
         typer.Option(
             "--set", metavar="KEY=VALUE", help="One setting, such as `measure.identity=dlib`."
         ),
     ] = None,
-    engine: EngineOption = EngineKind.local,
+    engine: EngineOption = None,
     weights: WeightsOption = None,
     limit: Annotated[
         int | None, typer.Option(min=1, help="Take only the first so many videos.")
@@ -50,15 +52,16 @@ def evaluate(
     from vexpress.flows.server.embedded import prepare
 
     prepare()
-    from vexpress.flows.evaluate_config import load_evaluate_config
+    from vexpress.schemas.settings import load_settings
+    from vexpress.tasks.evaluate.plan import EvaluateConfig
 
     with plain_errors():
-        words = [*(settings or []), f"engine.kind={engine.value}"]
-        config = load_evaluate_config(words)
+        options = {"engine": given(kind=engine)}
+        loaded = load_settings(EvaluateConfig, file=config, options=options, single=settings or ())
         from vexpress.flows.evaluate import evaluate as evaluate_flow
 
         folder = str(weights) if weights else None
-        report = evaluate_flow(dataset, config, folder, checkpoint, limit)
+        report = evaluate_flow(dataset, loaded, folder, checkpoint, limit)
         say(report, dataset)
 
 

@@ -1,28 +1,26 @@
 """`vexpress train`."""
 
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from vexpress.flows.cli.options import ConfigOption, SelectionOption, plain_errors, within
-
-
-class TrainPreset(StrEnum):
-    """Settings to start from."""
-
-    tiny = "tiny"
-    full = "full"
+from vexpress.flows.cli.options import (
+    ConfigOption,
+    SelectionOption,
+    given,
+    plain_errors,
+    setting,
+    within,
+)
+from vexpress.training.settings import EngineSettings, TrainSettings
 
 
 def train(
     dataset: Annotated[str, typer.Argument(help="Data set, or a V-Express training list (.json).")],
     out: Annotated[Path, typer.Option("--out", help="Folder of the run; resumed if it is there.")],
     stages: Annotated[str, typer.Option(help="Which stages, such as `1,2,3` or `2`.")] = "1,2,3",
-    preset: Annotated[
-        TrainPreset, typer.Option(help="`full`: published sizes, GPUs. `tiny`: minutes on a CPU.")
-    ] = TrainPreset.full,
+    preset: Annotated[str | None, setting(TrainSettings, "preset")] = None,
     where: Annotated[
         str, typer.Option(help='SQL condition on clips, such as "speech_share > 0.5".')
     ] = "",
@@ -34,16 +32,9 @@ def train(
             "--set", metavar="GROUP.KEY=VALUE", help="One setting, such as `stage_2.steps=500`."
         ),
     ] = None,
-    start: Annotated[
-        Path | None, typer.Option(help="Folder of weights to start from.", show_default=False)
-    ] = None,
-    vae: Annotated[
-        Path | None,
-        typer.Option(help="Image autoencoder; else sd-vae-ft-mse beside them.", show_default=False),
-    ] = None,
-    workers: Annotated[
-        int | None, typer.Option(min=1, help="Training processes (Ray Train).", show_default=False)
-    ] = None,
+    start: Annotated[Path | None, setting(TrainSettings, "start")] = None,
+    vae: Annotated[Path | None, setting(TrainSettings, "vae")] = None,
+    workers: Annotated[int | None, setting(EngineSettings, "workers")] = None,
 ) -> None:
     """Train V-Express in three stages, each with a gate before the next.
 
@@ -61,11 +52,12 @@ def train(
 
     prepare()
     with plain_errors():
+        from vexpress.flows.settings import load_train, parse_stages
         from vexpress.flows.train import train as train_flow
-        from vexpress.flows.train_settings import load_settings, parse_stages
 
-        given = {"where": within(dataset, pick, where), "start": start, "vae": vae}
-        loaded = load_settings(preset.value, config, settings or [], given, workers)
+        chosen = within(dataset, pick, where) or None
+        options = given(where=chosen, start=start, vae=vae, engine=given(workers=workers))
+        loaded = load_train(preset, config, options, settings or [])
         say(train_flow(dataset, str(out), loaded, parse_stages(stages)))
 
 

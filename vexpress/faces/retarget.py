@@ -7,31 +7,15 @@ The first four strategies are those of published V-Express (VEXPRESS section 4),
 the choice of the driving frame that gives the scale: here it is the closest one.
 """
 
-from enum import StrEnum
-
 import numpy as np
 import torch
 import torch.nn.functional as F
 
 from vexpress.errors import PointsError
 from vexpress.faces.similarity import similarity_retarget
+from vexpress.faces.strategy import Strategy
 
 _EPSILON = 1e-6
-
-
-class Strategy(StrEnum):
-    """How the driving points become points of the reference's face."""
-
-    FIX_FACE = "fix_face"
-    """The reference's own points in every frame; needs no driving points."""
-    NO_RETARGET = "no_retarget"
-    """The driving points as they are: the same person, framed alike."""
-    OFFSET_RETARGET = "offset_retarget"
-    """The reference's points, moved by half the driving nose's scaled motion."""
-    NAIVE_RETARGET = "naive_retarget"
-    """The driving points, scaled to the reference's face, the first nose aligned."""
-    SIMILARITY_RETARGET = "similarity_retarget"
-    """A mapping fitted to the whole sequence, smoothed, kept in the frame."""
 
 
 def retarget(

@@ -14,8 +14,9 @@ from vexpress.schemas.dataset import Dataset
 from vexpress.schemas.duplicate import Duplicate
 from vexpress.schemas.manifest import commit_batch, prepare_manifests, write_part
 from vexpress.schemas.query import run_query
-from vexpress.tasks.curate.config import PRESETS, Preset, load_config
+from vexpress.tasks.curate.config import load_config
 from vexpress.tasks.curate.filter import RULES, KeepRules, Rule, judge
+from vexpress.tasks.curate.presets import PRESETS, Preset
 from vexpress.tasks.reports.what_if import compare
 
 
