@@ -16,7 +16,7 @@ from vexpress.flows.cli.generate import load, request_of
 from vexpress.flows.cli.pipeline import named_presets
 from vexpress.flows.settings import load_pipeline, load_train
 from vexpress.inference.request import Request
-from vexpress.inference.settings import ModelChoice
+from vexpress.inference.settings import FAST, FAST_SOLVER, ModelChoice
 from vexpress.schemas.settings import load_settings
 from vexpress.tasks.curate.config import load_config
 from vexpress.tasks.evaluate.plan import EvaluateConfig
@@ -192,6 +192,12 @@ def test_generate_reads_the_file_of_a_batch_under_its_options(tmp_path: Path) ->
     assert loaded.parameters == Parameters(
         steps=7, width=64, height=128, seed=1, preview=True, memory="low"
     )
+
+
+def test_fast_is_its_solver_and_fewer_steps() -> None:
+    loaded = load(options_of_generate(fast=True, guidance=2.0))
+    assert loaded.parameters == Parameters(guidance=2.0, **FAST)
+    assert loaded.model == ModelChoice(solver=FAST_SOLVER)
 
 
 def test_options_that_a_batch_is_not_given_leave_the_file_as_it_is(tmp_path: Path) -> None:
