@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field, GetJsonSchemaHandler
+from pydantic import BeforeValidator, GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
@@ -14,6 +14,7 @@ from vexpress.schemas.settings import Tree, load_settings, rename
 from vexpress.tasks.curate.config import CurateConfig
 from vexpress.tasks.curate.presets import read_preset
 from vexpress.tasks.generate.config import GenerateConfig
+from vexpress.tasks.pipeline import DataGate
 from vexpress.tasks.train.settings import make_settings, preset_tree
 from vexpress.training.settings import TrainSettings
 
@@ -42,15 +43,6 @@ def complete(given: Any) -> Any:
 
 TrainForm = Annotated[TrainSettings, BeforeValidator(complete), Partly()]
 """Settings of a run; what is not given is as in the preset."""
-
-
-class DataGate(Model):
-    """What the data set must be like before anything is trained on it."""
-
-    min_kept_minutes: float = Field(10.0, ge=0)
-    """Least length of all kept clips together, minutes."""
-    max_reject_share: float = Field(0.98, ge=0, le=1)
-    """Largest share of the candidates that may be rejected: more points at wrong rules."""
 
 
 class PipelineSettings(Model):

@@ -1,7 +1,7 @@
 """`vexpress generate-batch`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,9 +14,13 @@ from vexpress.flows.cli.options import (
     plain_errors,
     setting,
 )
+from vexpress.flows.cli.running import FlowOption, run_as_flow
 from vexpress.inference.settings import ModelChoice
 from vexpress.schemas.settings import load_settings
 from vexpress.tasks.generate.config import GenerateConfig, Workers
+
+if TYPE_CHECKING:
+    from vexpress.tasks.generate.generate_videos import GenerateReport
 
 
 def generate_batch(
@@ -48,6 +52,7 @@ def generate_batch(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would be made; make nothing.")
     ] = False,
+    flow: FlowOption = False,
 ) -> None:
     """Make the portrait videos that a table asks for, each once.
 
@@ -64,9 +69,6 @@ def generate_batch(
 
         vexpress query dataset/ "SELECT name, status, reason, out_path FROM generations"
     """
-    from vexpress.flows.server.embedded import prepare
-
-    prepare()
     with plain_errors():
         options = given(
             model=given(preset=preset),
@@ -81,16 +83,15 @@ def generate_batch(
 
             typer.echo(describe_requests(requests, dataset, loaded, weights))
             return
-        from vexpress.flows.generate import generate
+        if run_as_flow(flow):
+            from vexpress.flows.generate import generate as work
+        else:
+            from vexpress.tasks.generate.generate_videos import generate_videos as work
+        say(work(requests, dataset, loaded, str(weights) if weights else None), dataset)
 
-        say(generate(requests, dataset, loaded, str(weights) if weights else None), dataset)
 
-
-def say(report: object, dataset: str) -> None:
+def say(report: "GenerateReport", dataset: str) -> None:
     """Print what was made and what to look at."""
-    from vexpress.flows.generate import GenerateReport
-
-    assert isinstance(report, GenerateReport)
     typer.echo(
         f"{report.asked} requests: {report.made} videos made, {report.done_before} done before, "
         f"{report.rejected} rejected, {report.failed} failed"

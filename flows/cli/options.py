@@ -10,6 +10,7 @@ import typer
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from vexpress.flows.cli.running import stopping
 from vexpress.schemas.settings import choices
 from vexpress.tasks.curate.presets import PRESETS
 from vexpress.tasks.generate.config import Workers
@@ -108,5 +109,4 @@ def plain_errors() -> Iterator[None]:
         typer.secho(f"vexpress: {error}", fg="red", err=True)
         sys.exit(2)
     except KeyboardInterrupt:
-        typer.secho("stopped; run the same command again to go on", fg="yellow", err=True)
-        sys.exit(130)
+        stopping.leave()

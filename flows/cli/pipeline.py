@@ -14,6 +14,7 @@ from vexpress.flows.cli.options import (
     setting,
     tell,
 )
+from vexpress.flows.cli.running import FlowOption, run_as_flow
 from vexpress.schemas.settings import choices
 from vexpress.tasks.curate.presets import USUAL
 from vexpress.training.settings import TrainSettings
@@ -47,6 +48,7 @@ def pipeline(
             help="Each step as a deployment of PREFECT_API_URL, whose workers see the same paths.",
         ),
     ] = False,
+    flow: FlowOption = False,
 ) -> None:
     """From raw videos to a model trained on them and videos made with it, in one go.
 
@@ -59,12 +61,7 @@ def pipeline(
 
         vexpress pipeline videos/ dataset/ --out try/ --train-preset tiny --preset permissive
     """
-    from vexpress.flows.server.embedded import prepare
-
-    prepare()
     with plain_errors():
-        from vexpress.flows.pipeline import PipelineReport, name_everywhere, require_server
-        from vexpress.flows.pipeline import pipeline as pipeline_flow
         from vexpress.flows.settings import load_pipeline
 
         thresholds, sizes = named_presets(preset, train_preset, rules)
@@ -76,16 +73,20 @@ def pipeline(
             **dict(groups),
             "requests": requests,
             "weights": str(weights) if weights else None,
+            "sample": f"SELECT clip_id FROM kept ORDER BY clip_id LIMIT {sample}"
+            if sample
+            else None,
         }
-        if deployments:
-            require_server()
-            asked = name_everywhere(asked)
-        report = pipeline_flow(
-            **asked,
-            sample=f"SELECT clip_id FROM kept ORDER BY clip_id LIMIT {sample}" if sample else None,
-            place="deployments" if deployments else "here",
-        )
-    assert isinstance(report, PipelineReport)
+        if run_as_flow(flow or deployments):
+            from vexpress.flows.pipeline import pipeline as work
+            from vexpress.flows.pipeline import name_everywhere, require_server
+
+            if deployments:
+                require_server()
+                asked = {**name_everywhere(asked), "place": "deployments"}
+        else:
+            from vexpress.tasks.pipeline import run_pipeline as work
+        report = work(**asked)
     typer.echo(f"done      {', '.join(report.steps)}")
     typer.echo(f"kept      {report.gate.kept_minutes:.1f} minutes in {report.gate.clips} clips")
     typer.echo(f"weights   {report.weights}")

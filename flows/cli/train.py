@@ -1,7 +1,7 @@
 """`vexpress train`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,7 +13,11 @@ from vexpress.flows.cli.options import (
     setting,
     within,
 )
+from vexpress.flows.cli.running import FlowOption, run_as_flow
 from vexpress.training.settings import EngineSettings, TrainSettings
+
+if TYPE_CHECKING:
+    from vexpress.tasks.train.train_model import TrainReport
 
 
 def train(
@@ -35,6 +39,7 @@ def train(
     start: Annotated[Path | None, setting(TrainSettings, "start")] = None,
     vae: Annotated[Path | None, setting(TrainSettings, "vae")] = None,
     workers: Annotated[int | None, setting(EngineSettings, "workers")] = None,
+    flow: FlowOption = False,
 ) -> None:
     """Train V-Express in three stages, each with a gate before the next.
 
@@ -48,24 +53,21 @@ def train(
 
         vexpress query dataset/ "SELECT step, value FROM training WHERE name = 'loss'"
     """
-    from vexpress.flows.server.embedded import prepare
-
-    prepare()
     with plain_errors():
         from vexpress.flows.settings import load_train, parse_stages
-        from vexpress.flows.train import train as train_flow
 
         chosen = within(dataset, pick, where) or None
         options = given(where=chosen, start=start, vae=vae, engine=given(workers=workers))
         loaded = load_train(preset, config, options, settings or [])
-        say(train_flow(dataset, str(out), loaded, parse_stages(stages)))
+        if run_as_flow(flow):
+            from vexpress.flows.train import train as work
+        else:
+            from vexpress.tasks.train.train_model import train_model as work
+        say(work(dataset, str(out), loaded, parse_stages(stages)))
 
 
-def say(report: object) -> None:
+def say(report: "TrainReport") -> None:
     """Print what each stage reached and where to look."""
-    from vexpress.flows.train import TrainReport
-
-    assert isinstance(report, TrainReport)
     for number, gates in report.gates.items():
         state = "trained" if number in report.stages else "finished before"
         found = ", ".join(f"{gate.name} {gate.value:.4g} ({gate.rule})" for gate in gates)

@@ -15,10 +15,11 @@ import numpy as np
 import pyarrow as pa
 import safetensors.numpy
 
+from vexpress.schemas.arrow import read_value
 from vexpress.schemas.dataset import Dataset
 from vexpress.schemas.errors import DatasetError
 from vexpress.schemas.query import ask_where, connect
-from vexpress.tasks.train.clips import identity_column, landmarks_of, points_of, read_value
+from vexpress.tasks.train.clips import identity_column, landmarks_of, points_of
 from vexpress.training.clips import held_out
 
 INTERNAL = ("status", "reason", "detail", "is_error")

@@ -12,8 +12,8 @@ from typing import Any
 import av
 import duckdb
 import numpy as np
-import pyarrow as pa
 
+from vexpress.schemas.arrow import read_value
 from vexpress.schemas.dataset import Dataset
 from vexpress.schemas.query import ask_where, connect
 from vexpress.training.clips import ClipError, ClipFiles, TrainingClip
@@ -77,16 +77,6 @@ def identity_column(connection: duckdb.DuckDBPyConnection) -> str:
     """The SQL expression over `clips` that tells who is seen: the person, else the source."""
     columns = {row[0] for row in connection.sql("DESCRIBE kept").fetchall()}
     return f"coalesce({IDENTITY}, video_id)" if IDENTITY in columns else "video_id"
-
-
-def read_value(scalar: pa.Scalar) -> Any:
-    """A Python value; a list of points, however deep, becomes its numbers in one row."""
-    if not isinstance(scalar, pa.ListScalar) or scalar.values is None:
-        return scalar.as_py()
-    values = scalar.values
-    while pa.types.is_list(values.type) or pa.types.is_fixed_size_list(values.type):
-        values = values.flatten()
-    return values.to_numpy(zero_copy_only=False)
 
 
 def _clip(dataset: Dataset, row: dict[str, Any], folder: Path | None) -> TrainingClip | str:
