@@ -16,7 +16,7 @@ from vexpress.tasks.curate.presets import read_preset
 from vexpress.tasks.generate.config import GenerateConfig
 from vexpress.tasks.pipeline import DataGate
 from vexpress.tasks.train.settings import make_settings, preset_tree
-from vexpress.training.settings import TrainSettings
+from vexpress.training.settings import STAGE_NAMES, TrainSettings
 
 
 class Partly:
@@ -28,8 +28,8 @@ class Partly:
         schema = handler(core_schema)
         settings = handler.resolve_ref_schema(schema)
         settings.pop("required", None)
-        for number in (1, 2, 3):
-            stage = settings["properties"][f"stage_{number}"]
+        for name in STAGE_NAMES:
+            stage = settings["properties"][name]
             handler.resolve_ref_schema(stage).pop("required", None)
         return schema
 
@@ -85,8 +85,9 @@ def load_pipeline(
 
 
 def parse_stages(text: str) -> list[int]:
-    """Return the stages of `1,2,3`."""
+    """Return the stages of `1,2`."""
     parts = [part.strip() for part in text.split(",")]
-    if not parts or not all(part in {"1", "2", "3"} for part in parts):
-        raise ConfigError(f"--stages {text}: expected some of 1, 2 and 3, such as 1,2,3")
+    known = [name.removeprefix("stage_") for name in STAGE_NAMES]
+    if not all(part in known for part in parts):
+        raise ConfigError(f"--stages {text}: expected some of {','.join(known)}, such as 1,2")
     return [int(part) for part in parts]

@@ -52,7 +52,7 @@ def pipeline(
 ) -> None:
     """From raw videos to a model trained on them and videos made with it, in one go.
 
-    Curates, looks at what was kept, trains three stages, generates a few clips and measures
+    Curates, looks at what was kept, trains all stages, generates a few clips and measures
     them, and generates what is requested. Stop it as you like: given again, it goes on.
 
     Examples:
@@ -78,8 +78,8 @@ def pipeline(
             else None,
         }
         if run_as_flow(flow or deployments):
-            from vexpress.flows.pipeline import pipeline as work
             from vexpress.flows.pipeline import name_everywhere, require_server
+            from vexpress.flows.pipeline import pipeline as work
 
             if deployments:
                 require_server()

@@ -23,7 +23,10 @@ if TYPE_CHECKING:
 def train(
     dataset: Annotated[str, typer.Argument(help="Data set, or a V-Express training list (.json).")],
     out: Annotated[Path, typer.Option("--out", help="Folder of the run; resumed if it is there.")],
-    stages: Annotated[str, typer.Option(help="Which stages, such as `1,2,3` or `2`.")] = "1,2,3",
+    stages: Annotated[
+        str | None,
+        typer.Option(help="Which stages, such as `1,2`; else all.", show_default=False),
+    ] = None,
     preset: Annotated[str | None, setting(TrainSettings, "preset")] = None,
     where: Annotated[
         str, typer.Option(help='SQL condition on clips, such as "speech_share > 0.5".')
@@ -41,7 +44,7 @@ def train(
     workers: Annotated[int | None, setting(EngineSettings, "workers")] = None,
     flow: FlowOption = False,
 ) -> None:
-    """Train V-Express in three stages, each with a gate before the next.
+    """Train V-Express stage by stage, each with a gate before the next.
 
     A run that was stopped goes on from its last checkpoint: give the same command again.
 
@@ -63,7 +66,8 @@ def train(
             from vexpress.flows.train import train as work
         else:
             from vexpress.tasks.train.train_model import train_model as work
-        say(work(dataset, str(out), loaded, parse_stages(stages)))
+        wanted = None if stages is None else parse_stages(stages)
+        say(work(dataset, str(out), loaded, wanted))
 
 
 def say(report: "TrainReport") -> None:

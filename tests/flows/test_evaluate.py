@@ -1,5 +1,6 @@
 """Evaluation end to end, on real videos passed off as results: the numbers know which is which."""
 
+import json
 import os
 import signal
 import subprocess
@@ -133,6 +134,11 @@ def test_what_has_numbers_is_not_measured_again(
     said = evaluate(evaluated, f"--weights={networks}")
     assert "0 videos measured (7 had their numbers before)" in said
     assert evaluated.names("manifests/evaluations/*.parquet") == parts
+    query = "SELECT run_id, counts FROM runs WHERE kind = 'evaluate'"
+    ((run_id, counts),) = run_query(evaluated, query).fetchall()
+    assert json.loads(counts)["videos_measured"] == 7
+    numbers = f"SELECT count(DISTINCT request_id) FROM evaluations WHERE run_id = '{run_id}'"
+    assert run_query(evaluated, numbers).fetchall() == [(7,)]
     newer = [replace(m, version=m.version + (m.name == "flicker")) for m in VIDEO_METRICS]
     monkeypatch.setattr("vexpress.tasks.evaluate.measure.VIDEO_METRICS", tuple(newer))
     said = evaluate(evaluated, f"--weights={networks}", "--limit=1")

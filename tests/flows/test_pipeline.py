@@ -16,6 +16,7 @@ from vexpress.flows.cli.app import app
 from vexpress.schemas.dataset import Dataset
 from vexpress.schemas.query import run_query
 from vexpress.tasks.train.settings import make_settings
+from vexpress.training.settings import STAGE_NAMES
 
 TINIER = {
     "encoder_block_out_channels": (8,) * 4,
@@ -49,9 +50,8 @@ def pipeline_groups(weights: Path) -> dict[str, Any]:
         },
         "train": {
             "start": str(weights),
+            **{name: {**STAGE, "frames": 2} for name in STAGE_NAMES},
             "stage_1": {**STAGE, "batch": 2},
-            "stage_2": {**STAGE, "frames": 3},
-            "stage_3": {**STAGE, "frames": 2},
             "data": {"validation_share": 0, "validation_samples": 2, "reference_margin": 20},
             "gates": {"max_loss_ratio": 9, "min_audio_sensitivity": 0, "min_kps_sensitivity": 0},
         },
