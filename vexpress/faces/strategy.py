@@ -1,4 +1,4 @@
-"""Names of the ways to retarget; `retarget.py` has the ways themselves and torch."""
+"""The ways of retargeting by name; `vexpress/faces/retarget.py` computes them."""
 
 from enum import StrEnum
 

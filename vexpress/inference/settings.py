@@ -27,7 +27,7 @@ class Solver(StrEnum):
 
 
 FAST: dict[str, Any] = {"steps": 12, "guidance_share": 0.5, "reuse_every": 2}
-"""What `vexpress generate --fast` changes, with FAST_SOLVER: approximate. Its error with
+"""What the choice `fast` changes, with FAST_SOLVER: approximate. Its error with
 random weights is in benchmarks/README.md; with trained ones it was not measured."""
 FAST_SOLVER = Solver.UNIPC
 
