@@ -4,6 +4,7 @@ import hashlib
 from pathlib import Path
 
 from vexpress.faces.points import FaceDetector
+from vexpress.hashes import sha256
 from vexpress.inference.loading import detector_for
 from vexpress.inference.random_model import tiny_pipeline
 from vexpress.schemas.errors import ConfigError
