@@ -8,6 +8,7 @@ import glob
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import duckdb
 import pyarrow as pa
@@ -82,10 +83,9 @@ def _empty_table(name: str, row_type: type[Row]) -> str:
 
 
 def sql_type(kind: pa.DataType) -> str:
-    """Return how DuckDB names the type of a column."""
-    if pa.types.is_fixed_size_list(kind):
-        return f"{sql_type(kind.value_type)}[{kind.list_size}]"
-    return f"{sql_type(kind.value_type)}[]" if pa.types.is_list(kind) else SQL_TYPES[kind]
+    """Return the type of a column as DuckDB reads it from Parquet: lists without their sizes."""
+    is_list = pa.types.is_list(kind) or pa.types.is_fixed_size_list(kind)
+    return f"{sql_type(kind.value_type)}[]" if is_list else SQL_TYPES[kind]
 
 
 def _existing_parts(dataset: Dataset, row_type: type[Row]) -> str:
@@ -116,6 +116,12 @@ def run_query(dataset: Dataset, sql: str) -> duckdb.DuckDBPyRelation:
     connection = connect(dataset)
     with query_errors():
         return _read(connection, sql)
+
+
+def as_dicts(answer: Any) -> list[dict[str, Any]]:
+    """Return the rows of an answer, a relation's or a connection's, by the names of columns."""
+    columns = [column[0] for column in answer.description or []]
+    return [dict(zip(columns, row, strict=True)) for row in answer.fetchall()]
 
 
 @contextmanager

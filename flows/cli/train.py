@@ -6,7 +6,13 @@ from typing import Annotated
 
 import typer
 
-from vexpress.flows.cli.options import ConfigOption, SelectionOption, plain_errors, within
+from vexpress.flows.cli.options import (
+    ConfigOption,
+    FormerSelectionOption,
+    SelectionOption,
+    plain_errors,
+    within,
+)
 
 
 class TrainPreset(StrEnum):
@@ -26,7 +32,8 @@ def train(
     where: Annotated[
         str, typer.Option(help='SQL condition on clips, such as "speech_share > 0.5".')
     ] = "",
-    pick: SelectionOption = None,
+    selection: SelectionOption = None,
+    pick: FormerSelectionOption = None,
     config: ConfigOption = None,
     settings: Annotated[
         list[str] | None,
@@ -64,7 +71,7 @@ def train(
         from vexpress.flows.train import train as train_flow
         from vexpress.flows.train_settings import load_settings, parse_stages
 
-        given = {"where": within(dataset, pick, where), "start": start, "vae": vae}
+        given = {"where": within(dataset, selection or pick, where), "start": start, "vae": vae}
         loaded = load_settings(preset.value, config, settings or [], given, workers)
         say(train_flow(dataset, str(out), loaded, parse_stages(stages)))
 

@@ -10,7 +10,7 @@ from typing import Any
 import duckdb
 
 from vexpress.schemas.dataset import Dataset
-from vexpress.schemas.query import connect
+from vexpress.schemas.query import as_dicts, connect
 from vexpress.schemas.row import Model
 from vexpress.tasks.curate.config import PRESETS, load_config
 from vexpress.tasks.reports.charts import HEIGHT, WIDTH, read_charts
@@ -73,8 +73,7 @@ def write_report(dataset: Dataset) -> ReportPaths:
 
 def read_runs(connection: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
     """Return the rows of `runs`, newest first, with their JSON columns read."""
-    answer = connection.sql("SELECT * FROM runs ORDER BY started_at DESC, run_id")
-    rows = [dict(zip(answer.columns, row, strict=True)) for row in answer.fetchall()]
+    rows = as_dicts(connection.sql("SELECT * FROM runs ORDER BY started_at DESC, run_id"))
     readable = ("config", "versions", "step_seconds")
     for row in rows:
         row |= {name: _object(row[name]) for name in readable}

@@ -8,6 +8,7 @@ from typing import Any
 
 import duckdb
 
+from vexpress.schemas.query import as_dicts
 from vexpress.tasks.reports.reasons import explain
 
 MAX_SOURCES = 200
@@ -129,9 +130,7 @@ SELECT * FROM joined ORDER BY seconds - kept_s DESC, source LIMIT $limit
 
 def read_sources(connection: duckdb.DuckDBPyConnection) -> SourceTable:
     """Return the sources, the most lost time first, at most `MAX_SOURCES`."""
-    answer = connection.execute(SOURCES, {"limit": MAX_SOURCES})
-    columns = [column[0] for column in answer.description or []]
-    rows = [dict(zip(columns, row, strict=True)) for row in answer.fetchall()]
+    rows = as_dicts(connection.execute(SOURCES, {"limit": MAX_SOURCES}))
     (count,) = connection.execute("SELECT count(*) FROM videos").fetchall()[0]
     return SourceTable(rows, count - len(rows))
 

@@ -172,5 +172,7 @@ def test_every_command_is_in_the_readme_and_helps() -> None:
 
     readme = (Path(__file__).parents[3] / "README.md").read_text()
     for name, command in typer.main.get_command(app).commands.items():  # type: ignore[attr-defined]
+        if command.hidden:  # a name of an earlier version
+            continue
         assert f"vexpress {name}" in readme, f"README.md does not show `vexpress {name}`"
         assert command.help, f"`vexpress {name} --help` says nothing"
