@@ -8,7 +8,6 @@ import typer
 
 from vexpress.flows.cli.options import DatasetArgument, plain_errors
 
-
 WIDTH = 200
 """Width of a table that is not printed on a terminal, characters."""
 READABLE = 16
@@ -70,7 +69,7 @@ def print_table(columns: list[str], rows: list[tuple[object, ...]]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    console = Console(width=None if sys.stdout.isatty() else WIDTH, markup=False, highlight=False)
+    console = Console(width=None if sys.stdout.isatty() else WIDTH, markup=False)
     cells = [[as_text(value) for value in row] for row in rows]
     if needed_width(columns, cells) > console.width:
         print_lines(columns, cells)
