@@ -20,7 +20,7 @@ from vexpress.schemas.row import Row
 from vexpress.schemas.video import Video
 from vexpress.schemas.views import VIEWS
 from vexpress.tasks.curate import config
-from vexpress.tasks.curate.filter import RULES, Rule
+from vexpress.tasks.curate.filter import RULES
 from vexpress.tasks.engine import reasons
 
 FOLDER = Path(__file__).parent
