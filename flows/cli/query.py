@@ -91,6 +91,8 @@ def needed_width(columns: list[str], cells: list[list[str]]) -> int:
 def print_lines(columns: list[str], cells: list[list[str]]) -> None:
     """Print each row as lines of a name and its value, as `\\x` of psql does."""
     width = max(map(len, columns))
+    if not cells:
+        typer.echo("no rows")
     for number, row in enumerate(cells, start=1):
         typer.echo(f"row {number}")
         for name, text in zip(columns, row, strict=True):
