@@ -21,7 +21,7 @@ from vexpress.flows.cli.pipeline import pipeline
 from vexpress.flows.cli.query import query
 from vexpress.flows.cli.report import report
 from vexpress.flows.cli.running import stopping
-from vexpress.flows.cli.select import pick
+from vexpress.flows.cli.select import pick, select
 from vexpress.flows.cli.train import train
 from vexpress.flows.cli.up import up
 from vexpress.flows.server.environment import set_defaults
@@ -39,7 +39,8 @@ app.command()(curate)
 app.command()(config)
 app.command()(funnel)
 app.command()(query)
-app.command()(pick)
+app.command()(select)
+app.command(hidden=True)(pick)
 app.command()(report)
 app.command()(retry)
 app.command("extract-kps")(extract_kps)
