@@ -6,8 +6,10 @@ options need; everything heavy is imported when the command runs, so that help a
 """
 
 import atexit
+import importlib.metadata
 import os
 import sys
+from typing import Annotated
 
 import typer
 
@@ -35,6 +37,24 @@ app = typer.Typer(
     help="Raw talking-head videos to a data set you can query, train on and generate from.",
     epilog="Start with `vexpress doctor`, then `vexpress curate VIDEOS DATASET`.",
 )
+
+
+def print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"vexpress {importlib.metadata.version('vexpress')}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", help="Print the version.", callback=print_version, is_eager=True),
+    ] = False,
+) -> None:
+    """Options of the command itself."""
+
+
 app.command()(doctor)
 app.command()(curate)
 app.command()(funnel)
