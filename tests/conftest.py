@@ -1,7 +1,7 @@
 """Fixtures that every test shares.
 
-The tests run in one process or in several (`-n 2 --dist loadfile`). Each process has a
-Prefect of its own: its embedded servers would else wait for each other's database.
+The tests run in one process or in several (`make test`). Each process has a Prefect of its
+own: its embedded servers would else wait for each other's database.
 """
 
 import os
@@ -20,6 +20,43 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 
 REPOSITORY = Path(__file__).parents[1]
 ASSETS = Path(os.environ.get("VEXPRESS_ASSETS", REPOSITORY.parent / "shared/assets"))
+
+
+LONGEST = (
+    "tests/flows/server/test_browser.py",
+    "tests/flows/server/test_server.py",
+    "tests/flows/test_killed.py",
+    "tests/flows/test_train.py",
+    "tests/flows/test_pipeline.py",
+    "tests/flows/test_generate_batch.py",
+    "tests/test_installed.py",
+    "tests/tasks/train/test_stage.py",
+    "tests/tasks/engine/test_engine.py",
+    "tests/tasks/curate/test_chain.py",
+    "tests/tasks/curate/across/test_real_copies.py",
+    "tests/deploy/test_postgresql.py",
+)
+"""Files that take a minute or so: they begin first, else one process waits for the other's."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep the tests of a file in one process, those of one server too; the longest first."""
+    order = {name: place for place, name in enumerate(LONGEST)}
+    files = [item.nodeid.split("::")[0] for item in items]
+    for item, file in zip(items, files, strict=True):
+        if item.get_closest_marker("xdist_group") is None:
+            item.add_marker(pytest.mark.xdist_group(file))
+    places = {
+        id(item): order.get(file, len(order)) for item, file in zip(items, files, strict=True)
+    }
+    items.sort(key=lambda item: places[id(item)])
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Mark what uses the fixture `assets`, so that `-m assets` is all of it."""
+    if "assets" in getattr(item, "fixturenames", ()):
+        item.add_marker("assets")
 
 
 @pytest.fixture(scope="session")

@@ -49,8 +49,7 @@ def apply_pools(client: SyncPrefectClient) -> None:
 def apply_deployments(environment: dict[str, str]) -> str:
     """Apply the deployments; raise ConfigError with what Prefect says where it cannot."""
     read(FILE)
-    # -P: a folder of the user's that has the name of a library is not taken for it.
-    command = [sys.executable, "-P", "-m", "prefect", "--no-prompt", "deploy", "--all"]
+    command = [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all"]
     done = subprocess.run(
         [*command, "--prefect-file", str(FILE)],
         env={"VEXPRESS_VERSION": version("vexpress"), **environment},
