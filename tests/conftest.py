@@ -23,18 +23,18 @@ ASSETS = Path(os.environ.get("VEXPRESS_ASSETS", REPOSITORY.parent / "shared/asse
 
 
 LONGEST = (
-    "tests/flows/server/test_browser.py",
-    "tests/flows/server/test_server.py",
-    "tests/flows/test_killed.py",
-    "tests/flows/test_train.py",
-    "tests/flows/test_pipeline.py",
-    "tests/flows/test_generate_batch.py",
-    "tests/test_installed.py",
-    "tests/tasks/train/test_stage.py",
-    "tests/tasks/engine/test_engine.py",
-    "tests/tasks/curate/test_chain.py",
-    "tests/tasks/curate/across/test_real_copies.py",
-    "tests/deploy/test_postgresql.py",
+    "test_browser.py",
+    "test_server.py",
+    "test_killed.py",
+    "test_train.py",
+    "test_pipeline.py",
+    "test_generate_batch.py",
+    "test_installed.py",
+    "test_stage.py",
+    "test_engine.py",
+    "test_chain.py",
+    "test_real_copies.py",
+    "test_postgresql.py",
 )
 """Files that take a minute or so: they begin first, else one process waits for the other's."""
 
@@ -43,14 +43,10 @@ LONGEST = (
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep the tests of a file in one process, those of one server too; the longest first."""
     order = {name: place for place, name in enumerate(LONGEST)}
-    files = [item.nodeid.split("::")[0] for item in items]
-    for item, file in zip(items, files, strict=True):
+    for item in items:
         if item.get_closest_marker("xdist_group") is None:
-            item.add_marker(pytest.mark.xdist_group(file))
-    places = {
-        id(item): order.get(file, len(order)) for item, file in zip(items, files, strict=True)
-    }
-    items.sort(key=lambda item: places[id(item)])
+            item.add_marker(pytest.mark.xdist_group(item.nodeid.split("::")[0]))
+    items.sort(key=lambda item: order.get(item.path.name, len(order)))
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:

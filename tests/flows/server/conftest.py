@@ -1,4 +1,4 @@
-"""One running stack for all tests that need a server, in this order of files."""
+"""One running stack for all tests that need a server; it is stopped after the last of them."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,7 +9,7 @@ from tests.helpers.random_weights import write_weights
 from tests.helpers.running_stack import SECRET, RunningStack
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def stack(tmp_path_factory: pytest.TempPathFactory, material: Path) -> Iterator[RunningStack]:
     """A stack over an empty folder; its worker knows weights and a secret."""
     folder = tmp_path_factory.mktemp("server")
