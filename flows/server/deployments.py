@@ -1,5 +1,7 @@
 """`prefect.yaml` and `deploy/automations.yaml` applied to a server.
 
+Both lie at the top of the repository; links beside this file bring them into the package.
+
 Doing it twice changes nothing: pools, queues and automations are known by their names.
 `vexpress up` does it for its own server; for another:
 `python -m vexpress.flows.server.deployments` with PREFECT_API_URL and VEXPRESS_DATA set.
@@ -21,11 +23,19 @@ from prefect.exceptions import ObjectNotFound
 
 from vexpress.schemas.errors import ConfigError
 
-HOME = Path(__file__).resolve().parents[2]
+HOME = Path(__file__).parent
 FILE = HOME / "prefect.yaml"
 AUTOMATIONS = HOME / "deploy/automations.yaml"
 POOL = "vexpress"
 """Pool of the worker that `vexpress up` starts."""
+
+
+def require_files() -> None:
+    """Raise ConfigError where something that a server is given is missing, or no YAML."""
+    for pool in read(FILE)["definitions"]["pools"].values():
+        if "template" in pool:
+            read(HOME / pool["template"])
+    read(AUTOMATIONS)
 
 
 def apply_pools(client: SyncPrefectClient) -> None:
@@ -74,13 +84,16 @@ def worker_online(client: SyncPrefectClient, name: str, pool: str = POOL) -> boo
 
 
 def read(file: Path) -> dict[str, Any]:
-    """Return a file of the repository; raise ConfigError where this is none."""
+    """Return a file of the package; raise ConfigError where it is missing or broken."""
     if not file.is_file():
         raise ConfigError(
-            f"{file}: expected it beside the package, found nothing. Install the repository "
-            "itself: pip install -e ."
+            f"{file}: expected a file of the package, found nothing. Install vexpress again: "
+            "pip install --force-reinstall --no-deps and what it was installed from."
         )
-    tree: dict[str, Any] = yaml.safe_load(file.read_text())
+    try:
+        tree: dict[str, Any] = yaml.safe_load(file.read_text())
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{file}: expected YAML, found {error}") from error
     return tree
 
 

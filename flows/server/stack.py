@@ -30,6 +30,7 @@ from vexpress.flows.server.deployments import (
     apply_automations,
     apply_deployments,
     apply_pools,
+    require_files,
     worker_online,
 )
 from vexpress.flows.server.environment import SETTINGS
@@ -86,9 +87,13 @@ class Stack(Model):
 def up(state: Path, data: Path, host: str, port: int | None, ray: bool, tell: Tell) -> Stack:
     """Start what does not run, apply `prefect.yaml`, wait until all answer.
 
-    Raises ConfigError where it cannot work: a port in use, an open address without a password.
+    Raises ConfigError, before anything starts, where it cannot work: a file of the package is
+    missing, a port is in use, an open address has no password.
     """
     _require_password(host)
+    require_files()
+    if ray:
+        ray_command()
     data.mkdir(parents=True, exist_ok=True)
     with only_one(state):
         stack = _begin(state, data.resolve(), host, port, ray)
@@ -257,15 +262,23 @@ def _worker(stack: Stack) -> list[str]:
 
 
 def ray_command() -> list[str]:
-    """What starts the Ray head. Raises ConfigError where its folder is somebody else's."""
-    ray = str(Path(sys.executable).with_name("ray"))
+    """What starts the Ray head.
+
+    Raises ConfigError where Ray's command is missing or its folder is somebody else's.
+    """
+    ray = Path(sys.executable).with_name("ray")
+    if not ray.is_file():
+        raise ConfigError(
+            f"{ray}: expected Ray's command beside Python, found nothing. Install it there: "
+            "pip install --force-reinstall --no-deps ray"
+        )
     # Not in Ray's own folder: every Ray that starts on this machine would join what it finds there.
     folder = Path(tempfile.gettempdir()) / f"vexpress-ray-{os.getuid()}"
     folder.mkdir(mode=0o700, exist_ok=True)
     if folder.lstat().st_uid != os.getuid():
         raise ConfigError(f"{folder}: expected a folder of this user for Ray, found another's")
     where = [f"--port={RAY[1]}", f"--temp-dir={folder}", "--include-dashboard=false"]
-    return [ray, "start", "--head", "--block", "--disable-usage-stats", *where]
+    return [str(ray), "start", "--head", "--block", "--disable-usage-stats", *where]
 
 
 def _with_ray(ray: bool) -> str:

@@ -19,7 +19,7 @@ from prefect.client.schemas.objects import FlowRun
 from prefect_kubernetes.worker import KubernetesWorkerJobConfiguration
 
 FOLDER = Path(__file__).parents[2] / "deploy/kubernetes"
-CONSTRAINTS = (FOLDER.parents[1] / "constraints.txt").read_text()
+LOCK = (FOLDER.parents[1] / "requirements/base.txt").read_text()
 VERSION = "1.33"
 TEMPLATE = json.loads((FOLDER / "base-job-template.json").read_text())
 CLUSTER_FIELDS = {
@@ -92,7 +92,7 @@ def test_the_operator_knows_the_token_that_runs_join_with(spec: dict[str, Any]) 
 def test_ray_clusters_are_of_the_pinned_version_and_gpu_pods_have_the_gpu_image(
     spec: dict[str, Any],
 ) -> None:
-    assert f"ray=={spec['rayVersion']}\n" in CONSTRAINTS
+    assert f"\nray=={spec['rayVersion']} " in LOCK
     seen = set()
     for part in (spec["headGroupSpec"], *spec["workerGroupSpecs"]):
         (container,) = part["template"]["spec"]["containers"]

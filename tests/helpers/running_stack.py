@@ -28,6 +28,8 @@ from vexpress.flows.server.stack import Stack, load
 from vexpress.tasks.curate.config import load_config
 
 PATIENCE_S = 240.0
+SECRET = "planted-4be1d07a92"
+"""What the worker of the tests' stack is told and nobody may read."""
 
 
 def wait(ready: Callable[[], Any], what: str, patience_s: float = PATIENCE_S) -> Any:

@@ -22,6 +22,7 @@ from tests.talking_heads import Face, Shot, Speech, VideoFormat, render
 
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.xdist_group("server"),
     pytest.mark.skipif(
         not (shutil.which("chromium") and shutil.which("chromedriver")),
         reason="no Chromium (make browser)",
@@ -108,16 +109,15 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
-    """A stack over one video, not started yet."""
-    running = RunningStack(tmp_path_factory.mktemp("browser"))
-    (running.data / "films").mkdir(parents=True)
+def server(stack: RunningStack) -> RunningStack:
+    """The stack over one video."""
+    films = stack.data / "films"
+    films.mkdir()
     say = (Speech(start_s=0.1, text="Put videos into a folder, open the form, and start a run."),)
     shots = [Shot(duration_s=4.0, faces=(Face(width_px=250),), speech=say), Shot(duration_s=0.6)]
-    render(shots, running.data / "films/first.mp4", VideoFormat(width=854, height=480))
-    (running.data / "films/broken.mp4").write_bytes(b"no video at all")
-    yield running
-    running.down()
+    render(shots, films / "first.mp4", VideoFormat(width=854, height=480))
+    (films / "broken.mp4").write_bytes(b"no video at all")
+    return stack
 
 
 def test_from_nothing_to_a_finished_run_in_the_browser(
