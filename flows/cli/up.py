@@ -60,8 +60,8 @@ def up(
     typer.echo(f"password  in {file_of(state)}; the page asks for it once")
     typer.echo(f"data      {stack.data}: put videos into {Path(stack.data) / 'videos'}")
     where = "" if state == STATE else f" VEXPRESS_STATE={shlex.quote(str(state.resolve()))}"
-    told = f"export PREFECT_API_URL={stack.url}/api{where}"
-    typer.echo(f"commands  {told}   shows their runs there too")
+    export = f"export PREFECT_API_URL={stack.url}/api{where}"
+    typer.echo(f"commands  {export}   shows their runs there too")
     if stack.ray:
         told = ray_environment(state.expanduser())
         names = ("RAY_ADDRESS", "RAY_AUTH_MODE", "RAY_AUTH_TOKEN_PATH")
