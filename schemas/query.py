@@ -5,6 +5,7 @@ that is not built in, and it writes nothing.
 """
 
 import glob
+import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +15,7 @@ import duckdb
 import pyarrow as pa
 
 from vexpress.schemas.dataset import Dataset
-from vexpress.schemas.errors import QueryError
+from vexpress.schemas.errors import DatasetError, QueryError
 from vexpress.schemas.manifest import TABLES, WHOLE_TABLES, views_sql
 from vexpress.schemas.row import Row
 from vexpress.schemas.views import VIEWS
@@ -44,6 +45,7 @@ def connect(dataset: Dataset) -> duckdb.DuckDBPyConnection:
     Raises DatasetError when there is no data set.
     """
     dataset.require()
+    require_own_parts(dataset)
     connection = duckdb.connect(":memory:")
     connection.execute("SET autoinstall_known_extensions = false")
     connection.execute("SET parquet_metadata_cache = true")  # views over views read it again
@@ -106,6 +108,18 @@ def _with_columns(view: str, row_type: type[Row], parts: str, nothing: str) -> s
     if parts:
         return view
     return view.replace(f"glob('manifests/{row_type.TABLE}/*.parquet')", "(SELECT '' AS file)")
+
+
+def require_own_parts(dataset: Dataset) -> None:
+    """Raise DatasetError where a part of a table is a link: DuckDB would follow it."""
+    if not dataset.is_local:
+        return
+    for folder in os.scandir(dataset.path("manifests")) if dataset.exists("manifests") else ():
+        entries = [folder, *(os.scandir(folder) if folder.is_dir(follow_symlinks=False) else ())]
+        for entry in entries:
+            if entry.is_symlink():
+                name = os.path.relpath(entry.path, dataset.root)
+                raise DatasetError(f"{dataset.root}: expected {name} to be no link, found one")
 
 
 def run_query(dataset: Dataset, sql: str) -> duckdb.DuckDBPyRelation:
