@@ -5,7 +5,6 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from vexpress.flows.pipeline import DataGate
 from vexpress.schemas.errors import ConfigError
 from vexpress.schemas.row import Model
 from vexpress.schemas.settings import overlay, parse_setting, read_yaml
@@ -13,6 +12,7 @@ from vexpress.tasks.curate.config import Preset, settle
 from vexpress.tasks.generate.config import GenerateConfig
 from vexpress.tasks.generate.request_table import is_query
 from vexpress.tasks.media.source import absolute
+from vexpress.tasks.pipeline import DataGate
 from vexpress.tasks.train.run import absolute_paths
 from vexpress.training.presets import make_settings
 

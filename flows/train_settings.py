@@ -11,7 +11,7 @@ from pydantic_core import CoreSchema
 from vexpress.schemas.errors import ConfigError
 from vexpress.schemas.settings import overlay, parse_setting, read_yaml
 from vexpress.training.presets import make_settings
-from vexpress.training.settings import TrainSettings
+from vexpress.training.settings import STAGE_NAMES, TrainSettings
 
 
 class Partly:
@@ -23,8 +23,8 @@ class Partly:
         schema = handler(core_schema)
         settings = handler.resolve_ref_schema(schema)
         settings.pop("required", None)
-        for number in (1, 2, 3):
-            stage = settings["properties"][f"stage_{number}"]
+        for name in STAGE_NAMES:
+            stage = settings["properties"][name]
             handler.resolve_ref_schema(stage).pop("required", None)
         return schema
 
@@ -62,8 +62,9 @@ def load_settings(
 
 
 def parse_stages(text: str) -> list[int]:
-    """Return the stages of `1,2,3`."""
+    """Return the stages of `1,2`."""
     parts = [part.strip() for part in text.split(",")]
-    if not parts or not all(part in {"1", "2", "3"} for part in parts):
-        raise ConfigError(f"--stages {text}: expected some of 1, 2 and 3, such as 1,2,3")
+    known = [name.removeprefix("stage_") for name in STAGE_NAMES]
+    if not all(part in known for part in parts):
+        raise ConfigError(f"--stages {text}: expected some of {','.join(known)}, such as 1,2")
     return [int(part) for part in parts]

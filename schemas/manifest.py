@@ -74,7 +74,7 @@ def prepare_manifests(dataset: Dataset) -> None:
 def _has_all_columns(dataset: Dataset, name: str, row_type: type[Row]) -> bool:
     """Whether a part, perhaps written by an earlier version, has the columns of today."""
     with dataset.fs.open(dataset.path(name)) as file:
-        return set(row_type.empty_part().column_names) <= set(pq.read_schema(file).names)
+        return set(row_type.part_schema().names) <= set(pq.read_schema(file).names)
 
 
 def views_sql(dataset: Dataset) -> str:

@@ -94,17 +94,6 @@ def as_dicts(answer: duckdb.DuckDBPyRelation) -> list[dict[str, Any]]:
     return [dict(zip(answer.columns, row, strict=True)) for row in answer.fetchall()]
 
 
-def read_value(scalar: pa.Scalar) -> Any:
-    """Return a value of an Arrow table; a list of points, however deep, becomes its numbers in
-    one row (N,)."""
-    if not isinstance(scalar, pa.ListScalar) or scalar.values is None:
-        return scalar.as_py()
-    values = scalar.values
-    while pa.types.is_list(values.type) or pa.types.is_fixed_size_list(values.type):
-        values = values.flatten()
-    return values.to_numpy(zero_copy_only=False)
-
-
 @contextmanager
 def query_errors() -> Iterator[None]:
     """Raise DuckDB's errors as QueryError, in its own words with the names of the views.

@@ -140,12 +140,17 @@ class Row(Model):
         return {name: info.serialization_alias for name, info in fields if info.serialization_alias}
 
     @classmethod
-    def empty_part(cls) -> pa.Table:
-        """Return a table without rows that has all columns, also those of version 0.1."""
+    def part_schema(cls) -> pa.Schema:
+        """Return all columns that a part may have, also those of version 0.1."""
         schema = cls.arrow_schema()
         for new, old in cls.former_columns().items():
             schema = schema.append(pa.field(old, schema.field(new).type))
-        return schema.empty_table()
+        return schema
+
+    @classmethod
+    def empty_part(cls) -> pa.Table:
+        """Return a table without rows that has all columns, also those of version 0.1."""
+        return cls.part_schema().empty_table()
 
     @classmethod
     def arrow_table(cls, rows: list[Self]) -> pa.Table:

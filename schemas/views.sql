@@ -89,8 +89,43 @@ SELECT * FROM (SELECT * REPLACE (coalesce(batch_id, wave_id) AS batch_id, coales
 SEMI JOIN current_batches USING (video_id, batch_id)
 ORDER BY clip_id, index;
 
+-- Runs of version 0.1 had no `counts`: theirs are made from the columns they filled. What those
+-- columns held for `train` and `generate` is answered until 0.3.
 CREATE OR REPLACE VIEW runs AS
-SELECT * FROM read_parquet('manifests/runs/*.parquet', union_by_name = true)
+WITH counted AS (
+    SELECT * REPLACE (coalesce(counts, CAST(CASE kind
+        WHEN 'train' THEN json_object('clips', clips_kept, 'steps', units_run,
+            'steps_done_before', units_reused)
+        WHEN 'generate' THEN json_object('videos_made', clips_kept,
+            'requests_done_before', videos_done_before,
+            'requests_rejected', videos - units_run, 'requests_failed', units_run - clips_kept)
+        ELSE json_object('videos', videos, 'videos_done_before', videos_done_before,
+            'clips_kept', clips_kept, 'clips_rejected', clips_rejected,
+            'units_run', units_run, 'units_reused', units_reused)
+        END AS VARCHAR)) AS counts)
+    FROM read_parquet('manifests/runs/*.parquet', union_by_name = true)
+), named AS (
+    SELECT *, kind = 'train' AS trains, kind = 'generate' AS makes,
+           CAST(counts->>'$.clips' AS BIGINT) AS clips, CAST(counts->>'$.steps' AS BIGINT) AS steps,
+           CAST(counts->>'$.steps_done_before' AS BIGINT) AS old_steps,
+           CAST(counts->>'$.videos_made' AS BIGINT) AS made,
+           CAST(counts->>'$.requests_failed' AS BIGINT) AS failed,
+           CAST(counts->>'$.requests_rejected' AS BIGINT) AS refused,
+           CAST(counts->>'$.requests_done_before' AS BIGINT) AS old_requests
+    FROM counted
+)
+SELECT * EXCLUDE (trains, makes, clips, steps, old_steps, made, failed, refused, old_requests)
+REPLACE (
+    CASE WHEN trains THEN 0 WHEN makes THEN made + failed + refused ELSE videos END AS videos,
+    CASE WHEN trains THEN 0 WHEN makes THEN old_requests ELSE videos_done_before END
+        AS videos_done_before,
+    CASE WHEN trains THEN clips WHEN makes THEN made ELSE clips_kept END AS clips_kept,
+    CASE WHEN trains THEN 0 WHEN makes THEN refused + failed ELSE clips_rejected END
+        AS clips_rejected,
+    CASE WHEN trains THEN steps WHEN makes THEN made + failed ELSE units_run END AS units_run,
+    CASE WHEN trains THEN old_steps WHEN makes THEN old_requests ELSE units_reused END
+        AS units_reused
+) FROM named
 ORDER BY started_at;
 
 CREATE OR REPLACE VIEW training AS

@@ -40,7 +40,7 @@ LIGHT = (
     *("vexpress", "vexpress.errors", "vexpress.files", "vexpress.hashes"),
     *("vexpress.weights.catalogue", "vexpress.faces.points", "vexpress.faces.strategy"),
     *("vexpress.inference.settings", "vexpress.inference.request"),
-    *("vexpress.training.settings", "vexpress.training.presets", "vexpress.training.job"),
+    *("vexpress.training.settings", "vexpress.training.presets", "vexpress.training.stage_job"),
     *("vexpress.training.metrics_log", "vexpress.metrics.table", "vexpress.sync.estimate"),
 )
 """Files of the model's package that must not import what is heavy: commands read them at once."""

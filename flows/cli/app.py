@@ -5,10 +5,6 @@ options need; everything heavy is imported when the command runs, so that help a
 `query` answer at once.
 """
 
-import atexit
-import os
-import sys
-
 import typer
 
 from vexpress.flows.cli.curate import curate, retry
@@ -23,9 +19,11 @@ from vexpress.flows.cli.generate_batch import generate_batch
 from vexpress.flows.cli.pipeline import pipeline
 from vexpress.flows.cli.query import query
 from vexpress.flows.cli.report import report
+from vexpress.flows.cli.running import stopping
 from vexpress.flows.cli.select import pick
 from vexpress.flows.cli.train import train
 from vexpress.flows.cli.up import up
+from vexpress.flows.server.environment import set_defaults
 
 app = typer.Typer(
     name="vexpress",
@@ -58,24 +56,9 @@ app.command("generate-batch")(generate_batch)
 
 def main() -> None:
     """Entry point of the `vexpress` script."""
-    ending = {"code": 1}
-    atexit.register(_leave, ending)
-    try:
-        app()
-    except SystemExit as leaving:
-        ending["code"] = leaving.code if isinstance(leaving.code, int) else 1
-        raise
-
-
-def _leave(ending: dict[str, int]) -> None:
-    """End the process after all other exit handlers (it was registered first).
-
-    The interpreter's own last steps make DuckDB's bindings print pages about leaked
-    references when Prefect's threads are still there.
-    """
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(ending["code"])
+    set_defaults()
+    stopping.watch()
+    app()
 
 
 if __name__ == "__main__":

@@ -34,9 +34,6 @@ def doctor(
 
         vexpress doctor --gpu --engine ray --weights models/ --dataset s3://bucket/talks
     """
-    from vexpress.flows.server.embedded import prepare
-
-    prepare()
     from vexpress.flows.cli.checks.check import Setup
     from vexpress.flows.cli.checks.diagnose import examine, verdict
 

@@ -41,7 +41,7 @@ def export(
     ] = 1000,
     stage: Annotated[
         int | None,
-        typer.Option(min=1, max=3, help="Stage (vexpress-weights); else the last finished."),
+        typer.Option(min=1, help="Stage (vexpress-weights); else the last finished."),
     ] = None,
     beside: Annotated[
         Path | None,

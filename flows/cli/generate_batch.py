@@ -1,7 +1,7 @@
 """`vexpress generate-batch`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,6 +13,10 @@ from vexpress.flows.cli.options import (
     WeightsOption,
     plain_errors,
 )
+from vexpress.flows.cli.running import FlowOption, run_as_flow
+
+if TYPE_CHECKING:
+    from vexpress.tasks.generate.generate_videos import GenerateReport
 
 
 def generate_batch(
@@ -62,6 +66,7 @@ def generate_batch(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would be made; make nothing.")
     ] = False,
+    flow: FlowOption = False,
 ) -> None:
     """Make the portrait videos that a table asks for, each once.
 
@@ -78,9 +83,6 @@ def generate_batch(
 
         vexpress query dataset/ "SELECT name, status, reason, out_path FROM generations"
     """
-    from vexpress.flows.server.embedded import prepare
-
-    prepare()
     with plain_errors():
         from vexpress.flows.generate_settings import load_generate_config
 
@@ -104,16 +106,15 @@ def generate_batch(
 
             typer.echo(describe_requests(requests, dataset, loaded, weights))
             return
-        from vexpress.flows.generate import generate
+        if run_as_flow(flow):
+            from vexpress.flows.generate import generate as work
+        else:
+            from vexpress.tasks.generate.generate_videos import generate_videos as work
+        say(work(requests, dataset, loaded, str(weights) if weights else None), dataset)
 
-        say(generate(requests, dataset, loaded, str(weights) if weights else None), dataset)
 
-
-def say(report: object, dataset: str) -> None:
+def say(report: "GenerateReport", dataset: str) -> None:
     """Print what was made and what to look at."""
-    from vexpress.flows.generate import GenerateReport
-
-    assert isinstance(report, GenerateReport)
     typer.echo(
         f"{report.asked} requests: {report.made} videos made, {report.done_before} done before, "
         f"{report.rejected} rejected, {report.failed} failed"

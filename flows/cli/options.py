@@ -9,6 +9,8 @@ from typing import Annotated
 
 import typer
 
+from vexpress.flows.cli.running import stopping
+
 
 class Preset(StrEnum):
     """Thresholds: `tasks/curate/presets/<name>.yaml`."""
@@ -72,5 +74,4 @@ def plain_errors() -> Iterator[None]:
         typer.secho(f"vexpress: {error}", fg="red", err=True)
         sys.exit(2)
     except KeyboardInterrupt:
-        typer.secho("stopped; run the same command again to go on", fg="yellow", err=True)
-        sys.exit(130)
+        stopping.leave()

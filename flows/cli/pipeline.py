@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from vexpress.flows.cli.options import DatasetArgument, Preset, WeightsOption, plain_errors
+from vexpress.flows.cli.running import FlowOption, run_as_flow
 from vexpress.flows.cli.train import TrainPreset
 
 
@@ -39,10 +40,11 @@ def pipeline(
             help="Each step as a deployment of PREFECT_API_URL, whose workers see the same paths.",
         ),
     ] = False,
+    flow: FlowOption = False,
 ) -> None:
     """From raw videos to a model trained on them and videos made with it, in one go.
 
-    Curates, looks at what was kept, trains three stages, generates a few clips and measures
+    Curates, looks at what was kept, trains all stages, generates a few clips and measures
     them, and generates what is requested. Stop it as you like: given again, it goes on.
 
     Examples:
@@ -51,12 +53,7 @@ def pipeline(
 
         vexpress pipeline videos/ dataset/ --out try/ --preset tiny --set gate.min_kept_minutes=1
     """
-    from vexpress.flows.server.embedded import prepare
-
-    prepare()
     with plain_errors():
-        from vexpress.flows.pipeline import PipelineReport, require_server
-        from vexpress.flows.pipeline import pipeline as pipeline_flow
         from vexpress.flows.pipeline_settings import load_groups, name_everywhere
 
         asked = {
@@ -66,16 +63,20 @@ def pipeline(
             **load_groups(rules.value, preset.value, config, settings or []),
             "requests": requests,
             "weights": str(weights) if weights else None,
+            "sample": f"SELECT clip_id FROM kept ORDER BY clip_id LIMIT {sample}"
+            if sample
+            else None,
         }
-        if deployments:
-            require_server()
-            asked = name_everywhere(asked)
-        report = pipeline_flow(
-            **asked,
-            sample=f"SELECT clip_id FROM kept ORDER BY clip_id LIMIT {sample}" if sample else None,
-            place="deployments" if deployments else "here",
-        )
-    assert isinstance(report, PipelineReport)
+        if run_as_flow(flow or deployments):
+            from vexpress.flows.pipeline import pipeline as work
+            from vexpress.flows.pipeline import require_server
+
+            if deployments:
+                require_server()
+                asked = {**name_everywhere(asked), "place": "deployments"}
+        else:
+            from vexpress.tasks.pipeline import run_pipeline as work
+        report = work(**asked)
     typer.echo(f"done      {', '.join(report.steps)}")
     typer.echo(f"kept      {report.gate.kept_minutes:.1f} minutes in {report.gate.clips} clips")
     typer.echo(f"weights   {report.weights}")

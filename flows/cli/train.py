@@ -2,11 +2,15 @@
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from vexpress.flows.cli.options import ConfigOption, SelectionOption, plain_errors, within
+from vexpress.flows.cli.running import FlowOption, run_as_flow
+
+if TYPE_CHECKING:
+    from vexpress.tasks.train.train_model import TrainReport
 
 
 class TrainPreset(StrEnum):
@@ -19,7 +23,10 @@ class TrainPreset(StrEnum):
 def train(
     dataset: Annotated[str, typer.Argument(help="Data set, or a V-Express training list (.json).")],
     out: Annotated[Path, typer.Option("--out", help="Folder of the run; resumed if it is there.")],
-    stages: Annotated[str, typer.Option(help="Which stages, such as `1,2,3` or `2`.")] = "1,2,3",
+    stages: Annotated[
+        str | None,
+        typer.Option(help="Which stages, such as `1,2`; else all.", show_default=False),
+    ] = None,
     preset: Annotated[
         TrainPreset, typer.Option(help="`full`: published sizes, GPUs. `tiny`: minutes on a CPU.")
     ] = TrainPreset.full,
@@ -44,8 +51,9 @@ def train(
     workers: Annotated[
         int | None, typer.Option(min=1, help="Training processes (Ray Train).", show_default=False)
     ] = None,
+    flow: FlowOption = False,
 ) -> None:
-    """Train V-Express in three stages, each with a gate before the next.
+    """Train V-Express stage by stage, each with a gate before the next.
 
     A run that was stopped goes on from its last checkpoint: give the same command again.
 
@@ -57,23 +65,21 @@ def train(
 
         vexpress query dataset/ "SELECT step, value FROM training WHERE name = 'loss'"
     """
-    from vexpress.flows.server.embedded import prepare
-
-    prepare()
     with plain_errors():
-        from vexpress.flows.train import train as train_flow
         from vexpress.flows.train_settings import load_settings, parse_stages
 
         given = {"where": within(dataset, pick, where), "start": start, "vae": vae}
         loaded = load_settings(preset.value, config, settings or [], given, workers)
-        say(train_flow(dataset, str(out), loaded, parse_stages(stages)))
+        if run_as_flow(flow):
+            from vexpress.flows.train import train as work
+        else:
+            from vexpress.tasks.train.train_model import train_model as work
+        wanted = None if stages is None else parse_stages(stages)
+        say(work(dataset, str(out), loaded, wanted))
 
 
-def say(report: object) -> None:
+def say(report: "TrainReport") -> None:
     """Print what each stage reached and where to look."""
-    from vexpress.flows.train import TrainReport
-
-    assert isinstance(report, TrainReport)
     for number, gates in report.gates.items():
         state = "trained" if number in report.stages else "finished before"
         found = ", ".join(f"{gate.name} {gate.value:.4g} ({gate.rule})" for gate in gates)

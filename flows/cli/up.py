@@ -46,9 +46,6 @@ def up(
 
         vexpress up data/ && open http://127.0.0.1:4200
     """
-    from vexpress.flows.server.embedded import prepare
-
-    prepare(quiet=False)
     with plain_errors():
         from vexpress.flows.server.stack import ray_environment
         from vexpress.flows.server.stack import up as start

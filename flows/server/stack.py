@@ -32,7 +32,7 @@ from vexpress.flows.server.deployments import (
     apply_pools,
     worker_online,
 )
-from vexpress.flows.server.embedded import SETTINGS
+from vexpress.flows.server.environment import SETTINGS
 from vexpress.flows.server.processes import MARK, Started, end, marked, start, stop
 from vexpress.schemas.errors import ConfigError
 from vexpress.schemas.row import Model

@@ -203,6 +203,13 @@ def encode_jpeg(picture: np.ndarray) -> bytes:
     return cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1].tobytes()
 
 
+def shrink_jpeg(jpeg: bytes, width: int) -> bytes:
+    """Return a JPEG that is at most `width` pixels wide."""
+    picture: Any = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
+    scale = min(1.0, width / picture.shape[1])
+    return encode_jpeg(cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA))
+
+
 def draw_sheet(sheet: Sheet) -> np.ndarray:
     """Return the exhibits with captions on one picture, uint8 (height, width, 3) BGR."""
     wide = any(len(e.pictures) > 1 for e in sheet.exhibits)

@@ -75,7 +75,7 @@ def read_runs(connection: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
     """Return the rows of `runs`, newest first, with their JSON columns read."""
     answer = connection.sql("SELECT * FROM runs ORDER BY started_at DESC, run_id")
     rows = as_dicts(answer)
-    readable = ("config", "versions", "step_seconds")
+    readable = ("config", "versions", "counts", "step_seconds")
     for row in rows:
         row |= {name: _object(row[name]) for name in readable}
         row["weights"] = _list(row["weights"])

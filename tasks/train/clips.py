@@ -13,11 +13,12 @@ import av
 import duckdb
 import numpy as np
 
+from vexpress.schemas.arrow import read_value
 from vexpress.schemas.dataset import Dataset
-from vexpress.schemas.query import ask_where, connect, read_value
+from vexpress.schemas.query import ask_where, connect
+from vexpress.training.audio_features import check_vectors
 from vexpress.training.clips import ClipError, ClipFiles, TrainingClip
 from vexpress.training.lips import lip_boxes, lip_source
-from vexpress.training.sound_vectors import check_vectors
 
 PROBES = 8
 """Files opened at once while they are checked."""

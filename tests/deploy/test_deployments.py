@@ -1,7 +1,7 @@
 """`prefect.yaml` and what the server does by itself fit together, wherever a run runs."""
 
 from vexpress.flows.server.deployments import AUTOMATIONS, FILE, read
-from vexpress.flows.server.embedded import SETTINGS
+from vexpress.flows.server.environment import SETTINGS
 
 HEARTBEAT = "PREFECT_FLOWS_HEARTBEAT_FREQUENCY"
 

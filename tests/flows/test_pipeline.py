@@ -8,6 +8,9 @@ from typing import Any
 import pytest
 import yaml
 from diffusers import AutoencoderTiny
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.sorting import FlowRunSort
+from prefect.settings import PREFECT_API_URL, temporary_settings
 from typer.testing import CliRunner, Result
 
 from tests.helpers.random_weights import write_weights
@@ -16,6 +19,7 @@ from vexpress.flows.cli.app import app
 from vexpress.schemas.dataset import Dataset
 from vexpress.schemas.query import run_query
 from vexpress.training.presets import make_settings
+from vexpress.training.settings import STAGE_NAMES
 
 TINIER = {
     "encoder_block_out_channels": (8,) * 4,
@@ -49,9 +53,8 @@ def pipeline_groups(weights: Path) -> dict[str, Any]:
         },
         "train": {
             "start": str(weights),
+            **{name: {**STAGE, "frames": 2} for name in STAGE_NAMES},
             "stage_1": {**STAGE, "batch": 2},
-            "stage_2": {**STAGE, "frames": 3},
-            "stage_3": {**STAGE, "frames": 2},
             "data": {"validation_share": 0, "validation_samples": 2, "reference_margin": 20},
             "gates": {"max_loss_ratio": 9, "min_audio_sensitivity": 0, "min_kps_sensitivity": 0},
         },
@@ -178,12 +181,8 @@ def test_deployments_want_a_server_that_has_them_and_get_paths_that_mean_the_sam
     words += ["--preset", "tiny", "--set", "train.start=weights", "--requests", "requests.csv"]
     result = CliRunner().invoke(app, ["pipeline", *words])
     assert result.exit_code == 2 and "expected a server in PREFECT_API_URL" in result.output
-    # Only now: the command sets what Prefect reads when it is imported.
-    from prefect.client.orchestration import get_client
-    from prefect.client.schemas.sorting import FlowRunSort
-    from prefect.settings import PREFECT_API_URL, temporary_settings
-
-    with get_client(sync_client=True) as client:  # Prefect's embedded server, without deployments
+    with get_client(sync_client=True) as client:  # Prefect's own server, without deployments
+        monkeypatch.setenv("PREFECT_API_URL", str(client.api_url))
         with temporary_settings({PREFECT_API_URL: str(client.api_url)}):
             result = CliRunner().invoke(app, ["pipeline", *words])
         assert result.exit_code == 2, result.output

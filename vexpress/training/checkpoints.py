@@ -61,8 +61,8 @@ class Checkpoints:
         found = self.folder.glob(f"step-*/{NOTE}")
         return sorted(int(path.parent.name.removeprefix("step-")) for path in found)
 
-    def newest_whole(self) -> int | None:
-        """Step of the newest checkpoint that is whole; None where there is none at all.
+    def newest_complete(self) -> int | None:
+        """Step of the newest checkpoint that is complete; None where there is none at all.
 
         Reads it from end to end. Raises CheckpointError when there are some and all are damaged.
         """
@@ -76,7 +76,7 @@ class Checkpoints:
             log.warning("%s is damaged (%s); taking the one before", self._path(step), problem)
         if steps:
             raise CheckpointError(
-                f"{self.folder}: expected a whole checkpoint, found {len(steps)} that are all "
+                f"{self.folder}: expected a complete checkpoint, found {len(steps)} that are all "
                 "damaged. Delete the folder to train the stage again from its start."
             )
         return None
@@ -109,7 +109,7 @@ def _fingerprint(path: Path) -> dict[str, Any]:
 
 
 def _problem(folder: Path) -> str | None:
-    """What is wrong with a checkpoint, in words; None when it is whole."""
+    """What is wrong with a checkpoint, in words; None when it is complete."""
     try:
         note = json.loads((folder / NOTE).read_text())
         found = _fingerprint(folder / STATE)

@@ -16,10 +16,10 @@ import numpy as np
 import torch
 
 from vexpress.errors import InputError
-from vexpress.pickled import read_pickled
+from vexpress.pt_files import read_pt
+from vexpress.training.audio_features import KEY, check_vectors
 from vexpress.training.clips import ClipError, ClipFiles, TrainingClip
 from vexpress.training.lips import lip_boxes, lip_source
-from vexpress.training.sound_vectors import KEY, check_vectors
 
 ENTRIES = {"video", "face_info", "audio_embeds"}
 UNCOUNTED = 1
@@ -104,8 +104,8 @@ def _read_clip(folder: Path, entry: dict[str, str]) -> TrainingClip:
 def _read_faces(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
     """Points (F, 5, 2), and landmarks (F, 106 or 68, 2) where every frame has them."""
     try:
-        faces = [frame[0] for frame in read_pickled(path) if len(frame) == 1]
-        total = len(read_pickled(path))
+        faces = [frame[0] for frame in read_pt(path) if len(frame) == 1]
+        total = len(read_pt(path))
         points = np.stack([np.asarray(face["kps"], np.float32) for face in faces])
     except (InputError, TypeError, KeyError, ValueError, IndexError) as error:
         raise ClipError(f"{path}: expected a list of one face a frame: {error}") from error

@@ -17,14 +17,14 @@ from typing import Any
 import duckdb
 import numpy as np
 from pydantic import Field
-from scipy.cluster.hierarchy import DisjointSet
 
+from vexpress.schemas.arrow import read_value
 from vexpress.schemas.clip import Clip
 from vexpress.schemas.dataset import Dataset
 from vexpress.schemas.duplicate import Duplicate
 from vexpress.schemas.fingerprint import ClipFingerprint
 from vexpress.schemas.manifest import replace_table
-from vexpress.schemas.query import connect, read_value
+from vexpress.schemas.query import connect
 from vexpress.schemas.row import Model
 from vexpress.schemas.video import Video
 from vexpress.tasks.curate.across.made_from import made_from
@@ -128,6 +128,8 @@ def groups_of(pairs: np.ndarray, copy: Copy) -> list[list[int]]:
 
     Nothing is compared that hangs together already.
     """
+    from scipy.cluster.hierarchy import DisjointSet
+
     together = DisjointSet(np.unique(pairs).tolist())
     for better, other in pairs.tolist():
         if not together.connected(better, other) and copy(better, other):

@@ -156,15 +156,6 @@ def test_a_wrong_configuration_is_refused_before_any_work(
     assert not (tmp_path / "out").exists()
 
 
-def test_help_and_query_load_nothing_heavy() -> None:
-    code = (
-        "import sys, flows.cli, schemas.query; "
-        "print([m for m in ('prefect', 'ray', 'torch', 'cv2', 'av', 'scipy') if m in sys.modules])"
-    )
-    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert said.stdout.strip() == "[]"
-
-
 def test_every_command_is_in_the_readme_and_helps() -> None:
     import typer.main
 

@@ -168,12 +168,7 @@ def run_row(**known: Any) -> Run:
         "weights": '[{"name": "faces x", "files": ["a.onnx"], "sha256": "beef", '
         '"licence": "research only"}]',
         "notes": ["features: skipped"],
-        "videos": 4,
-        "videos_done_before": 0,
-        "clips_kept": 2,
-        "clips_rejected": 2,
-        "units_run": 9,
-        "units_reused": 0,
+        "counts": '{"clips_kept": 2, "units_run": 1234}',
         "step_seconds": '{"faces": 12.5, "crop": 2.5}',
         "snapshot": "snapshots/r1.json",
     }
@@ -224,6 +219,11 @@ def test_the_headline_and_the_funnel_say_what_the_manifests_say(dataset: Dataset
     assert page.row("Sources")[1:3] == ["4", "4.00 h"]
     assert page.row("Candidates")[1:3] == ["3", "6.0 s"]
     assert page.row("Kept")[1:3] == ["1", "2.0 s"]
+
+
+def test_how_it_was_made_says_what_each_run_counted(dataset: Dataset) -> None:
+    row = read_page(dataset).row("2026-01-02 03:04:05")
+    assert row[1:] == ["curate", "videos/", "local", "clips kept 2, units run 1,234"]
 
 
 def test_every_loss_is_counted_and_explained_in_plain_words(dataset: Dataset) -> None:

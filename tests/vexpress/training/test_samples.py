@@ -11,6 +11,7 @@ import torch
 from tests.helpers.small_clips import SIDE, write_clip
 from tests.helpers.small_training import small_settings
 from vexpress.faces.v_kps_image import draw_v_kps
+from vexpress.training.audio_features import check_vectors, vectors_of_frames
 from vexpress.training.augmentation import draw_view
 from vexpress.training.clips import (
     ClipError,
@@ -30,7 +31,6 @@ from vexpress.training.samples import (
     read_frames,
 )
 from vexpress.training.settings import DataSettings, StageSettings, rate_at
-from vexpress.training.sound_vectors import check_vectors, vectors_of_frames
 
 
 def samples_of(material: Path, stage: int = 2, **data: object) -> StageSamples:

@@ -2,16 +2,17 @@
 
 from collections import Counter
 
-from vexpress.flows.progress import RunProgress
 from vexpress.schemas.generation import Generation
+from vexpress.tasks.engine.monitor import Monitor
+from vexpress.tasks.engine.progress import Progress
 
 
-class GenerateProgress(RunProgress):
+class GenerateProgress(Progress):
     """Counts what requests cost, not requests: a long video moves the bar further."""
 
-    def __init__(self, costs: dict[str, float]) -> None:
+    def __init__(self, monitor: Monitor, costs: dict[str, float]) -> None:
         what = f"Share of the work of {len(costs)} requests that is done, percent"
-        super().__init__("generate", "generate-progress", what)
+        super().__init__(monitor, "generate", "generate-progress", what)
         self._costs = costs
         self._total = sum(costs.values())
         self._done = 0.0

@@ -1,40 +1,40 @@
-"""How far a run is, and when it will end: a bar in a terminal, a Prefect artifact, log lines."""
+"""How far a run is, and when it will end: a bar in a terminal, else log lines."""
 
 import sys
 import time
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
-from prefect.artifacts import create_progress_artifact, update_progress_artifact
-from prefect.logging import get_run_logger
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import Progress as Bar
 
-ARTIFACT_EVERY_S = 5.0
+from vexpress.tasks.engine.monitor import Monitor
+
+TELL_EVERY_S = 5.0
 LOG_EVERY_S = 30.0
 
 
-class RunProgress:
+class Progress:
     """What all kinds of run show alike; a kind says in `where` how far it is.
 
-    Made and used inside a flow or task run: `with` it, and `show` whenever something is done.
+    `with` it, and `show` whenever something is done.
     """
 
-    def __init__(self, title: str, key: str, description: str) -> None:
-        self._title, self._key, self._description = title, key, description
-        self._log = get_run_logger()
+    def __init__(self, monitor: Monitor, title: str, key: str, description: str) -> None:
+        self._monitor, self._title, self._key = monitor, title, key
+        self._description = description
         self._bar = terminal_bar()
         self._task = self._bar.add_task(title, total=1.0, note="") if self._bar else None
-        self._artifact: Any = None
 
     def where(self) -> tuple[float, str]:
         """Return the share of the work that is done, and a note of what came of it."""
         raise NotImplementedError
 
     def __enter__(self) -> Self:
-        self._begun = self._logged = self._updated = time.monotonic()
+        self._begun = self._logged = self._told = time.monotonic()
         self._share_before, _ = self.where()
-        self._artifact = create_progress_artifact(0.0, key=self._key, description=self._description)
+        self._monitor.progressed(self._key, 0.0, self._description)
         if self._bar:
             self._bar.start()
         return self
@@ -55,13 +55,12 @@ class RunProgress:
         left = time_left(now - self._begun, share - self._share_before, 1 - share)
         if self._bar and self._task is not None:
             self._bar.update(self._task, completed=share, note=note)
-        if last or now - self._updated > ARTIFACT_EVERY_S:
-            self._updated = now
-            words = f"{self._description}: {note}, {left}"
-            update_progress_artifact(self._artifact, round(100 * share, 1), description=words)
+        if last or now - self._told > TELL_EVERY_S:
+            self._told = now
+            self._monitor.progressed(self._key, share, f"{self._description}: {note}, {left}")
         if not self._bar and (last or now - self._logged > LOG_EVERY_S):
             self._logged = now
-            self._log.info("%s: %.0f %% done, %s, %s", self._title, 100 * share, note, left)
+            self._monitor.info(f"{self._title}: {100 * share:.0f} % done, {note}, {left}")
 
 
 def time_left(elapsed_s: float, done: float, rest: float) -> str:
@@ -74,11 +73,11 @@ def time_left(elapsed_s: float, done: float, rest: float) -> str:
     return f"about {left / 60:.0f} min left" if left > 90 else f"about {left:.0f} s left"
 
 
-def terminal_bar() -> Progress | None:
+def terminal_bar() -> Bar | None:
     """Return a bar for stderr, or None where it is no terminal."""
     if not sys.stderr.isatty():
         return None
-    return Progress(
+    return Bar(
         TextColumn("{task.description}"),
         BarColumn(),
         TextColumn("{task.percentage:>3.0f} %"),

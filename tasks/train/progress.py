@@ -3,27 +3,31 @@
 The log grows wherever the stage runs; one thread here looks at its end.
 """
 
+import contextvars
 import threading
 from types import TracebackType
 from typing import Self
 
-from vexpress.flows.progress import RunProgress
-from vexpress.training.job import StageJob
+from vexpress.tasks.engine.monitor import Monitor
+from vexpress.tasks.engine.progress import Progress
 from vexpress.training.metrics_log import last_line
+from vexpress.training.stage_job import StageJob
 
 LOOK_EVERY_S = 1.0
 
 
-class StageProgress(RunProgress):
+class StageProgress(Progress):
     """Steps and loss of a stage."""
 
-    def __init__(self, job: StageJob) -> None:
-        title = f"stage {job.number}"
-        super().__init__(title, f"stage-{job.number}-progress", f"Steps of {title}, percent")
+    def __init__(self, monitor: Monitor, job: StageJob) -> None:
+        title, key = f"stage {job.number}", f"stage-{job.number}-progress"
+        super().__init__(monitor, title, key, f"Steps of {title}, percent")
         self.job = job
         self._steps = job.settings.stage(job.number).steps
         self._over = threading.Event()
-        self._thread = threading.Thread(target=self._look, daemon=True)
+        # A monitor may know its run by the context of the thread that made it.
+        look = contextvars.copy_context().run
+        self._thread = threading.Thread(target=look, args=(self._look,), daemon=True)
 
     def __enter__(self) -> Self:
         super().__enter__()

@@ -4,16 +4,17 @@ from collections import Counter
 from types import TracebackType
 from typing import Self
 
-from vexpress.flows.progress import RunProgress
 from vexpress.schemas.clip import Clip
 from vexpress.schemas.row import Row
+from vexpress.tasks.engine.monitor import Monitor
+from vexpress.tasks.engine.progress import Progress
 
 
-class CurateProgress(RunProgress):
+class CurateProgress(Progress):
     """Counts seconds of video twice: when they were watched and when their clips are done."""
 
-    def __init__(self) -> None:
-        super().__init__("curate", "progress", "Share of the work done, percent")
+    def __init__(self, monitor: Monitor) -> None:
+        super().__init__(monitor, "curate", "progress", "Share of the work done, percent")
         self.counts: Counter[str] = Counter()
         self._total = self._watched = self._finished = 0.0
 

@@ -7,11 +7,11 @@ import pytest
 
 from tests.talking_heads import Face, Shot, render
 from tests.tasks.conftest import SMALL
-from vexpress.flows.curate import curate
 from vexpress.schemas.dataset import Dataset
 from vexpress.schemas.query import run_query
 from vexpress.tasks.curate.config import CurateConfig
 from vexpress.tasks.curate.crop import CropConfig
+from vexpress.tasks.curate.curate_dataset import curate_dataset
 from vexpress.tasks.curate.faces import FaceConfig
 from vexpress.tasks.curate.filter import KeepRules
 from vexpress.tasks.curate.scores.identity import IdentityConfig
@@ -47,22 +47,22 @@ def test_what_was_stopped_or_deleted_is_made_by_the_same_command(
         raise RuntimeError("stopped when the clips were written")
 
     with monkeypatch.context() as patch:
-        patch.setattr("vexpress.flows.curate.count_clips", stop)
+        patch.setattr("vexpress.tasks.curate.curate_dataset.count_clips", stop)
         with pytest.raises(RuntimeError, match="stopped"):
-            curate(str(videos), str(folder), CONFIG)
+            curate_dataset(str(videos), str(folder), CONFIG)
     assert finished_at(dataset) == [""]
     assert select_clips(dataset).licences["weights"], "known while the run is not finished"
 
-    assert curate(str(videos), str(folder), CONFIG).videos == 0
+    assert curate_dataset(str(videos), str(folder), CONFIG).videos == 0
     assert "not finished" in report.read_text()
     assert [bool(stamp) for stamp in finished_at(dataset)] == [False, True]
 
     os.utime(report, (0, 0))  # as one that was there before the clips
-    assert curate(str(videos), str(folder), CONFIG).videos == 0
+    assert curate_dataset(str(videos), str(folder), CONFIG).videos == 0
     assert report.stat().st_mtime > 0
 
     (clip,) = folder.glob("media/*.mp4")
     content = clip.read_bytes()
     clip.unlink()
-    assert curate(str(videos), str(folder), CONFIG).videos == 1
+    assert curate_dataset(str(videos), str(folder), CONFIG).videos == 1
     assert clip.read_bytes() == content

@@ -48,7 +48,7 @@ def videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def curate(videos: Path, dataset: Path) -> None:
-    """The work of the flow, without Prefect, two videos a batch."""
+    """The work of the command, two videos a batch, without its report."""
     settings = ["faces.backend=dlib", "keep.min_face_side_px=40", "engine.batch_videos=2"]
     config, _ = resolve(load_config("permissive", None, settings), None)
     data = Dataset(dataset)

@@ -1,15 +1,16 @@
 """How far an evaluation is."""
 
-from vexpress.flows.progress import RunProgress
 from vexpress.schemas.evaluation import Evaluation
+from vexpress.tasks.engine.monitor import Monitor
+from vexpress.tasks.engine.progress import Progress
 
 
-class EvaluateProgress(RunProgress):
+class EvaluateProgress(Progress):
     """Counts videos."""
 
-    def __init__(self, videos: int) -> None:
+    def __init__(self, monitor: Monitor, videos: int) -> None:
         what = f"Share of {videos} videos that is measured, percent"
-        super().__init__("evaluate", "evaluate-progress", what)
+        super().__init__(monitor, "evaluate", "evaluate-progress", what)
         self._videos = videos
         self._measured: set[str | None] = set()
 

@@ -1,17 +1,17 @@
 """A stage is tried again where that may help, and not where a person has to do something."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
-from prefect import flow
 
 from tests.helpers.small_training import small_settings
 from vexpress.errors import VExpressError
-from vexpress.flows.train import may_help, run_stage
-from vexpress.training.job import StageJob
+from vexpress.tasks.engine.monitor import Monitor
+from vexpress.tasks.train.train_model import RETRY, run_stage
 from vexpress.training.metrics_log import read_metrics
+from vexpress.training.stage_job import StageJob
 
 STEPS = {"steps": 2, "learning_rate": 1e-3}
 
@@ -26,16 +26,14 @@ def train_and_mend(job: StageJob, mend: Path) -> list[bool]:
     """Train; after each failure take away what is in the way; return whether it was tried again."""
     asked: list[bool] = []
 
-    def ask(*failure: Any) -> bool:
-        asked.append(may_help(*failure))
+    def ask(error: BaseException) -> bool:
+        asked.append(RETRY.may_help(error))
         mend.unlink()
         return asked[-1]
 
-    @flow
-    def only_this_stage() -> None:
-        run_stage.with_options(retry_delay_seconds=0, retry_condition_fn=ask)(job)
-
-    only_this_stage()
+    retry = replace(RETRY, delay_s=0, may_help=ask)
+    monitor = Monitor()
+    monitor.run("train-stage", run_stage, job, monitor, retry=retry)
     return asked
 
 
