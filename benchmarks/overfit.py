@@ -27,13 +27,14 @@ from diffusers.models.autoencoders.autoencoder_tiny import AutoencoderTinyOutput
 from overfit_clips import BANDS, DECODER_STEPS, fit_decoder, write_clips
 from torch.utils.data import default_collate
 
-from vexpress.faces.points import FaceDetector, load_face_detector
+from vexpress.faces.backends import load_face_detector
+from vexpress.faces.points import FaceDetector
 from vexpress.tasks.reports.training_page import write_train_report
+from vexpress.tasks.train.settings import make_settings
 from vexpress.training.augmentation import full_view
 from vexpress.training.autoencoder import decode
 from vexpress.training.gates import check_gates
 from vexpress.training.model import TrainingModel
-from vexpress.training.presets import make_settings
 from vexpress.training.preview import generate_window, write_preview
 from vexpress.training.samples import Span
 from vexpress.training.settings import TrainSettings

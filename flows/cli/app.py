@@ -7,6 +7,7 @@ options need; everything heavy is imported when the command runs, so that help a
 
 import typer
 
+from vexpress.flows.cli.config import config
 from vexpress.flows.cli.curate import curate, retry
 from vexpress.flows.cli.doctor import doctor
 from vexpress.flows.cli.down import down
@@ -35,6 +36,7 @@ app = typer.Typer(
 )
 app.command()(doctor)
 app.command()(curate)
+app.command()(config)
 app.command()(funnel)
 app.command()(query)
 app.command()(pick)

@@ -1,23 +1,23 @@
 """`vexpress train`."""
 
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vexpress.flows.cli.options import ConfigOption, SelectionOption, plain_errors, within
+from vexpress.flows.cli.options import (
+    ConfigOption,
+    SelectionOption,
+    given,
+    plain_errors,
+    setting,
+    within,
+)
 from vexpress.flows.cli.running import FlowOption, run_as_flow
+from vexpress.training.settings import EngineSettings, TrainSettings
 
 if TYPE_CHECKING:
     from vexpress.tasks.train.train_model import TrainReport
-
-
-class TrainPreset(StrEnum):
-    """Settings to start from."""
-
-    tiny = "tiny"
-    full = "full"
 
 
 def train(
@@ -27,9 +27,7 @@ def train(
         str | None,
         typer.Option(help="Which stages, such as `1,2`; else all.", show_default=False),
     ] = None,
-    preset: Annotated[
-        TrainPreset, typer.Option(help="`full`: published sizes, GPUs. `tiny`: minutes on a CPU.")
-    ] = TrainPreset.full,
+    preset: Annotated[str | None, setting(TrainSettings, "preset")] = None,
     where: Annotated[
         str, typer.Option(help='SQL condition on clips, such as "speech_share > 0.5".')
     ] = "",
@@ -41,16 +39,9 @@ def train(
             "--set", metavar="GROUP.KEY=VALUE", help="One setting, such as `stage_2.steps=500`."
         ),
     ] = None,
-    start: Annotated[
-        Path | None, typer.Option(help="Folder of weights to start from.", show_default=False)
-    ] = None,
-    vae: Annotated[
-        Path | None,
-        typer.Option(help="Image autoencoder; else sd-vae-ft-mse beside them.", show_default=False),
-    ] = None,
-    workers: Annotated[
-        int | None, typer.Option(min=1, help="Training processes (Ray Train).", show_default=False)
-    ] = None,
+    start: Annotated[Path | None, setting(TrainSettings, "start")] = None,
+    vae: Annotated[Path | None, setting(TrainSettings, "vae")] = None,
+    workers: Annotated[int | None, setting(EngineSettings, "workers")] = None,
     flow: FlowOption = False,
 ) -> None:
     """Train V-Express stage by stage, each with a gate before the next.
@@ -66,10 +57,11 @@ def train(
         vexpress query dataset/ "SELECT step, value FROM training WHERE name = 'loss'"
     """
     with plain_errors():
-        from vexpress.flows.train_settings import load_settings, parse_stages
+        from vexpress.flows.settings import load_train, parse_stages
 
-        given = {"where": within(dataset, pick, where), "start": start, "vae": vae}
-        loaded = load_settings(preset.value, config, settings or [], given, workers)
+        chosen = within(dataset, pick, where) or None
+        options = given(where=chosen, start=start, vae=vae, engine=given(workers=workers))
+        loaded = load_train(preset, config, options, settings or [])
         if run_as_flow(flow):
             from vexpress.flows.train import train as work
         else:

@@ -188,7 +188,11 @@ class StageWorker:
 
 
 def raise_stop(unit: bytes) -> None:
-    """Raise what stopped a worker: Ray itself would give its own error with a long trace."""
+    """Raise what stopped a worker.
+
+    Not raised in the worker: Ray Data (2.60) prints several screens about an exception and adds
+    advice of its own to the message.
+    """
     if unit.startswith(STOP):
         raise pickle.loads(unit.removeprefix(STOP))
 

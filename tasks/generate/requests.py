@@ -16,7 +16,8 @@ from vexpress.schemas.dataset import Dataset
 from vexpress.schemas.generation import Generation
 from vexpress.schemas.request import INPUTS, AskedVideo
 from vexpress.schemas.row import Model
-from vexpress.tasks.engine.step import Rejection, make_key
+from vexpress.tasks.engine.component import make_key
+from vexpress.tasks.engine.step import Rejection
 from vexpress.tasks.generate.config import GenerateConfig, Parameters
 from vexpress.tasks.generate.request_clips import ClipInputs, find_clips
 from vexpress.tasks.generate.request_files import (

@@ -12,7 +12,8 @@ import duckdb
 from vexpress.schemas.dataset import Dataset
 from vexpress.schemas.query import as_dicts, connect
 from vexpress.schemas.row import Model
-from vexpress.tasks.curate.config import PRESETS, load_config
+from vexpress.tasks.curate.config import load_config
+from vexpress.tasks.curate.presets import PRESETS
 from vexpress.tasks.reports.charts import HEIGHT, WIDTH, read_charts
 from vexpress.tasks.reports.contact_sheets import draw_sheet, encode_jpeg, read_sheets
 from vexpress.tasks.reports.funnel import headline, read_funnel, read_sources

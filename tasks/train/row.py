@@ -13,8 +13,7 @@ from vexpress.schemas.dataset import Dataset
 from vexpress.schemas.manifest import write_run
 from vexpress.schemas.query import run_query
 from vexpress.schemas.run import Run, new_run_id
-from vexpress.tasks.curate.chain import Weights
-from vexpress.tasks.engine.step import file_digest
+from vexpress.tasks.engine.weights import Weights, read_weights
 from vexpress.tasks.train.stage import uses_ray
 from vexpress.training.clips import ClipIndex
 from vexpress.training.metrics_log import read_metrics
@@ -89,5 +88,5 @@ def _weights(run: Path, settings: TrainSettings, trained: list[int]) -> list[Wei
         files = network_files(networks_in(folder) or folder)
         licence = "as the weights it started from" if name != "start" else "not known"
         paths = sorted(files.values())
-        found.append(Weights(name, [str(path) for path in paths], file_digest(paths), licence))
+        found.append(read_weights(name, paths, licence))
     return found

@@ -12,7 +12,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from vexpress.errors import SettingsError
 from vexpress.files import write_text
 from vexpress.schemas.dataset import Dataset
 from vexpress.schemas.errors import ConfigError
@@ -21,10 +20,10 @@ from vexpress.schemas.metric import TrainingMetric
 from vexpress.schemas.row import content_id
 from vexpress.tasks.train.clips import gather_clips
 from vexpress.tasks.train.row import newest_snapshot
+from vexpress.tasks.train.settings import make_settings
 from vexpress.training.clips import ClipFiles, ClipIndex, TrainingClip, check_lengths, write_index
 from vexpress.training.gates import Gate
 from vexpress.training.metrics_log import read_metrics
-from vexpress.training.presets import make_settings
 from vexpress.training.published_list import read_list
 from vexpress.training.settings import STAGE_NAMES, TrainSettings
 from vexpress.training.stage_job import CLIPS, StageJob
@@ -178,7 +177,7 @@ def _completed(note: Path, wanted: Mapping[str, Any]) -> dict[str, Any]:
         beside = {key: noted.pop(key) for key in ("source", SNAPSHOT) if key in noted}
         stages = {name: wanted[name] for name in STAGE_NAMES}
         settings = make_settings(noted["preset"], {**stages, **noted})
-    except (ValueError, KeyError, TypeError, AttributeError, SettingsError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, ConfigError) as error:
         raise ConfigError(f"{note} is damaged ({error}). Start a new run.") from error
     return {**beside, **settings.model_dump(mode="json")}
 

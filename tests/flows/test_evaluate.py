@@ -174,7 +174,10 @@ def test_what_cannot_be_measured_has_a_reason_and_what_broke_is_tried_again(
     assert "1 videos measured (2 had their numbers before)" in evaluate(dataset)
     assert values(dataset, "kps_px")["broken"] < 4
     done = CliRunner().invoke(app, ["evaluate", dataset.root, "--set=measure.identify=dlib"])
-    assert done.exit_code == 2 and "no such setting. Known here: faces, identity" in done.output
+    assert (
+        done.exit_code == 2
+        and "Did you mean `measure.identity`? Known here: faces, identity" in done.output
+    )
 
 
 def test_a_run_that_is_killed_goes_on_where_it_was(assets: Path, tmp_path: Path) -> None:

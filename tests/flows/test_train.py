@@ -249,7 +249,7 @@ def test_clips_too_short_for_any_stage_are_refused_before_the_first(
 @pytest.mark.parametrize(
     ("option", "said"),
     [
-        ("stage_2.stepz=5", "stage_2.stepz: Extra inputs are not permitted"),
+        ("stage_2.stepz=5", "stage_2.stepz: no such setting. Did you mean `stage_2.steps`?"),
         ("stage_2.kps_drop=1.5", "expected values between 0 and 1"),
         ("stage_1.trains=[everything]", "stage_1.trains.0"),
         ("stage_2.number=3", "stage_2.number: expected 2, found 3"),

@@ -7,7 +7,7 @@ import torch
 from diffusers import AutoencoderKL
 
 from tests.helpers.small_clips import AUDIO_DIM, write_clips
-from vexpress.training.presets import make_settings
+from vexpress.tasks.train.settings import make_settings
 from vexpress.training.settings import STAGE_NAMES, TrainSettings
 from vexpress.training.start_weights import random_networks, write_networks
 

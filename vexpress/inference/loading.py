@@ -2,28 +2,28 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal
 
 import torch
 from diffusers import AutoencoderTiny
 
 from vexpress.errors import MissingWeightsError, SettingsError
-from vexpress.faces.points import FaceDetector, load_face_detector
+from vexpress.faces.backends import load_face_detector
+from vexpress.faces.points import FaceDetector
 from vexpress.inference.pipeline import VExpressPipeline
 from vexpress.inference.random_model import tiny_pipeline
-from vexpress.inference.solvers import Solver, make_scheduler
+from vexpress.inference.settings import Dtype, ModelPreset, Solver
+from vexpress.inference.solvers import make_scheduler
 from vexpress.weights.published import check_complete, naming
 
-Model = Literal["published", "tiny"]
 DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
 
 def load_pipeline(
-    model: Model = "published",
+    model: ModelPreset = "published",
     weights: Path | None = None,
-    dtype: str = "auto",
+    dtype: Dtype = "auto",
     devices: Sequence[str] = (),
-    solver: str = Solver.DDIM,
+    solver: Solver = Solver.DDIM,
     preview: Path | None = None,
     parts: Mapping[str, Path] | None = None,
 ) -> VExpressPipeline:
@@ -44,7 +44,7 @@ def load_pipeline(
             pipeline.to(number)
     else:
         pipeline = VExpressPipeline.from_published(weights, number, parts)
-    pipeline.scheduler = make_scheduler(Solver(solver))
+    pipeline.scheduler = make_scheduler(solver)
     if preview:
         pipeline.register_modules(preview_vae=_load_preview(preview).to(number))
     return pipeline.to(device)

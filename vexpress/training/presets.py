@@ -4,9 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from pydantic import ValidationError
-
-from vexpress.errors import SettingsError
 from vexpress.training.settings import (
     DataSettings,
     EngineSettings,
@@ -92,26 +89,3 @@ def _stages(changes: list[dict[str, Any]]) -> dict[str, StageSettings]:
 
 
 PRESETS = {"full": full, "tiny": tiny}
-
-
-def make_settings(preset: str, overrides: Mapping[str, Any]) -> TrainSettings:
-    """Return a preset with overrides: nested keys, as in a YAML file.
-
-    Raises SettingsError that names every wrong key and value.
-    """
-    if preset not in PRESETS:
-        raise SettingsError(f"preset {preset!r}: expected one of {sorted(PRESETS)}")
-    merged = _merge(PRESETS[preset]().model_dump(), overrides)
-    try:
-        return TrainSettings.model_validate(merged)
-    except ValidationError as error:
-        lines = [f"  {'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
-        raise SettingsError("training settings:\n" + "\n".join(lines)) from error
-
-
-def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    merged = dict(base)
-    for key, value in over.items():
-        nested = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
-        merged[key] = _merge(merged[key], value) if nested else value
-    return merged

@@ -22,7 +22,8 @@ from vexpress.tasks.curate.scores.picture import (
     sharpness_by_blurring,
     steps,
 )
-from vexpress.tasks.curate.scores.scorer import Scorer, Scoring
+from vexpress.tasks.curate.scores.scorer import ClipScorer
+from vexpress.tasks.engine.shared_decode import Scoring
 from vexpress.tasks.engine.units import Candidate, Update
 
 MAX_SHRINK = 1.35
@@ -36,7 +37,7 @@ class QualityConfig(Model):
     """Every how many frames scores are taken that change slowly, frames."""
 
 
-class QualityScorer(Scorer):
+class QualityScorer(ClipScorer):
     """Looks at every frame of a clip."""
 
     NAME: ClassVar[str] = "quality"

@@ -135,9 +135,12 @@ def test_dry_run_says_what_would_run_and_makes_nothing(videos: Path, tmp_path: P
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        (["--set", "keep.min_frame=3"], "keep.min_frame: no such setting. Known here: "),
-        (["--set", "crop.size=wide"], "crop.size: Input should be a valid integer"),
-        (["--set", "crop"], "expected step.key=value"),
+        (
+            ["--set", "keep.min_frame=3"],
+            "keep.min_frame: no such setting. Did you mean `keep.min_frames`?",
+        ),
+        (["--set", "crop.size=wide"], "crop.size: expected a valid integer"),
+        (["--set", "crop"], "expected group.key=value, such as "),
         (["--set", "faces.model=/nowhere"], "face model '/nowhere'"),
         (["--set", "features.model=mine"], "expected a transformers folder with a wav2vec2"),
         (["--config", "/nowhere.yaml"], "expected a YAML file"),

@@ -15,8 +15,9 @@ import torch
 from PIL import Image
 
 from vexpress.errors import InputError, PointsError, PortraitError, SoundError
+from vexpress.faces.backends import load_face_detector
 from vexpress.faces.kps_file import read_kps
-from vexpress.faces.points import DlibDetector, FaceDetector, load_face_detector
+from vexpress.faces.points import DlibDetector, FaceDetector
 from vexpress.faces.portrait import read_image, read_portrait
 from vexpress.faces.strategy import Strategy
 from vexpress.inference.generate import Request, prepare, render
