@@ -13,7 +13,11 @@ import vexpress
 
 REPOSITORY = Path(__file__).parents[1]
 TOP = ("vexpress", "schemas", "tasks", "flows")
-LINKS = ("vexpress/flows", "vexpress/schemas", "vexpress/tasks")
+LINKS = {
+    **{f"vexpress/{name}": name for name in ("flows", "schemas", "tasks")},
+    **{f"flows/server/{name}": name for name in ("deploy", "prefect.yaml")},
+}
+"""Links and what at the top they lead to: so that all has one import name, and travels in wheels."""
 FORBIDDEN = {
     "flows": {"tests", "benchmarks"},
     "tasks": {"flows", "prefect", "tests", "benchmarks"},
@@ -187,11 +191,11 @@ def test_nothing_is_imported_by_a_string_but_the_names_of_vexpress_itself() -> N
     assert set(vexpress.__all__) <= set(vexpress._HOME) | {"__version__"}
 
 
-def test_the_only_links_are_those_to_the_folders_at_the_top() -> None:
+def test_the_only_links_lead_to_the_top() -> None:
     found = [path for package in TOP for path in found_in(package, "*") if path.is_symlink()]
     assert {str(path.relative_to(REPOSITORY)) for path in found} == set(LINKS)
-    for link in LINKS:
-        assert (REPOSITORY / link).resolve() == REPOSITORY / Path(link).name
+    for link, target in LINKS.items():
+        assert (REPOSITORY / link).resolve() == REPOSITORY / target
 
 
 def test_only_the_engine_the_pool_of_generators_and_training_know_ray() -> None:
