@@ -17,7 +17,7 @@ LINKS = {
     **{f"vexpress/{name}": name for name in ("flows", "schemas", "tasks")},
     **{f"flows/server/{name}": name for name in ("deploy", "prefect.yaml")},
 }
-"""Links and what at the top they lead to: so that all has one import name, and travels in wheels."""
+"""Links and what they lead to at the top: one import name for all, and a wheel with all of it."""
 FORBIDDEN = {
     "flows": {"tests", "benchmarks"},
     "tasks": {"flows", "prefect", "tests", "benchmarks"},
