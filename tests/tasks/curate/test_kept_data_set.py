@@ -12,8 +12,8 @@ import s3fs
 from vexpress.schemas.dataset import Dataset
 from vexpress.schemas.query import run_query
 from vexpress.tasks.curate.config import CurateConfig, load_config
-from vexpress.tasks.curate.curate_dataset import curate_dataset
 from vexpress.tasks.curate.selections import make_selection, read_selections, within_selection
+from vexpress.tasks.curate_dataset import curate_dataset
 from vexpress.tasks.train.clips import gather_clips
 
 KEPT = Path(__file__).parents[2] / "kept_data_set"
