@@ -27,7 +27,9 @@ def check_packages(setup: Setup) -> list[Check]:
     """Python, and the packages that curation and the model need."""
     version = sys.version_info[:2]
     good = PYTHONS[0] <= version < PYTHONS[1]
-    python = line("Python", platform.python_version(), good=good, todo="use Python 3.11, 3.12 or 3.13")
+    python = line(
+        "Python", platform.python_version(), good=good, todo="use Python 3.11, 3.12 or 3.13"
+    )
     models = _packages("packages of the model", MODEL_PACKAGES, needed=False)
     return [python, _packages("packages", ("vexpress", *WORK_PACKAGES), needed=True), models]
 
