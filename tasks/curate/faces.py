@@ -13,8 +13,9 @@ import cv2
 import numpy as np
 from pydantic import Field
 
+from vexpress.errors import FaceModelError
 from vexpress.faces.backends import AUTOMATIC, BACKENDS, BackendName, choose_backend
-from vexpress.faces.points import Face, FaceDetector, FaceModelError
+from vexpress.faces.points import Face, FaceDetector
 from vexpress.schemas.errors import ConfigError
 from vexpress.schemas.row import Model
 from vexpress.schemas.video import Video

@@ -4,7 +4,6 @@ All that an answer depends on goes into the key under which the ledger keeps it.
 lies is no part of that: settings in `PLACES` are left out, the digest of the weights goes in.
 """
 
-import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
+from vexpress.hashes import blake2b
 from vexpress.schemas.dataset import Dataset
 from vexpress.schemas.row import Model
 from vexpress.tasks.engine.weights import Need, Weights
@@ -88,4 +88,4 @@ class Component:
 
 def make_key(*parts: str | int | None) -> str:
     """Return a ledger key: a hash of `parts`."""
-    return hashlib.blake2b(json.dumps(parts).encode(), digest_size=16).hexdigest()
+    return blake2b(json.dumps(parts).encode())

@@ -10,7 +10,8 @@ Errors a step raises:
 Rejection            the row is rejected with this reason; the run goes on
 ├── (is_error=False) a rule said no
 └── (is_error=True)  something failed; `vexpress retry` runs it again
-VexpressDataError    the configuration cannot work, or the disk is full: the run stops
+RunError             the configuration or the weights cannot work, or the disk is full:
+                     the run stops
 anything else        on one row: rejected as `failed`, is_error; the run goes on
 """
 
@@ -20,7 +21,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar, Generic, TypeVar
 
-from vexpress.schemas.errors import VexpressDataError, stop_when_full
+from vexpress.errors import RunError
+from vexpress.schemas.errors import stop_when_full
 from vexpress.schemas.row import Model, content_id
 from vexpress.schemas.video import Video
 from vexpress.tasks.engine.component import Component
@@ -142,7 +144,7 @@ class Step(Component, Generic[In]):
                 return list(work(row))
         except Rejection as rejection:
             return [reject(row, rejection)]
-        except VexpressDataError:
+        except RunError:
             raise
         except Exception as error:
             return [reject(row, failure(name, error))]

@@ -1,9 +1,10 @@
 """Weights that a step or scorer uses, and what it needs of a machine."""
 
-import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+
+from vexpress.hashes import sha256, sha256_of_file
 
 
 @dataclass(frozen=True)
@@ -41,8 +42,4 @@ class Need:
 
 def file_digest(paths: Iterable[Path]) -> str:
     """Return a digest of the files' bytes, the same on every machine."""
-    digest = hashlib.sha256()
-    for path in paths:
-        with path.open("rb") as file:
-            digest.update(hashlib.file_digest(file, "sha256").digest())
-    return digest.hexdigest()[:32]
+    return sha256(b"".join(bytes.fromhex(sha256_of_file(path)) for path in paths))[:32]

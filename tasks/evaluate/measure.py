@@ -16,7 +16,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
-from vexpress.errors import InputError
+from vexpress.errors import InputError, RunError
 from vexpress.faces.backends import BACKENDS
 from vexpress.faces.embedding import FaceEmbedder, embedder_file, load_face_embedder
 from vexpress.faces.points import Face, FaceDetector
@@ -27,7 +27,7 @@ from vexpress.metrics.keypoints import KpsScorer, nearest_face
 from vexpress.metrics.lip_sync import LipSyncScorer, SyncNetScorer
 from vexpress.metrics.picture import FlickerScorer, SharpnessScorer
 from vexpress.metrics.table import METRICS, VIDEO_METRICS, Measured, unmeasured
-from vexpress.schemas.errors import VexpressDataError, stop_when_full
+from vexpress.schemas.errors import stop_when_full
 from vexpress.schemas.evaluation import Evaluation
 from vexpress.schemas.generation import Generation
 from vexpress.schemas.row import Model
@@ -106,7 +106,7 @@ class EvaluateVideo(Step[Generation]):
         try:
             with stop_when_full(self.context.dataset.root):
                 return list(work(row))
-        except VexpressDataError:
+        except RunError:
             raise
         except Exception as error:
             log.warning("evaluating %s failed", row.request_id, exc_info=error)

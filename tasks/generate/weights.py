@@ -4,13 +4,14 @@ import hashlib
 from pathlib import Path
 
 from vexpress.faces.points import FaceDetector
+from vexpress.hashes import sha256
 from vexpress.inference.loading import detector_for
+from vexpress.inference.random_model import tiny_pipeline
 from vexpress.schemas.errors import ConfigError
 from vexpress.schemas.row import Model
 from vexpress.tasks.engine.weights import file_digest
 from vexpress.tasks.generate.config import ModelChoice
 from vexpress.weights.catalogue import TABLE, Places, locate
-from vexpress.weights.random_model import tiny_pipeline
 
 RANDOM = "random weights, no licence needed"
 
@@ -48,7 +49,7 @@ def used_weights(choice: ModelChoice, folder: Path | None) -> UsedWeights:
     parts.append(file_digest(extra))
     return UsedWeights(
         name=name,
-        sha256=hashlib.sha256("".join(parts).encode()).hexdigest(),
+        sha256=sha256("".join(parts).encode()),
         licence=f"{licence}; {detector.licence}",
         files=[str(file) for file in [*files, *extra]],
         faces=detector.name,

@@ -16,9 +16,8 @@ from typing import Any, Literal, Protocol
 import cv2
 import numpy as np
 
-from vexpress.errors import PointsError
+from vexpress.errors import FaceModelError, PointsError
 from vexpress.faces.points import (
-    FaceModelError,
     dlib_model,
     find_insightface,
     missing_model,

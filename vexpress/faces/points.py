@@ -22,12 +22,10 @@ from typing import Protocol
 
 import numpy as np
 
+from vexpress.errors import FaceModelError
+
 MODEL_HOST = "github.com"
 STEEPNESS = 2.0
-
-
-class FaceModelError(Exception):
-    """The face model asked for is not there and cannot be fetched."""
 
 
 @dataclass(frozen=True)
@@ -189,10 +187,10 @@ def fetch_insightface(model: str) -> Path | None:
 
 def missing_model(model: str, weights: Path | None) -> str:
     """Say where a pack was looked for and how to get it."""
-    place = f"{weights}/insightface/models/{model}" if weights else "(no --weights given)"
+    place = f"{weights}/insightface/models/{model}" if weights else "(no folder of weights given)"
     return (
         f"face model {model!r}: expected .onnx files in {place} or ~/.insightface/models/{model}; "
-        "found none. Give --weights DIR (or VEXPRESS_WEIGHTS), put the pack there, choose "
+        "found none. Name the folder of weights (VEXPRESS_WEIGHTS), put the pack there, choose "
         "faces.backend=insightface, which downloads it where github.com can be reached, or "
         "faces.backend=dlib, which needs no download."
     )

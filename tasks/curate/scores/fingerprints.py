@@ -14,7 +14,6 @@ from typing import ClassVar
 
 import cv2
 import numpy as np
-from scipy.fft import dct
 
 from vexpress.schemas.fingerprint import ClipFingerprint
 from vexpress.schemas.keypoints import ClipKps
@@ -163,6 +162,8 @@ def picture_codes(values: np.ndarray) -> np.ndarray:
 
 def sound_codes(levels: np.ndarray) -> np.ndarray:
     """Return codes, int32, of levels (T, 12)."""
+    from scipy.fft import dct
+
     return np.unique(_codes(dct(levels, axis=1, norm="ortho")[:, :SPACES], STILL_SOUND))
 
 
@@ -173,6 +174,8 @@ MIRROR = int(np.packbits(np.repeat(IS_ODD[CHOSEN], TIMES)).tobytes().hex(), 16)
 def _codes(values: np.ndarray, still: float) -> np.ndarray:
     """Codes of values (T, 8): two a window that is not still, as it is and with the sign
     turned that is least sure."""
+    from scipy.fft import dct
+
     if len(values) < WINDOW:
         return np.zeros(0, np.int32)
     windows = np.lib.stride_tricks.sliding_window_view(values, WINDOW, axis=0)[::STEP]

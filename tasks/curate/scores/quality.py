@@ -19,7 +19,7 @@ from vexpress.tasks.curate.scores.picture import (
     exposure,
     face_square,
     noise,
-    sharpness,
+    sharpness_by_blurring,
     steps,
 )
 from vexpress.tasks.curate.scores.scorer import ClipScorer
@@ -74,7 +74,7 @@ class QualityScoring:
     def _measure(self, number: int, luma: np.ndarray, small: np.ndarray) -> None:
         left, top, right, bottom = face_square(self._points[number], self._side)
         face = luma[top:bottom, left:right]
-        self._of_face.append((sharpness(face), *exposure(face)))
+        self._of_face.append((sharpness_by_blurring(face), *exposure(face)))
         self._noise.append(noise(luma))
         self._camera.see(small, self._small(self._points[number]))
         self._still.see(small)

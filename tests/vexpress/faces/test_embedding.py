@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tests.helpers.made_up_recogniser import write_recogniser
-from vexpress.errors import PointsError
+from vexpress.errors import FaceModelError, PointsError
 from vexpress.faces.embedding import (
     ARCFACE_POINTS,
     DLIB_POINTS,
@@ -17,7 +17,7 @@ from vexpress.faces.embedding import (
     load_face_embedder,
     similarity,
 )
-from vexpress.faces.points import DlibDetector, FaceModelError
+from vexpress.faces.points import DlibDetector
 
 
 def frames_of(path: Path, numbers: tuple[int, ...]) -> list[np.ndarray]:
