@@ -24,7 +24,7 @@ GROUND = {"vexpress.errors", "vexpress.files", "vexpress.hashes"}
 """What every folder may import: these import nothing of ours but each other."""
 ROOMS = {
     "vexpress": (
-        *("errors", "files", "hashes", "pickled"),
+        *("errors", "files", "hashes", "pt_files"),
         *("networks", "weights", "media", "faces", "sync"),
         *("inference", "metrics", "training"),
     ),
