@@ -110,16 +110,11 @@ class Row(Model):
 
     @classmethod
     def part_schema(cls) -> pa.Schema:
-        """Return all columns that a part may have, also those of version 0.1."""
+        """Return the columns that parts may have: today's and those of version 0.1."""
         schema = cls.arrow_schema()
         for new, old in cls.former_columns().items():
             schema = schema.append(pa.field(old, schema.field(new).type))
         return schema
-
-    @classmethod
-    def empty_part(cls) -> pa.Table:
-        """Return a table without rows that has all columns, also those of version 0.1."""
-        return cls.part_schema().empty_table()
 
     @classmethod
     def arrow_table(cls, rows: list[Self]) -> pa.Table:

@@ -69,8 +69,8 @@ def require_thresholds(settings: list[str]) -> None:
 def say(comparison: "Comparison") -> None:
     """Print the table and what it does not know."""
     from vexpress.flows.cli.query import print_table
-    from vexpress.tasks.reports.reasons import explain
-    from vexpress.tasks.reports.what_if import NOT_MEASURED, Sum
+    from vexpress.tasks.reports.reasons import NOT_MEASURED, explain
+    from vexpress.tasks.reports.what_if import Sum
 
     rows: list[tuple[object, ...]] = []
     for verdict in comparison.verdicts:

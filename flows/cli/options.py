@@ -78,18 +78,30 @@ PresetOption = Annotated[
 ]
 SelectionOption = Annotated[
     str | None,
-    typer.Option("--pick", help="Only the clips of a `vexpress pick`.", show_default=False),
+    typer.Option("--selection", help="Only the clips of a `vexpress select`.", show_default=False),
 ]
 
 
-def within(dataset: str, pick: str | None, where: str) -> str:
-    """Return the condition on clips for `where` within a pick, where one is named."""
-    if pick is None:
+def _say_selection(name: str | None) -> str | None:
+    if name is not None:
+        typer.echo("`--pick` is called `--selection` now", err=True)
+    return name
+
+
+FormerSelectionOption = Annotated[
+    str | None, typer.Option("--pick", hidden=True, callback=_say_selection)
+]
+"""The name of `--selection` in version 0.1."""
+
+
+def within(dataset: str, selection: str | None, where: str) -> str:
+    """Return the condition on clips for `where` within a selection, where one is named."""
+    if selection is None:
         return where
     from vexpress.schemas.dataset import Dataset
     from vexpress.tasks.curate.selections import within_selection
 
-    return within_selection(Dataset(dataset), pick, where)
+    return within_selection(Dataset(dataset), selection, where)
 
 
 def tell(note: str) -> None:

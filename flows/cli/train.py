@@ -7,6 +7,7 @@ import typer
 
 from vexpress.flows.cli.options import (
     ConfigOption,
+    FormerSelectionOption,
     SelectionOption,
     given,
     plain_errors,
@@ -31,7 +32,8 @@ def train(
     where: Annotated[
         str, typer.Option(help='SQL condition on clips, such as "speech_share > 0.5".')
     ] = "",
-    pick: SelectionOption = None,
+    selection: SelectionOption = None,
+    pick: FormerSelectionOption = None,
     config: ConfigOption = None,
     settings: Annotated[
         list[str] | None,
@@ -59,7 +61,7 @@ def train(
     with plain_errors():
         from vexpress.flows.settings import load_train, parse_stages
 
-        chosen = within(dataset, pick, where) or None
+        chosen = within(dataset, selection or pick, where) or None
         options = given(where=chosen, start=start, vae=vae, engine=given(workers=workers))
         loaded = load_train(preset, config, options, settings or [])
         if run_as_flow(flow):

@@ -27,7 +27,7 @@ def make_selection(dataset: Dataset, name: str, sql: str, *, replace: bool = Fal
         )
     if not replace and name in {known.name for known in read_selections(dataset)}:
         raise SelectionError(
-            f"name {name}: such a selection is there. Choose another name, or set replace."
+            f"selection {name} is there already: choose another name, or replace it."
         )
     chosen = _chosen(dataset, sql)
     made = Selection(

@@ -74,8 +74,7 @@ def write_report(dataset: Dataset) -> ReportPaths:
 
 def read_runs(connection: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
     """Return the rows of `runs`, newest first, with their JSON columns read."""
-    answer = connection.sql("SELECT * FROM runs ORDER BY started_at DESC, run_id")
-    rows = as_dicts(answer)
+    rows = as_dicts(connection.sql("SELECT * FROM runs ORDER BY started_at DESC, run_id"))
     readable = ("config", "versions", "counts", "step_seconds")
     for row in rows:
         row |= {name: _object(row[name]) for name in readable}

@@ -49,6 +49,7 @@ def write_evaluation_report(dataset: Dataset, shown: int) -> None:
         "evaluation",
         number=number,
         root=dataset.root,
+        headline="Generated videos in numbers",
         rows=summary_rows(connection),
         pairs=pair_rows(connection),
         exhibits=exhibits,

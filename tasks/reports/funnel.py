@@ -129,7 +129,7 @@ SELECT * FROM joined ORDER BY seconds - kept_s DESC, source LIMIT $limit
 
 def read_sources(connection: duckdb.DuckDBPyConnection) -> SourceTable:
     """Return the sources, the most lost time first, at most `MAX_SOURCES`."""
-    rows = as_dicts(connection.sql(SOURCES, params={"limit": MAX_SOURCES}))
+    rows = as_dicts(connection.execute(SOURCES, {"limit": MAX_SOURCES}))
     (count,) = connection.execute("SELECT count(*) FROM videos").fetchall()[0]
     return SourceTable(rows, count - len(rows))
 

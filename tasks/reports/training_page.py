@@ -50,7 +50,12 @@ def write_train_report(run: Path, settings: TrainSettings) -> Path:
         if metrics:
             stages.append(stage_page(job, metrics))
     page = render(
-        "training", run=run.resolve(), settings=settings, stages=stages, plot=(WIDTH, HEIGHT)
+        "training",
+        root=run.resolve(),
+        headline="Training run",
+        settings=settings,
+        stages=stages,
+        plot=(WIDTH, HEIGHT),
     )
     path = run / "report.html"
     write_text(path, page)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 State = Literal["ok", "missing", "not needed"]
-INSTALL = "pip install -e . -c constraints.txt"
+INSTALL = "make setup"
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,7 @@ PREFIX = "faster-whisper-"
 MODEL_FILES = ("config.json", "model.bin", "tokenizer.json")
 ALIGN_FILES = ("config.json", "preprocessor_config.json", "vocab.json")
 ALIGN_WEIGHTS = ("model.safetensors", "pytorch_model.bin")
-ENVIRONMENT = Path(__file__).parents[3] / ".venv-whisperx/bin/python"
+ENVIRONMENT = Path(__file__).resolve().parents[3] / ".venv-whisperx/bin/python"
 
 
 class SpeechConfig(Model):

@@ -23,17 +23,15 @@ from prefect.exceptions import PrefectHTTPStatusError
 from prefect.states import Cancelling
 
 from tests.flows.test_pipeline import pipeline_groups, write_two
-from tests.helpers.random_weights import write_weights
-from tests.helpers.running_stack import RunningStack, curate_config, wait, write_videos
+from tests.helpers.running_stack import SECRET, RunningStack, curate_config, wait, write_videos
 from tests.helpers.small_training import small_settings
 from tests.helpers.training_dataset import write_dataset
 from vexpress.flows.server.deployments import AUTOMATIONS, apply_automations, read
 from vexpress.schemas.dataset import Dataset
 from vexpress.schemas.query import run_query
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("server")]
 MANY = 6
-SECRET = "planted-4be1d07a92"
 NAMES = ("curate", "report", "train", "generate", "evaluate", "pipeline")
 SILENT_S = 36
 """Silence after which a run counts as lost; Prefect's shortest heartbeat is 30 s."""
@@ -44,20 +42,11 @@ RAY_AT_WORK = ("ray::", "/raylet/raylet", "gcs_server")
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory, material: Path) -> Iterator[RunningStack]:
-    """A stack over rendered videos, and a data set to train on; its worker knows weights."""
-    folder = tmp_path_factory.mktemp("server")
-    weights = write_weights(folder / "weights", material)
-    running = RunningStack(folder, VEXPRESS_WEIGHTS=str(weights), VEXPRESS_TOKEN=SECRET)
-    write_videos(running.data, MANY)
-    write_dataset(running.data / "trainable")
-    try:
-        print(running.up())
-        yield running
-    finally:
-        print(running.down())
-        left = [process.cmdline() for process in running.processes()]
-        assert left == [], "down stops all that up started"
+def server(stack: RunningStack) -> RunningStack:
+    """The stack over rendered videos, and a data set to train on."""
+    write_videos(stack.data, MANY)
+    write_dataset(stack.data / "trainable")
+    return stack
 
 
 @pytest.fixture(scope="module")
