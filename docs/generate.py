@@ -19,15 +19,14 @@ from vexpress.schemas.query import sql_type
 from vexpress.schemas.row import Row
 from vexpress.schemas.video import Video
 from vexpress.schemas.views import VIEWS
-from vexpress.tasks.curate import config
+from vexpress.tasks.curate import presets
+from vexpress.tasks.curate.config import load_config
 from vexpress.tasks.curate.filter import RULES
 from vexpress.tasks.engine import reasons
 
 FOLDER = Path(__file__).parent
 PAGE = FOLDER / "data-set.md"
-PRESETS = {
-    name: Path(inspect.getfile(config)).parent / f"presets/{name}.yaml" for name in config.PRESETS
-}
+PRESETS = {name: Path(inspect.getfile(presets)).parent / f"{name}.yaml" for name in presets.PRESETS}
 SOURCE = re.compile(r"^  (\w+): .*?# (.*)$", re.MULTILINE)
 """A setting of a preset and the comment behind it."""
 
@@ -115,7 +114,7 @@ def renamed_columns() -> dict[tuple[str, str], list[str]]:
 
 def thresholds() -> list[Threshold]:
     """Return the thresholds of every rule in all presets, and where they come from."""
-    keep = {name: config.load_config(name).keep for name in PRESETS}
+    keep = {name: load_config(name).keep for name in PRESETS}
     comments = {name: dict(SOURCE.findall(file.read_text())) for name, file in PRESETS.items()}
     return [
         Threshold(

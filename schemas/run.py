@@ -34,8 +34,7 @@ class Run(Row):
     versions: str
     """Versions of this project and of the libraries that matter, JSON."""
     weights: str
-    """Weights used: name, files, sha256 and licence, JSON list; also those that were made. Models
-    that evaluate are in `evaluations.measured_by`."""
+    """Weights used: name, files, sha256 and licence, JSON list; also those that were made."""
     notes: list[str]
     """What the user was told: skipped steps, chosen back ends."""
     counts: str

@@ -5,10 +5,11 @@ was.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any, cast
 
+from vexpress.metrics.feature_network import find_network
 from vexpress.schemas.dataset import Dataset
 from vexpress.schemas.errors import stop_when_full
 from vexpress.schemas.evaluation import Evaluation
@@ -19,7 +20,8 @@ from vexpress.schemas.run import Run, new_run_id
 from vexpress.tasks.engine.engine import Engine, Stage, open_engine
 from vexpress.tasks.engine.monitor import Monitor
 from vexpress.tasks.engine.step import Context
-from vexpress.tasks.evaluate.measure import EvaluateVideo, resolve_measuring
+from vexpress.tasks.engine.weights import read_weights
+from vexpress.tasks.evaluate.measure import EvaluateVideo, resolve_measuring, used_weights
 from vexpress.tasks.evaluate.plan import (
     DONE,
     EvaluateConfig,
@@ -186,7 +188,17 @@ def missing_networks(measurer: SetMeasurer) -> list[str]:
 
 
 def _describe(job: EvaluateRun, plan: EvaluationPlan, sets: int, notes: list[str]) -> Run:
-    """Return the row of the run. What measured is in each row of `evaluations`."""
+    """Return the row of the run."""
+    folder = job.context.weights
+    networks = {metric: find_network(folder, name) for metric, name in FILES.items()}
+    weights = [
+        *used_weights(job.config.measure, folder),
+        *(
+            read_weights(m, [file], "as given with the file")
+            for m, file in networks.items()
+            if file
+        ),
+    ]
     begun = Run.begun(
         job.run_id,
         "evaluate",
@@ -195,7 +207,7 @@ def _describe(job: EvaluateRun, plan: EvaluationPlan, sets: int, notes: list[str
         engine=job.engine.name,
         config=job.config.model_dump_json(),
         libraries=LIBRARIES,
-        weights=[],
+        weights=[asdict(used) for used in weights],
         notes=notes,
     )
     counts = {

@@ -20,12 +20,12 @@ from vexpress.tasks.reports.training_page import write_train_report
 from vexpress.tasks.train.progress import StageProgress
 from vexpress.tasks.train.row import record_run
 from vexpress.tasks.train.run import absolute_paths, open_run, read_snapshot, record_stage
-from vexpress.tasks.train.stage import read_done, train_stage
+from vexpress.tasks.train.stage import train_stage
 from vexpress.training.gates import Gate, check_gates
 from vexpress.training.loggers import require_loggers
 from vexpress.training.optimiser import require_optimiser
 from vexpress.training.settings import TrainSettings
-from vexpress.training.stage_job import StageJob
+from vexpress.training.stage_job import StageJob, read_done
 
 
 class GateFailed(RunError):  # noqa: N818

@@ -31,14 +31,15 @@ from vexpress.schemas.errors import stop_when_full
 from vexpress.schemas.evaluation import Evaluation
 from vexpress.schemas.generation import Generation
 from vexpress.schemas.row import Model
-from vexpress.sync.estimate import SYNCNET_FILES, find_syncnet
+from vexpress.sync.estimate import SYNCNET_FILES, SYNCNET_LICENCE, find_syncnet
 from vexpress.sync.lips import LipReader, lip_reader_files
 from vexpress.sync.syncnet import SyncNet, load_syncnet
 from vexpress.tasks.curate.faces import FaceConfig, FaceScorer, open_detector
 from vexpress.tasks.curate.scores.identity import FaceEmbeddingScorer, IdentityConfig
+from vexpress.tasks.curate.scores.lips import LipConfig, LipScorer
 from vexpress.tasks.engine.component import make_key
 from vexpress.tasks.engine.step import Rejection, Resources, Step
-from vexpress.tasks.engine.weights import file_digest
+from vexpress.tasks.engine.weights import Weights, file_digest, read_weights
 from vexpress.tasks.generate.request_clips import reference_picture
 
 log = logging.getLogger(__name__)
@@ -240,6 +241,16 @@ def resolve_measuring(
     identity, told_by = FaceEmbeddingScorer.resolve(asked, weights)
     changes = {"faces": faces, "identity": identity.backend, "identity_model": identity.model}
     return config.model_copy(update=changes), [str(found_by), str(told_by)]
+
+
+def used_weights(config: MeasureConfig, weights: Path | None) -> list[Weights]:
+    """Return the models that measure videos with a resolved configuration. Their files are read."""
+    identity = IdentityConfig(backend=config.identity, model=config.identity_model)
+    found = [*FaceScorer.weights(config.faces), *FaceEmbeddingScorer.weights(identity)]
+    found += LipScorer.weights(LipConfig(wanted=True))
+    if syncnet := find_syncnet(weights):
+        found.append(read_weights("sync SyncNet", [syncnet], SYNCNET_LICENCE))
+    return found
 
 
 def evaluation_of(

@@ -7,11 +7,10 @@ from typing import Any
 
 from vexpress.files import write_text
 from vexpress.tasks.reports.page import render
-from vexpress.tasks.train.stage import read_done
 from vexpress.training.gates import Gate, check_gates
 from vexpress.training.metrics_log import read_metrics
 from vexpress.training.settings import StageSettings, TrainSettings
-from vexpress.training.stage_job import StageJob
+from vexpress.training.stage_job import StageJob, read_done
 
 WIDTH, HEIGHT = 560, 160
 """Plot area, SVG units."""

@@ -132,8 +132,9 @@ def test_what_has_numbers_is_not_measured_again(
     said = evaluate(evaluated, f"--weights={networks}")
     assert "0 videos measured (7 had their numbers before)" in said
     assert evaluated.names("manifests/evaluations/*.parquet") == parts
-    query = "SELECT run_id, counts FROM runs WHERE kind = 'evaluate'"
-    ((run_id, counts),) = run_query(evaluated, query).fetchall()
+    query = "SELECT run_id, counts, weights FROM runs WHERE kind = 'evaluate'"
+    ((run_id, counts, weights),) = run_query(evaluated, query).fetchall()
+    assert {"sync lip landmarks", "fid", "fvd"} <= {used["name"] for used in json.loads(weights)}
     assert json.loads(counts)["videos_measured"] == 7
     numbers = f"SELECT count(DISTINCT request_id) FROM evaluations WHERE run_id = '{run_id}'"
     assert run_query(evaluated, numbers).fetchall() == [(7,)]

@@ -4,9 +4,11 @@ RUN/clips.safetensors
 RUN/stage_N/metrics.jsonl checkpoints/ previews/ tensorboard/ weights/ weights_mean/ done.json
 """
 
+import json
 from pathlib import Path
+from typing import Any
 
-from vexpress.errors import SettingsError
+from vexpress.errors import InputError, SettingsError
 from vexpress.training.settings import Settings, TrainSettings
 from vexpress.weights.catalogue import pretrained_in
 
@@ -37,6 +39,21 @@ class StageJob(Settings):
     def is_last(self) -> bool:
         """Whether no stage comes after this one."""
         return self.number == len(self.settings.stages)
+
+
+def read_done(job: StageJob) -> dict[str, Any] | None:
+    """What a finished stage reached; None for one that is not finished.
+
+    Raises InputError when the file is damaged.
+    """
+    path = job.folder / "done.json"
+    try:
+        found: dict[str, Any] = json.loads(path.read_text())
+    except FileNotFoundError:
+        return None
+    except ValueError as error:
+        raise InputError(f"{path} is damaged ({error}). Delete it to finish again.") from error
+    return found
 
 
 def vae_folder(settings: TrainSettings) -> Path:
