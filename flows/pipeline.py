@@ -23,11 +23,13 @@ from vexpress.flows.curate import curate as curate_flow
 from vexpress.flows.evaluate import evaluate as evaluate_flow
 from vexpress.flows.generate import generate as generate_flow
 from vexpress.flows.monitor import PrefectMonitor
+from vexpress.flows.settings import TrainForm
 from vexpress.flows.train import train as train_flow
-from vexpress.flows.train_settings import TrainForm
 from vexpress.schemas.errors import ConfigError
 from vexpress.tasks.curate.config import CurateConfig
 from vexpress.tasks.generate.config import GenerateConfig
+from vexpress.tasks.generate.request_table import is_query
+from vexpress.tasks.media.source import absolute
 from vexpress.tasks.pipeline import (
     SAMPLE,
     DataGate,
@@ -36,6 +38,7 @@ from vexpress.tasks.pipeline import (
     PipelineStopped,
     run_pipeline,
 )
+from vexpress.tasks.train.run import absolute_paths
 
 Place = Literal["here", "deployments"]
 FLOWS = {step.name: step for step in (curate_flow, train_flow, generate_flow, evaluate_flow)}
@@ -164,3 +167,14 @@ def describe(report: PipelineReport, dataset: str) -> str:
             f"- weights `{report.weights}`",
         ]
     )
+
+
+def name_everywhere(asked: dict[str, Any]) -> dict[str, Any]:
+    """Return what a pipeline is asked with paths that mean the same in runs that start in another
+    folder; URIs and queries stay as they are."""
+    names = {name: asked[name] for name in ("source", "dataset", "run", "requests", "weights")}
+    paths = {name: text for name, text in names.items() if text and "://" not in text}
+    if is_query(paths.get("requests", "")):
+        del paths["requests"]
+    _, _, train = absolute_paths(asked["dataset"], asked["run"], asked["train"])
+    return {**asked, **{name: str(absolute(text)) for name, text in paths.items()}, "train": train}

@@ -6,7 +6,7 @@ from prefect import flow
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
 from vexpress.flows.monitor import PrefectMonitor
-from vexpress.flows.train_settings import TrainForm
+from vexpress.flows.settings import TrainForm
 from vexpress.tasks.reports.training_page import loss_curve
 from vexpress.tasks.train.train_model import StageResult, TrainReport, train_model
 from vexpress.training.metrics_log import read_metrics
@@ -23,13 +23,13 @@ def train(
     stages: list[int] | None = None,
     snapshot: str | None = None,
 ) -> TrainReport:
-    """Train V-Express in three stages, resuming where it was stopped.
+    """Train V-Express stage by stage, resuming where it was stopped.
 
     Args:
         source: Data set, or a JSON training list of published V-Express.
         run: Folder of the run; made if it is not there, resumed if it is.
         settings: What differs from the preset; a resumed run must be given the same.
-        stages: Which stages to train, in order; all three where nothing is said.
+        stages: Which stages to train, in order; all of them where nothing is said.
         snapshot: State that the data set must be at, by its file; null takes it as it is.
     """
     monitor = PrefectMonitor(publish_stage)

@@ -67,7 +67,7 @@ def prepare_manifests(dataset: Dataset) -> None:
     for row_type in TABLES:
         name = f"manifests/{row_type.TABLE}/{COLUMNS}"
         if not dataset.exists(name) or not _has_all_columns(dataset, name, row_type):
-            _write_table(dataset, name, row_type.empty_part())
+            _write_table(dataset, name, row_type.part_schema().empty_table())
     dataset.write("views.sql", views_sql(dataset).encode())
 
 

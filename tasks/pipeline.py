@@ -12,8 +12,8 @@ from typing import Any
 
 from pydantic import Field
 
+from vexpress.errors import RunError
 from vexpress.schemas.dataset import Dataset
-from vexpress.schemas.errors import VexpressDataError
 from vexpress.schemas.query import run_query
 from vexpress.schemas.row import Model
 from vexpress.tasks.curate.config import CurateConfig
@@ -35,7 +35,7 @@ WORK: dict[str, Callable[..., Any]] = {
 """What does each step."""
 
 
-class PipelineStopped(VexpressDataError):  # noqa: N818 - it says what happened
+class PipelineStopped(RunError):  # noqa: N818 - it says what happened
     """A gate did not hold, or a step did not complete."""
 
 
@@ -131,7 +131,7 @@ def run_pipeline(
 
     Raises:
         PipelineStopped: The data set does not pass the gate.
-        VexpressDataError, VExpressError: As the function of each step.
+        VExpressError: As the function of each step.
     """
     start = start or partial(_do, monitor)
     done = []

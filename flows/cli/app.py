@@ -5,8 +5,12 @@ options need; everything heavy is imported when the command runs, so that help a
 `query` answer at once.
 """
 
+import importlib.metadata
+from typing import Annotated
+
 import typer
 
+from vexpress.flows.cli.config import config
 from vexpress.flows.cli.curate import curate, retry
 from vexpress.flows.cli.doctor import doctor
 from vexpress.flows.cli.down import down
@@ -20,7 +24,7 @@ from vexpress.flows.cli.pipeline import pipeline
 from vexpress.flows.cli.query import query
 from vexpress.flows.cli.report import report
 from vexpress.flows.cli.running import stopping
-from vexpress.flows.cli.select import pick
+from vexpress.flows.cli.select import pick, select
 from vexpress.flows.cli.train import train
 from vexpress.flows.cli.up import up
 from vexpress.flows.server.environment import set_defaults
@@ -33,11 +37,32 @@ app = typer.Typer(
     help="Raw talking-head videos to a data set you can query, train on and generate from.",
     epilog="Start with `vexpress doctor`, then `vexpress curate VIDEOS DATASET`.",
 )
+
+
+def print_version(wanted: bool) -> None:
+    """Print the version and leave, where that is asked for."""
+    if wanted:
+        typer.echo(f"vexpress {importlib.metadata.version('vexpress')}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", help="Print the version.", callback=print_version, is_eager=True),
+    ] = False,
+) -> None:
+    """Options of the command itself."""
+
+
 app.command()(doctor)
 app.command()(curate)
+app.command()(config)
 app.command()(funnel)
 app.command()(query)
-app.command()(pick)
+app.command()(select)
+app.command(hidden=True)(pick)
 app.command()(report)
 app.command()(retry)
 app.command("extract-kps")(extract_kps)

@@ -7,13 +7,14 @@ import typer
 from vexpress.flows.cli.options import (
     ConfigOption,
     DatasetArgument,
-    EngineKind,
     EngineOption,
-    Preset,
+    PresetOption,
     WeightsOption,
+    given,
     plain_errors,
 )
 from vexpress.flows.cli.running import FlowOption, run_as_flow
+from vexpress.tasks.curate.presets import USUAL
 
 if TYPE_CHECKING:
     from vexpress.tasks.curate.curate_dataset import CurateReport
@@ -28,7 +29,7 @@ def curate(
         ),
     ],
     dataset: DatasetArgument,
-    preset: Annotated[Preset, typer.Option(help="Thresholds to start from.")] = Preset.default,
+    preset: PresetOption = USUAL,
     config: ConfigOption = None,
     settings: Annotated[
         list[str] | None,
@@ -36,7 +37,7 @@ def curate(
             "--set", metavar="STEP.KEY=VALUE", help="One setting, such as `keep.min_frames=50`."
         ),
     ] = None,
-    engine: EngineOption = EngineKind.local,
+    engine: EngineOption = None,
     weights: WeightsOption = None,
     licence: Annotated[
         str | None, typer.Option(help="Licence note to record for the sources.")
@@ -65,8 +66,7 @@ def curate(
     with plain_errors():
         from vexpress.tasks.curate.config import load_config
 
-        engine_setting = [f"engine.kind={engine.value}"] if engine is not EngineKind.local else []
-        loaded = load_config(preset.value, config, [*(settings or []), *engine_setting])
+        loaded = load_config(preset, config, settings, {"engine": given(kind=engine)})
         folder = str(weights) if weights else None
         from vexpress.tasks.curate.chain import resolve
 

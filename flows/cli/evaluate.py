@@ -5,10 +5,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from vexpress.flows.cli.options import (
+    ConfigOption,
     DatasetArgument,
-    EngineKind,
     EngineOption,
     WeightsOption,
+    given,
     plain_errors,
 )
 from vexpress.flows.cli.running import FlowOption, run_as_flow
@@ -26,13 +27,14 @@ def evaluate(
             show_default=False,
         ),
     ] = None,
+    config: ConfigOption = None,
     settings: Annotated[
         list[str] | None,
         typer.Option(
             "--set", metavar="KEY=VALUE", help="One setting, such as `measure.identity=dlib`."
         ),
     ] = None,
-    engine: EngineOption = EngineKind.local,
+    engine: EngineOption = None,
     weights: WeightsOption = None,
     limit: Annotated[
         int | None, typer.Option(min=1, help="Take only the first so many videos.")
@@ -53,16 +55,17 @@ def evaluate(
         vexpress query dataset/ "SELECT metric, weights, mean FROM evaluation_summary"
     """
     with plain_errors():
-        from vexpress.flows.evaluate_config import load_evaluate_config
+        from vexpress.schemas.settings import load_settings
+        from vexpress.tasks.evaluate.plan import EvaluateConfig
 
-        words = [*(settings or []), f"engine.kind={engine.value}"]
-        config = load_evaluate_config(words)
+        options = {"engine": given(kind=engine)}
+        loaded = load_settings(EvaluateConfig, file=config, options=options, single=settings or ())
         folder = str(weights) if weights else None
         if run_as_flow(flow):
             from vexpress.flows.evaluate import evaluate as work
         else:
             from vexpress.tasks.evaluate.evaluate_videos import evaluate_videos as work
-        say(work(dataset, config, folder, checkpoint, limit), dataset)
+        say(work(dataset, loaded, folder, checkpoint, limit), dataset)
 
 
 def say(report: "EvaluateReport", dataset: str) -> None:

@@ -31,12 +31,12 @@ def extract_kps(
         from vexpress.schemas.errors import ConfigError
         from vexpress.tasks.curate import extract_kps as work
         from vexpress.tasks.curate.config import load_config
-        from vexpress.tasks.curate.faces import resolve_backend
+        from vexpress.tasks.curate.faces import FaceScorer
         from vexpress.tasks.engine.step import Rejection
 
         try:
             faces = load_config(settings=settings).faces
-            config, note = resolve_backend(faces, weights)
+            config, note = FaceScorer.resolve(faces, weights)
             typer.echo(note)
             points, bridged = work.extract_kps(video, config)
             work.save_kps(points, kps)

@@ -11,6 +11,8 @@ from typing import Annotated, Any, NoReturn
 import psutil
 import typer
 
+from vexpress.flows.server.password import tell_client
+
 FlowOption = Annotated[
     bool,
     typer.Option(
@@ -36,6 +38,7 @@ def run_as_flow(flow: bool = False) -> bool:
         return False
     if url:
         require_answer(url)
+        tell_client()
     os.environ.setdefault("PREFECT_LOGGING_LEVEL", "CRITICAL")  # errors are said by the command
     stopping.give_back()  # to Prefect, which tells its server of them
     atexit.register(_say_no_more)

@@ -4,7 +4,6 @@ A run that was stopped goes on where it was; one that is finished does nothing a
 """
 
 import json
-import secrets
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 
@@ -15,8 +14,7 @@ from vexpress.schemas.manifest import begin_run, prepare_manifests, write_run
 from vexpress.schemas.person import ClipPerson
 from vexpress.schemas.query import connect, run_query
 from vexpress.schemas.row import Model
-from vexpress.schemas.run import Run
-from vexpress.schemas.versions import versions_of
+from vexpress.schemas.run import Run, new_run_id
 from vexpress.schemas.video import Video
 from vexpress.tasks.curate.across.duplicates import find_duplicates
 from vexpress.tasks.curate.across.persons import find_persons
@@ -113,7 +111,7 @@ def curate_dataset(
         What the run did, and the page to look at.
 
     Raises:
-        VexpressDataError: A source list, setting, model or data set that cannot be used, a
+        RunError: A source list, setting, model or data set that cannot be used, a
             data set that another run writes to, or a full disk; it says what to do. What is
             wrong with a single video is a row of the data set, no error.
     """
@@ -136,7 +134,7 @@ def retry_failures(
         What the run did, and the page to look at.
 
     Raises:
-        VexpressDataError: As `curate_dataset`; also where no finished run has left settings.
+        RunError: As `curate_dataset`; also where no finished run has left settings.
     """
     data = Dataset(dataset)
     data.require()
@@ -176,7 +174,7 @@ def _run(
             monitor=monitor,
             progress=progress,
             started=started,
-            run_id=f"{started:%Y%m%d-%H%M%S}-{secrets.token_hex(3)}",
+            run_id=new_run_id(started),
         )
         try:
             if sources is None:
@@ -264,39 +262,28 @@ def _is_old(report: str, dataset: Dataset) -> bool:
 
 def _describe(job: CurateRun, planned: int, done_before: int) -> Run:
     """Return the row of a run that begins."""
-    return Run(
-        run_id=job.run_id,
-        kind="curate",
-        source=job.label,
-        started_at=job.started.isoformat(),
-        finished_at="",
+    return Run.begun(
+        job.run_id,
+        "curate",
+        job.label,
+        job.started,
         engine=job.engine.name,
         config=job.config.model_dump_json(),
-        versions=versions_of(LIBRARIES),
-        weights=json.dumps([asdict(weights) for weights in job.weights]),
+        libraries=LIBRARIES,
+        weights=[asdict(weights) for weights in job.weights],
         notes=job.notes,
-        videos=planned,
-        videos_done_before=done_before,
-        clips_kept=0,
-        clips_rejected=0,
-        units_run=0,
-        units_reused=0,
-        step_seconds="{}",
-        snapshot="",
+        counts={"videos": planned, "videos_done_before": done_before},
     )
 
 
 def _finished(job: CurateRun, begun: Run, clips: dict[str, int]) -> Run:
     """Return the row with what became of the run."""
     tallies = job.engine.ledger.tallies()
-    seconds = {step: round(tally.seconds, 3) for step, tally in tallies.items()}
-    changes = {
-        "finished_at": datetime.now(UTC).isoformat(),
+    counts = {
+        **json.loads(begun.counts),
         "clips_kept": clips["kept"],
         "clips_rejected": clips["rejected"],
         "units_run": sum(tally.run for tally in tallies.values()),
         "units_reused": sum(tally.reused for tally in tallies.values()),
-        "step_seconds": json.dumps(seconds),
-        "snapshot": f"snapshots/{begun.run_id}.json",
     }
-    return begun.model_copy(update=changes)
+    return begun.finished(counts, {step: tally.seconds for step, tally in tallies.items()})

@@ -4,7 +4,6 @@ A video that has its numbers is not measured again; a run that was stopped goes 
 was.
 """
 
-import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,9 +12,10 @@ from typing import Any, cast
 from vexpress.schemas.dataset import Dataset
 from vexpress.schemas.errors import stop_when_full
 from vexpress.schemas.evaluation import Evaluation
-from vexpress.schemas.manifest import prepare_manifests, write_part
+from vexpress.schemas.manifest import prepare_manifests, write_part, write_run
 from vexpress.schemas.query import connect
 from vexpress.schemas.row import Model
+from vexpress.schemas.run import Run, new_run_id
 from vexpress.tasks.engine.engine import Engine, Stage, open_engine
 from vexpress.tasks.engine.monitor import Monitor
 from vexpress.tasks.engine.step import Context
@@ -33,12 +33,14 @@ from vexpress.tasks.evaluate.sets import FILES, SetMeasurer
 from vexpress.tasks.reports.evaluation_page import PAGE, write_evaluation_report
 from vexpress.weights.catalogue import weights_folder
 
+LIBRARIES = ("vexpress", "prefect", "ray", "av", "torch", "insightface", "onnxruntime")
+
 
 class EvaluateReport(Model):
     """What an evaluation did."""
 
     run_id: str
-    """Names the parts of the table `evaluations` that it wrote."""
+    """Row of the table `runs`, and of the rows of `evaluations` that it wrote."""
     videos: int
     """Videos measured now."""
     videos_done_before: int
@@ -56,6 +58,7 @@ class EvaluateRun:
     """An evaluation in the making."""
 
     run_id: str
+    started: datetime
     dataset: Dataset
     config: EvaluateConfig
     checkpoint: str | None
@@ -94,7 +97,7 @@ def evaluate_videos(
         How many videos were measured, and the page to look at.
 
     Raises:
-        VexpressDataError: A data set, setting or model that cannot be used, or a full disk; it
+        RunError: A data set, setting or model that cannot be used, or a full disk; it
             says what to do. What cannot be measured of a video is a row with its reason.
     """
     folder = weights_folder(weights)
@@ -106,8 +109,9 @@ def evaluate_videos(
         prepare_manifests(data)
         context = Context(data, folder, config.engine.gpus_per_worker > 0)
         engine = open_engine(config.engine, context)
-        run_id = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
-        job = EvaluateRun(run_id, data, config, checkpoint, context, engine, monitor)
+        started = datetime.now(UTC)
+        run_id = new_run_id(started)
+        job = EvaluateRun(run_id, started, data, config, checkpoint, context, engine, monitor)
         try:
             return _work(job, notes, limit)
         finally:
@@ -133,6 +137,8 @@ def _work(job: EvaluateRun, notes: list[str], limit: int | None) -> EvaluateRepo
     page = job.dataset.uri(PAGE)
     if shards or sets or not job.dataset.exists(PAGE):
         write_evaluation_report(job.dataset, job.config.shown)
+    if shards or sets:
+        write_run(job.dataset, _describe(job, plan, sets, notes))
     return EvaluateReport(
         run_id=job.run_id,
         videos=len(plan.pending),
@@ -177,6 +183,29 @@ def missing_networks(measurer: SetMeasurer) -> list[str]:
     """Return which numbers cannot be had here, and why."""
     absent = [metric for metric, file in measurer.networks.items() if file is None]
     return [f"{m}: expected {FILES[m]} under the weights, found none" for m in absent]
+
+
+def _describe(job: EvaluateRun, plan: EvaluationPlan, sets: int, notes: list[str]) -> Run:
+    """Return the row of the run. What measured is in each row of `evaluations`."""
+    begun = Run.begun(
+        job.run_id,
+        "evaluate",
+        job.checkpoint or "",
+        job.started,
+        engine=job.engine.name,
+        config=job.config.model_dump_json(),
+        libraries=LIBRARIES,
+        weights=[],
+        notes=notes,
+    )
+    counts = {
+        "videos_measured": len(plan.pending) - job.failed,
+        "videos_done_before": plan.done_before,
+        "videos_failed": job.failed,
+        "numbers_of_sets": sets,
+    }
+    seconds = (datetime.now(UTC) - job.started).total_seconds()
+    return begun.finished(counts, {"evaluate": seconds})
 
 
 def _part(job: EvaluateRun, name: str) -> str:

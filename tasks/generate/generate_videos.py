@@ -4,8 +4,6 @@ Equal requests are made once, also over runs: a run that was stopped goes on whe
 and a table that grew costs what was added to it.
 """
 
-import json
-import secrets
 from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -16,8 +14,7 @@ from vexpress.schemas.errors import ConfigError, stop_when_full
 from vexpress.schemas.generation import Generation
 from vexpress.schemas.manifest import prepare_manifests, write_part, write_run
 from vexpress.schemas.row import Model
-from vexpress.schemas.run import Run
-from vexpress.schemas.versions import versions_of
+from vexpress.schemas.run import Run, new_run_id
 from vexpress.tasks.engine.ledger import lock_file
 from vexpress.tasks.engine.monitor import Monitor
 from vexpress.tasks.generate.config import GenerateConfig
@@ -123,7 +120,7 @@ def generate_videos(
         How many videos were made, rejected and failed, why, and the page to look at.
 
     Raises:
-        VexpressDataError, VExpressError: A table, setting, model or data set that cannot be
+        VExpressError: A table, setting, model or data set that cannot be
             used, a data set that another run generates into, or a full disk; it says what to
             do. A request that cannot be made is a row with its reason, unless `config.strict`.
     """
@@ -144,7 +141,7 @@ def _run(
     requests: str, data: Dataset, config: GenerateConfig, folder: Path | None, monitor: Monitor
 ) -> GenerateReport:
     started = datetime.now(UTC)
-    run_id = f"{started:%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
+    run_id = new_run_id(started)
     data.clear_scratch()
     recover(data, run_id, monitor)
     used = used_weights(config.model, folder)
@@ -259,32 +256,22 @@ def run_shard(number: int, running: Generating) -> Counter[str]:
 
 
 def _describe(requests: str, job: GenerateJob, report: GenerateReport, started: datetime) -> Run:
-    weights = job.weights
-    used = [
-        {
-            "name": weights.name,
-            "files": weights.files,
-            "sha256": weights.sha256,
-            "licence": weights.licence,
-        }
-    ]
-    return Run(
-        run_id=job.run_id,
-        kind="generate",
-        source=requests,
-        started_at=started.isoformat(),
-        finished_at=datetime.now(UTC).isoformat(),
+    weights = job.weights.model_dump(include={"name", "files", "sha256", "licence"})
+    begun = Run.begun(
+        job.run_id,
+        "generate",
+        requests,
+        started,
         engine=job.config.workers.kind,
         config=job.config.model_dump_json(),
-        versions=versions_of(LIBRARIES),
-        weights=json.dumps(used),
-        notes=[f"faces: {weights.faces}"],
-        videos=report.made + report.failed + report.rejected,
-        videos_done_before=report.done_before,
-        clips_kept=report.made,
-        clips_rejected=report.rejected + report.failed,
-        units_run=report.made + report.failed,
-        units_reused=report.done_before,
-        step_seconds=json.dumps({"generate": round(report.seconds, 3)}),
-        snapshot=f"snapshots/{job.run_id}.json",
+        libraries=LIBRARIES,
+        weights=[weights],
+        notes=[f"faces: {job.weights.faces}"],
     )
+    counts = {
+        "videos_made": report.made,
+        "requests_done_before": report.done_before,
+        "requests_rejected": report.rejected,
+        "requests_failed": report.failed,
+    }
+    return begun.finished(counts, {"generate": report.seconds})

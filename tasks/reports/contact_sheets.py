@@ -16,6 +16,7 @@ import duckdb
 import numpy as np
 
 from vexpress.schemas.dataset import Dataset
+from vexpress.schemas.query import as_dicts
 from vexpress.tasks.engine.step import Rejection
 from vexpress.tasks.reports.reasons import explain
 from vexpress.tasks.reports.thumbnails import (
@@ -112,9 +113,8 @@ def read_sheets(dataset: Dataset, connection: duckdb.DuckDBPyConnection) -> list
     for clip_id, box, score, detected in connection.sql(FACES).fetchall():
         faces.setdefault(clip_id, []).append(face_mark(box, score, detected))
     groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
-    answer = connection.sql("SELECT * FROM chosen ORDER BY status, total DESC, reason, n")
-    for values in answer.fetchall():
-        row = dict(zip(answer.columns, values, strict=True))
+    chosen = "SELECT * FROM chosen ORDER BY status, total DESC, reason, n"
+    for row in as_dicts(connection.sql(chosen)):
         groups.setdefault((row["status"], row["reason"] or ""), []).append(row)
     return [
         _sheet(status, reason, rows[0]["total"], [exhibit(dataset, r, kps, faces) for r in rows])
@@ -185,7 +185,7 @@ def _of_clip(
 def _of_source(row: dict[str, Any], faces: list[FaceMark]) -> np.ndarray:
     if not row["width"] or not row["height"]:
         raise Rejection("unreadable", "the size of its picture is not known")
-    # Frame times are not in the manifests: within a stretch they are taken to be even.
+    # Frame times are not in the manifests: within a segment they are taken to be even.
     share = (row["middle"] - row["start_frame"] + 0.5) / (row["end_frame"] - row["start_frame"])
     corners = [row[name] for name in ("crop_x1", "crop_y1", "crop_x2", "crop_y2")]
     return source_picture(

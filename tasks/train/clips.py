@@ -16,9 +16,9 @@ import numpy as np
 from vexpress.schemas.arrow import read_value
 from vexpress.schemas.dataset import Dataset
 from vexpress.schemas.query import ask_where, connect
+from vexpress.training.audio_features import check_vectors
 from vexpress.training.clips import ClipError, ClipFiles, TrainingClip
 from vexpress.training.lips import lip_boxes, lip_source
-from vexpress.training.sound_vectors import check_vectors
 
 PROBES = 8
 """Files opened at once while they are checked."""
@@ -51,7 +51,7 @@ def gather_clips(
             f"{len(problems)} of {len(rows)} clips cannot be trained on:\n  "
             + "\n  ".join(problems[:SHOWN])
             + more
-            + "\nRun `vexpress curate` again, or leave these out with --where."
+            + "\nRun `vexpress curate` again, or leave these out with `where`."
         )
     return [answer for answer in found if isinstance(answer, TrainingClip)]
 

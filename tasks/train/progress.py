@@ -10,8 +10,8 @@ from typing import Self
 
 from vexpress.tasks.engine.monitor import Monitor
 from vexpress.tasks.engine.progress import Progress
-from vexpress.training.job import StageJob
 from vexpress.training.metrics_log import last_line
+from vexpress.training.stage_job import StageJob
 
 LOOK_EVERY_S = 1.0
 

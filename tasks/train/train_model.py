@@ -1,6 +1,6 @@
-"""Three stages of training as a DAG that survives being stopped.
+"""Stages of training as a DAG that survives being stopped.
 
-    clips ─ stage 1 ─ gate ─ stage 2 ─ gate ─ stage 3 ─ gate ─ export
+    clips ─ stage 1 ─ gate ─ stage 2 ─ gate ─ … ─ last stage ─ gate ─ export
 
 Each box is one unit of work. What is finished is not run again, a
 stage that was stopped goes on from its last checkpoint, and a gate that does not hold
@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from vexpress.errors import VExpressError
-from vexpress.schemas.errors import ConfigError, VexpressDataError
+from vexpress.errors import RunError, VExpressError
+from vexpress.schemas.errors import ConfigError
 from vexpress.schemas.row import Model
 from vexpress.tasks.engine.monitor import Monitor, Retry
 from vexpress.tasks.export.weights import export_weights
@@ -21,13 +21,14 @@ from vexpress.tasks.train.progress import StageProgress
 from vexpress.tasks.train.row import record_run
 from vexpress.tasks.train.run import absolute_paths, open_run, read_snapshot, record_stage
 from vexpress.tasks.train.stage import read_done, train_stage
-from vexpress.training.job import StageJob
-from vexpress.training.measurements import Gate, check_gates
+from vexpress.training.gates import Gate, check_gates
+from vexpress.training.loggers import require_loggers
 from vexpress.training.optimiser import require_optimiser
 from vexpress.training.settings import TrainSettings
+from vexpress.training.stage_job import StageJob
 
 
-class GateFailed(VexpressDataError):  # noqa: N818
+class GateFailed(RunError):  # noqa: N818
     """A stage did not reach what the next one needs."""
 
 
@@ -41,7 +42,7 @@ class TrainReport(Model):
     gates: dict[int, list[Gate]]
     """What each stage reached."""
     weights: str | None
-    """Folder in the published layout; null before stage 3 is finished."""
+    """Folder in the published layout; null before the last stage is finished."""
     report: str
     """The page to look at."""
     run_id: str | None = None
@@ -62,7 +63,7 @@ class StageResult:
 
 def may_help(error: BaseException) -> bool:
     """Whether trying again may help: not where the error says what a person has to do."""
-    return not isinstance(error, VexpressDataError | VExpressError)
+    return not isinstance(error, VExpressError)
 
 
 RETRY = Retry(times=2, delay_s=10, may_help=may_help)
@@ -77,13 +78,13 @@ def train_model(
     snapshot: str | None = None,
     monitor: Monitor = Monitor(),
 ) -> TrainReport:
-    """Train V-Express in three stages, resuming where it was stopped.
+    """Train V-Express stage by stage, resuming where it was stopped.
 
     Args:
         source: Data set, or a JSON training list of published V-Express.
         run: Folder of the run; made if it is not there, resumed if it is.
         settings: All settings; a resumed run must be given the same.
-        stages: Which stages to train, in order; all three where nothing is said.
+        stages: Which stages to train, in order; all of them where nothing is said.
         snapshot: State that the data set must be at, by its file; null takes it as it is.
         monitor: Told what the run does.
 
@@ -92,12 +93,14 @@ def train_model(
 
     Raises:
         GateFailed: A stage did not reach what the next one needs.
-        VexpressDataError, VExpressError: Clips, weights, settings or a run's folder that cannot
+        VExpressError: Clips, weights, settings or a run's folder that cannot
             be used, or a full disk; it says what to do.
     """
-    wanted, started = sorted(set(stages or (1, 2, 3))), datetime.now(UTC)
+    wanted = sorted(set(stages or (stage.number for stage in settings.stages)))
+    started = datetime.now(UTC)
     for number in wanted:
         require_optimiser(settings.stage(number))
+    require_loggers(settings.engine.loggers)
     source, folder, settings = absolute_paths(source, run, settings)
     jobs = [StageJob(run=folder, number=n, settings=settings) for n in wanted]
     _check_start(jobs)
@@ -116,7 +119,8 @@ def train_model(
         if trained:
             run_id = record_run(folder, source, settings, started, trained)
         report = write_train_report(folder, settings)
-    weights = monitor.run("export-weights", export, jobs[-1]) if jobs[-1].number == 3 else None
+    last = jobs[-1]
+    weights = monitor.run("export-weights", export, last) if last.is_last else None
     return TrainReport(
         stages=trained,
         finished_before=before,

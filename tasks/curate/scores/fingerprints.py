@@ -18,7 +18,8 @@ import numpy as np
 from vexpress.schemas.fingerprint import ClipFingerprint
 from vexpress.schemas.keypoints import ClipKps
 from vexpress.schemas.row import Model
-from vexpress.tasks.curate.scores.scorer import Scorer, Scoring
+from vexpress.tasks.curate.scores.scorer import ClipScorer
+from vexpress.tasks.engine.shared_decode import Scoring
 from vexpress.tasks.engine.units import Candidate
 from vexpress.tasks.media.resample import read_sound
 
@@ -60,7 +61,7 @@ class FingerprintConfig(Model):
     """Nothing can be set: prints of other settings could not be compared."""
 
 
-class FingerprintScorer(Scorer):
+class FingerprintScorer(ClipScorer):
     """Takes a print of every clip."""
 
     NAME: ClassVar[str] = "fingerprints"

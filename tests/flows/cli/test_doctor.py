@@ -20,7 +20,7 @@ from vexpress.flows.cli.app import app
 from vexpress.flows.cli.checks.check import Check, Setup
 from vexpress.flows.cli.checks.diagnose import verdict
 from vexpress.flows.cli.checks.machine import check_dataset, memory
-from vexpress.flows.cli.checks.models import check_speech, check_weights
+from vexpress.flows.cli.checks.models import check_components, check_weights
 from vexpress.flows.cli.checks.services import check_ray
 from vexpress.flows.cli.running import ask_server
 
@@ -63,10 +63,12 @@ def test_the_doctor_knows_both_back_ends_of_transcription(
     assets: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("VEXPRESS_WHISPERX", sys.executable)
-    without = check_speech(Setup())
+    without = check_components(Setup())
     assert line(without, "transcription (faster-whisper)").state == "not needed"
     assert "make whisperx" in line(without, "transcription (whisperx)").todo
-    found = line(check_speech(Setup(weights=assets / "models")), "transcription (faster-whisper)")
+    found = line(
+        check_components(Setup(weights=assets / "models")), "transcription (faster-whisper)"
+    )
     assert (found.state, Path(found.found).name) == ("ok", "faster-whisper-tiny.en")
 
 

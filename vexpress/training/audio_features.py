@@ -11,8 +11,8 @@ from safetensors import SafetensorError, safe_open
 
 from vexpress.errors import InputError
 from vexpress.inference.audio_encoder import vectors_around_frames
+from vexpress.pt_files import read_pt
 from vexpress.training.clips import ClipError
-from vexpress.training.pickled import read_pickled
 
 KEY = "global_embeds"
 PICKLED = {".pt", ".pth"}
@@ -26,7 +26,7 @@ def read_vectors(path: Path) -> torch.Tensor:
     """Vectors of a whole clip, float32 (V, E). Raises ClipError for anything else."""
     try:
         if path.suffix in PICKLED:
-            found = read_pickled(path)[KEY]
+            found = read_pt(path)[KEY]
         else:
             with safe_open(path, "pt") as file:
                 found = file.get_tensor(KEY)

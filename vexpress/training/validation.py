@@ -6,30 +6,16 @@ import torch
 from diffusers import DDIMScheduler
 from torch.utils.data import default_collate
 
-from vexpress.errors import VExpressError
 from vexpress.training.autoencoder import Autoencoder
 from vexpress.training.batches import model_inputs, to_device
 from vexpress.training.clips import ClipFiles
 from vexpress.training.diffusion import snr_weights, velocity_losses
 from vexpress.training.model import TrainingModel
 from vexpress.training.samples import Sample, StageSamples
-from vexpress.training.settings import GateSettings, Settings, rate_at
+from vexpress.training.settings import rate_at
 
 
-class Gate(Settings):
-    """One condition for the next stage to start."""
-
-    name: str
-    """What was measured."""
-    value: float
-    """What was found."""
-    rule: str
-    """What was expected."""
-    passed: bool
-    """Whether it holds."""
-
-
-class Measuring:
+class Validator:
     """Measures a model on the same samples every time."""
 
     def __init__(
@@ -76,6 +62,7 @@ class Measuring:
         }
 
     def batch(self, number: int, *, swapped: bool = False) -> Sample:
+        """A batch of one sample; `swapped` of another clip, at the same place."""
         clip = self.samples.clip_of(number)
         if swapped:
             clip = partner_of(clip, self.samples.index.clips)
@@ -89,35 +76,8 @@ def partner_of(clip: int, clips: list[ClipFiles]) -> int:
     return next((o for o in others if clips[o].group != clips[clip].group), others[0])
 
 
-def check_gates(number: int, found: dict[str, float], gates: GateSettings) -> list[Gate]:
-    """Apply the rules to the numbers of a stage. Raises VExpressError where a loss is lost."""
-    before, after = found["held_out_loss_before"], found["held_out_loss"]
-    if not before or not after:
-        raise VExpressError(
-            f"stage {number}: expected the held-out loss before and after it, found {before:g} and "
-            f"{after:g}: they were not in stage_{number}/metrics.jsonl. Put that file back and "
-            "delete done.json beside it to finish the stage again, or start a new run from "
-            f"stage_{number}/weights."
-        )
-    rules = [("held_out_loss_ratio", after / before, "<", gates.max_loss_ratio)]
-    if number > 1:
-        rules += [
-            ("audio_sensitivity", found["audio_sensitivity"], ">", gates.min_audio_sensitivity),
-            ("kps_sensitivity", found["kps_sensitivity"], ">", gates.min_kps_sensitivity),
-        ]
-    return [
-        Gate(
-            name=name,
-            value=value,
-            rule=f"{sign} {bound:g}",
-            passed=value < bound if sign == "<" else value > bound,  # false for NaN
-        )
-        for name, value, sign, bound in rules
-    ]
-
-
-def _relative(change: torch.Tensor, whole: torch.Tensor) -> float:
+def _relative(change: torch.Tensor, reference: torch.Tensor) -> float:
     if change.numel() == 0:
         return 0.0
-    size = whole.float().square().mean().sqrt().clamp(min=1e-12)
+    size = reference.float().square().mean().sqrt().clamp(min=1e-12)
     return float(change.float().square().mean().sqrt() / size)

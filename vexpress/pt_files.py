@@ -26,7 +26,7 @@ ALLOWED: list[Any] = [
 ]
 
 
-def read_pickled(path: Path) -> Any:
+def read_pt(path: Path) -> Any:
     """Read a `.pt` file onto the CPU.
 
     Raises InputError when it is damaged or asks for anything but arrays.

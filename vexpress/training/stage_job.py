@@ -1,7 +1,7 @@
 """What a worker needs to know to train a stage, and where things are in a run.
 
 RUN/clips.safetensors
-RUN/stage_1/metrics.jsonl checkpoints/ previews/ weights/ weights_mean/ done.json
+RUN/stage_N/metrics.jsonl checkpoints/ previews/ tensorboard/ weights/ weights_mean/ done.json
 """
 
 from pathlib import Path
@@ -32,6 +32,11 @@ class StageJob(Settings):
     def before(self) -> Path:
         """Weights that the stage before left."""
         return self.run / f"stage_{self.number - 1}" / "weights" / "v-express"
+
+    @property
+    def is_last(self) -> bool:
+        """Whether no stage comes after this one."""
+        return self.number == len(self.settings.stages)
 
 
 def vae_folder(settings: TrainSettings) -> Path:
