@@ -6,7 +6,7 @@ from vexpress.flows.artifacts import publish_funnel, publish_sheets
 from vexpress.flows.monitor import PrefectMonitor
 from vexpress.schemas.dataset import Dataset
 from vexpress.tasks.curate.config import CurateConfig
-from vexpress.tasks.curate.curate_dataset import CurateReport, curate_dataset, retry_failures
+from vexpress.tasks.curate_dataset import CurateReport, curate_dataset, retry_failures
 
 
 @flow(name="curate")

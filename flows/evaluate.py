@@ -6,8 +6,8 @@ from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from vexpress.flows.monitor import PrefectMonitor
 from vexpress.schemas.dataset import Dataset
 from vexpress.schemas.query import connect
-from vexpress.tasks.evaluate.evaluate_videos import EvaluateReport, evaluate_videos
 from vexpress.tasks.evaluate.plan import EvaluateConfig
+from vexpress.tasks.evaluate_videos import EvaluateReport, evaluate_videos
 from vexpress.tasks.reports.evaluation_page import summary_rows
 
 

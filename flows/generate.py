@@ -9,7 +9,7 @@ from vexpress.flows.monitor import PrefectMonitor
 from vexpress.schemas.dataset import Dataset
 from vexpress.schemas.query import connect
 from vexpress.tasks.generate.config import GenerateConfig
-from vexpress.tasks.generate.generate_videos import GenerateReport, generate_videos
+from vexpress.tasks.generate_videos import GenerateReport, generate_videos
 from vexpress.tasks.reports.funnel import span
 from vexpress.tasks.reports.generations_page import Shown, show
 from vexpress.tasks.reports.page import jpeg_uri

@@ -8,7 +8,7 @@ from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from vexpress.flows.monitor import PrefectMonitor
 from vexpress.flows.settings import TrainForm
 from vexpress.tasks.reports.training_page import loss_curve
-from vexpress.tasks.train.train_model import StageResult, TrainReport, train_model
+from vexpress.tasks.train_model import StageResult, TrainReport, train_model
 from vexpress.training.metrics_log import read_metrics
 
 CURVE_POINTS = 40

@@ -29,10 +29,11 @@ class Model(BaseModel):
     )
 
 
-def formerly(old: str, new: str, default: Any) -> Any:
+def formerly(old: str, new: str, default: Any, **limits: Any) -> Any:
     """Return a field `new` that was called `old` in version 0.1.
 
-    It is read by both names, and keys in ledgers are still made with the old one.
+    It is read by both names, and keys in ledgers are still made with the old one. `limits`: as
+    of pydantic's `Field`.
     """
     names = AliasChoices(new, old)
-    return Field(default, validation_alias=names, serialization_alias=old)
+    return Field(default, validation_alias=names, serialization_alias=old, **limits)

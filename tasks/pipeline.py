@@ -17,12 +17,12 @@ from vexpress.schemas.dataset import Dataset
 from vexpress.schemas.query import run_query
 from vexpress.schemas.row import Model
 from vexpress.tasks.curate.config import CurateConfig
-from vexpress.tasks.curate.curate_dataset import curate_dataset
+from vexpress.tasks.curate_dataset import curate_dataset
 from vexpress.tasks.engine.monitor import Monitor
-from vexpress.tasks.evaluate.evaluate_videos import evaluate_videos
+from vexpress.tasks.evaluate_videos import evaluate_videos
 from vexpress.tasks.generate.config import GenerateConfig
-from vexpress.tasks.generate.generate_videos import generate_videos
-from vexpress.tasks.train.train_model import train_model
+from vexpress.tasks.generate_videos import generate_videos
+from vexpress.tasks.train_model import train_model
 from vexpress.training.settings import TrainSettings
 
 SAMPLE = "SELECT clip_id FROM kept ORDER BY clip_id LIMIT 4"

@@ -22,11 +22,8 @@ from tests.talking_heads import Face, Shot, Speech, VideoFormat, render
 pytestmark = pytest.mark.slow
 PACKAGES = ("vexpress", "flows", "tasks", "schemas", "deploy")
 FILES = ("pyproject.toml", "README.md", "LICENSE", "MANIFEST.in", "prefect.yaml")
-DEPLOY = {
-    "vexpress/flows/server/deploy/automations.yaml",
-    "vexpress/flows/server/deploy/docker/base-job-template.json",
-    "vexpress/flows/server/deploy/kubernetes/base-job-template.json",
-}
+FOR_SERVERS = ("automations.yaml", "*/base-job-template.json")
+"""Files of deploy/ that a server is given."""
 BUILD = "import sys; from setuptools.build_meta import build_sdist; build_sdist(sys.argv[1])"
 
 
@@ -113,7 +110,9 @@ def test_the_wheel_has_every_file_of_the_packages_and_the_licence(wheel: Path) -
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
     inside = {name for name in names if ".dist-info/" not in name}
-    assert inside == set(source_files()) | DEPLOY
+    deploy = REPOSITORY / "deploy"
+    given = {file.relative_to(deploy) for glob in FOR_SERVERS for file in deploy.glob(glob)}
+    assert inside == {*source_files(), *(f"vexpress/flows/server/deploy/{file}" for file in given)}
     assert "vexpress/flows/server/prefect.yaml" in inside
     assert any(name.endswith(".dist-info/licenses/LICENSE") for name in names)
 

@@ -17,7 +17,7 @@ from vexpress.flows.cli.running import FlowOption, run_as_flow
 from vexpress.tasks.curate.presets import USUAL
 
 if TYPE_CHECKING:
-    from vexpress.tasks.curate.curate_dataset import CurateReport
+    from vexpress.tasks.curate_dataset import CurateReport
 
 
 def curate(
@@ -79,7 +79,7 @@ def curate(
         if run_as_flow(flow):
             from vexpress.flows.curate import curate as work
         else:
-            from vexpress.tasks.curate.curate_dataset import curate_dataset as work
+            from vexpress.tasks.curate_dataset import curate_dataset as work
         say(work(source, dataset, loaded, folder, licence, limit), dataset)
 
 
@@ -96,7 +96,7 @@ def retry(
         if run_as_flow(flow):
             from vexpress.flows.curate import retry as work
         else:
-            from vexpress.tasks.curate.curate_dataset import retry_failures as work
+            from vexpress.tasks.curate_dataset import retry_failures as work
         say(work(dataset, str(weights) if weights else None), dataset)
 
 

@@ -15,7 +15,7 @@ from vexpress.flows.cli.options import (
 from vexpress.flows.cli.running import FlowOption, run_as_flow
 
 if TYPE_CHECKING:
-    from vexpress.tasks.evaluate.evaluate_videos import EvaluateReport
+    from vexpress.tasks.evaluate_videos import EvaluateReport
 
 
 def evaluate(
@@ -64,7 +64,7 @@ def evaluate(
         if run_as_flow(flow):
             from vexpress.flows.evaluate import evaluate as work
         else:
-            from vexpress.tasks.evaluate.evaluate_videos import evaluate_videos as work
+            from vexpress.tasks.evaluate_videos import evaluate_videos as work
         say(work(dataset, loaded, folder, checkpoint, limit), dataset)
 
 

@@ -20,7 +20,7 @@ from vexpress.schemas.settings import load_settings
 from vexpress.tasks.generate.config import GenerateConfig, Workers
 
 if TYPE_CHECKING:
-    from vexpress.tasks.generate.generate_videos import GenerateReport
+    from vexpress.tasks.generate_videos import GenerateReport
 
 
 def generate_batch(
@@ -86,7 +86,7 @@ def generate_batch(
         if run_as_flow(flow):
             from vexpress.flows.generate import generate as work
         else:
-            from vexpress.tasks.generate.generate_videos import generate_videos as work
+            from vexpress.tasks.generate_videos import generate_videos as work
         say(work(requests, dataset, loaded, str(weights) if weights else None), dataset)
 
 

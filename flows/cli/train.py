@@ -18,7 +18,7 @@ from vexpress.flows.cli.running import FlowOption, run_as_flow
 from vexpress.training.settings import EngineSettings, TrainSettings
 
 if TYPE_CHECKING:
-    from vexpress.tasks.train.train_model import TrainReport
+    from vexpress.tasks.train_model import TrainReport
 
 
 def train(
@@ -67,7 +67,7 @@ def train(
         if run_as_flow(flow):
             from vexpress.flows.train import train as work
         else:
-            from vexpress.tasks.train.train_model import train_model as work
+            from vexpress.tasks.train_model import train_model as work
         wanted = None if stages is None else parse_stages(stages)
         say(work(dataset, str(out), loaded, wanted))
 

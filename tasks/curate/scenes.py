@@ -62,7 +62,7 @@ class SceneScorer(Scorer[Video, Frames]):
                 "scenes (TransNetV2)",
                 str(file) if file.is_file() else f"no {file}",
                 file.is_file(),
-                "only for --set scenes.detector=transnet; the default detector needs no weights",
+                "only for scenes.detector=transnet; the default detector needs no weights",
             )
         ]
 

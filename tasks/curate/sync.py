@@ -76,7 +76,7 @@ class SyncClip(ClipStep):
             )
             return definite, f"sync: SyncNet, {path}"
         if config.backend != "lips" and asked:
-            place = path or f"{weights or '(no --weights given)'}/{SYNCNET_FILES[0]}"
+            place = path or f"{weights or '(no folder of weights given)'}/{SYNCNET_FILES[0]}"
             raise ConfigError(
                 f"sync: expected SyncNet's weights at {place}, found none. Put syncnet_v2.model "
                 "there, give its path as sync.model, or choose sync.backend=lips."

@@ -21,7 +21,7 @@ from pydantic import Field
 
 from vexpress.errors import RunError
 from vexpress.schemas.errors import ConfigError, stop_when_full
-from vexpress.schemas.row import Model
+from vexpress.schemas.row import Model, formerly
 from vexpress.tasks.engine.ledger import Ledger, LedgerLike, fetch_ledger
 from vexpress.tasks.engine.step import Context, Resources, Step, passes_by
 from vexpress.tasks.engine.units import decode, encode
@@ -41,7 +41,7 @@ class EngineConfig(Model):
     """Most workers a stage (ray)."""
     gpus_per_worker: float = Field(0, ge=0)
     """GPUs, also fractions such as 0.25, of each worker whose step can use one; 0: none."""
-    batch_videos: int = Field(100, ge=1)
+    batch_videos: int = formerly("wave_videos", "batch_videos", 100, ge=1)
     """Videos a batch: what is committed together."""
 
 

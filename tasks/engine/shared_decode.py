@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 import numpy as np
 
-from vexpress.schemas.errors import VexpressDataError
+from vexpress.errors import RunError
 from vexpress.schemas.row import Model
 from vexpress.tasks.engine.component import Component
 from vexpress.tasks.engine.ledger import LedgerLike
@@ -157,7 +157,7 @@ class Look:
         start = time.perf_counter()
         try:
             yield
-        except VexpressDataError:  # it stops the run
+        except RunError:  # it stops the run
             raise
         except Exception as error:
             self._error = error

@@ -74,8 +74,8 @@ class InsightFaceBackend(FaceBackend):
     licence = InsightFaceDetector.licence
     absent = f"none of {', '.join(packs)}"
     todo = (
-        f"put one at WEIGHTS/insightface/models/{packs[0]}, or let `vexpress curate --set "
-        "faces.backend=insightface` fetch it from github.com; without one dlib is used"
+        f"put one at WEIGHTS/insightface/models/{packs[0]}, or let "
+        "`faces.backend=insightface` fetch it from github.com; without one dlib is used"
     )
 
     def find(self, model: str, weights: Path | None) -> str | None:

@@ -26,6 +26,8 @@ from vexpress.networks.audio_projection import AudioProjection
 from vexpress.networks.denoising_unet import DenoisingUNet
 from vexpress.networks.reference_net import ReferenceNet
 from vexpress.networks.v_kps_guider import VKpsGuider
+from vexpress.weights.catalogue import locate
+from vexpress.weights.published import load_audio_encoder, load_networks, load_vae
 
 FACTOR = 8
 """Pixels of the video per latent."""
@@ -104,9 +106,6 @@ class VExpressPipeline(OffloadPipeline):
         paths of single parts. Raises MissingWeightsError or CheckpointError, which name
         what is missing or unexpected.
         """
-        from vexpress.weights.catalogue import locate
-        from vexpress.weights.published import load_audio_encoder, load_networks, load_vae
-
         places = locate(Path(folder) if folder else None, parts)
         networks = load_networks(places, dtype)
         encoder, extractor = load_audio_encoder(places.audio_encoder, dtype)

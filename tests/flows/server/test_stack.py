@@ -55,6 +55,21 @@ def test_a_ray_head_in_the_way_is_refused(
     assert f"port {busy}: expected it free for Ray" in refused(tmp_path, ray=True)
 
 
+def test_a_file_that_the_package_lacks_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    away = tmp_path / "automations.yaml"
+    monkeypatch.setattr("vexpress.flows.server.deployments.AUTOMATIONS", away)
+    assert f"{away}: expected a file of the package" in refused(tmp_path)
+
+
+def test_ray_is_asked_for_where_its_command_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
+    assert "expected Ray's command beside Python" in refused(tmp_path, ray=True)
+
+
 @pytest.mark.parametrize(("data", "ray"), [("elsewhere", False), ("data", True)])
 def test_a_stack_that_runs_is_not_taken_for_another(tmp_path: Path, data: str, ray: bool) -> None:
     me = psutil.Process()

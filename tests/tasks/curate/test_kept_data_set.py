@@ -12,12 +12,13 @@ import s3fs
 from vexpress.schemas.dataset import Dataset
 from vexpress.schemas.query import run_query
 from vexpress.tasks.curate.config import CurateConfig, load_config
-from vexpress.tasks.curate.curate_dataset import curate_dataset
 from vexpress.tasks.curate.selections import make_selection, read_selections, within_selection
+from vexpress.tasks.curate_dataset import curate_dataset
 from vexpress.tasks.train.clips import gather_clips
 
 KEPT = Path(__file__).parents[2] / "kept_data_set"
 SOURCE = "s3://bucket/videos"
+LICENCE = "CC0-1.0"
 SETTINGS = ["faces.backend=dlib", "crop.size=256", "keep.min_frames=50"]
 CLIPS = ["282c00158ebb4802", "66bef5c14e6be6b5"]
 SAME = {
@@ -89,7 +90,7 @@ def test_it_is_read_without_being_written_to(dataset: Dataset) -> None:
 
 def test_the_same_command_has_nothing_to_do(dataset: Dataset, sources: str) -> None:
     media = {path.name: path.read_bytes() for path in Path(dataset.root).glob("media/*")}
-    report = curate_dataset(sources, dataset.root, settings(), str(KEPT / "weights"))
+    report = curate_dataset(sources, dataset.root, settings(), str(KEPT / "weights"), LICENCE)
     assert (report.videos, report.videos_done_before) == (0, 2)
     assert {path.name: path.read_bytes() for path in Path(dataset.root).glob("media/*")} == media
     views = (Path(dataset.root) / "views.sql").read_text()
@@ -100,7 +101,7 @@ def test_another_threshold_computes_nothing_and_keeps_the_ids(
     dataset: Dataset, sources: str
 ) -> None:
     changed = settings("keep.min_frames=100")
-    report = curate_dataset(sources, dataset.root, changed, str(KEPT / "weights"))
+    report = curate_dataset(sources, dataset.root, changed, str(KEPT / "weights"), LICENCE)
     assert report.videos == 2
     run, reused = last_run(dataset)
     # The file that is no video failed, so it is looked at again whatever was kept of it.

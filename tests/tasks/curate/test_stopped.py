@@ -11,10 +11,10 @@ from vexpress.schemas.dataset import Dataset
 from vexpress.schemas.query import run_query
 from vexpress.tasks.curate.config import CurateConfig
 from vexpress.tasks.curate.crop import CropConfig
-from vexpress.tasks.curate.curate_dataset import curate_dataset
 from vexpress.tasks.curate.faces import FaceConfig
 from vexpress.tasks.curate.filter import KeepRules
 from vexpress.tasks.curate.scores.identity import IdentityConfig
+from vexpress.tasks.curate_dataset import curate_dataset
 from vexpress.tasks.export.clips import select_clips
 
 CONFIG = CurateConfig(
@@ -47,7 +47,7 @@ def test_what_was_stopped_or_deleted_is_made_by_the_same_command(
         raise RuntimeError("stopped when the clips were written")
 
     with monkeypatch.context() as patch:
-        patch.setattr("vexpress.tasks.curate.curate_dataset.count_clips", stop)
+        patch.setattr("vexpress.tasks.curate_dataset.count_clips", stop)
         with pytest.raises(RuntimeError, match="stopped"):
             curate_dataset(str(videos), str(folder), CONFIG)
     assert finished_at(dataset) == [""]

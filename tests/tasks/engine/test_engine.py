@@ -199,3 +199,7 @@ def test_an_error_of_the_disk_stops_a_run_on_ray(
     assert type(caught.value) is FullDisk, "and no error of Ray's that is one, too"
     assert str(caught.value).endswith("Make room, then run again: what is done stays done.")
     assert "An exception was raised" not in "".join(capfd.readouterr()), "no report of Ray's own"
+
+
+def test_settings_of_a_run_of_version_0_1_are_read() -> None:
+    assert EngineConfig.model_validate({"wave_videos": 7}) == EngineConfig(batch_videos=7)

@@ -9,7 +9,7 @@ import pytest
 from tests.helpers.small_training import small_settings
 from vexpress.errors import VExpressError
 from vexpress.tasks.engine.monitor import Monitor
-from vexpress.tasks.train.train_model import RETRY, run_stage
+from vexpress.tasks.train_model import RETRY, run_stage
 from vexpress.training.metrics_log import read_metrics
 from vexpress.training.stage_job import StageJob
 
