@@ -6,6 +6,7 @@ holds back the one before it, a lost actor is replaced and its row run again. On
 on the driver's machine, serves all of them.
 """
 
+import logging
 import os
 import pickle
 import signal
@@ -242,6 +243,9 @@ def start_ray() -> bool:
         )
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
+    for handler in logging.getLogger("ray.data").handlers:
+        if isinstance(handler, logging.StreamHandler):  # its log file still gets everything
+            handler.setLevel(logging.ERROR)
     return True
 
 

@@ -13,7 +13,6 @@ Points are left eye, right eye, nose, in pixels; sequences are (F, 3, 2) without
 """
 
 import numpy as np
-from scipy.signal import savgol_filter
 
 from vexpress.errors import PointsError
 
@@ -69,6 +68,8 @@ def fit_similarity(source: np.ndarray, target: np.ndarray) -> np.ndarray:
 
 def smooth(points: np.ndarray) -> np.ndarray:
     """Smooth over time without lag; sequences too short to smooth stay as they are."""
+    from scipy.signal import savgol_filter
+
     window = min(SMOOTH_FRAMES, len(points) - (len(points) + 1) % 2)
     return points if window < 3 else savgol_filter(points, window, min(2, window - 1), axis=0)
 
