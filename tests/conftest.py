@@ -1,7 +1,7 @@
 """Fixtures that every test shares.
 
 The tests run in one process or in several (`make test`). Each process has a Prefect of its
-own: its embedded servers would else wait for each other's database.
+own: the servers that it starts would else wait for each other's database.
 """
 
 import os
@@ -11,8 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from vexpress.flows.server.environment import set_defaults
+
 _PREFECT_HOME = tempfile.TemporaryDirectory(prefix="prefect-", ignore_cleanup_errors=True)
 os.environ["PREFECT_HOME"] = _PREFECT_HOME.name
+set_defaults()  # before anything imports prefect
 os.environ["HF_HUB_OFFLINE"] = "1"  # nothing is fetched, so that every machine tests the same
 if "PYTEST_XDIST_WORKER" in os.environ:
     # Several processes share the cores; each of torch's would take them all.

@@ -27,19 +27,16 @@ def extract_kps(
     Points are in pixels of the picture resized to 512 x 512. The largest face of each frame
     is taken; frames without one are interpolated, and their number is said.
     """
-    from vexpress.flows.server.embedded import prepare
-
-    prepare()
-    from vexpress.schemas.errors import ConfigError
-    from vexpress.tasks.curate import extract_kps as work
-    from vexpress.tasks.curate.config import load_config
-    from vexpress.tasks.curate.faces import resolve_backend
-    from vexpress.tasks.engine.step import Rejection
-
     with plain_errors():
+        from vexpress.schemas.errors import ConfigError
+        from vexpress.tasks.curate import extract_kps as work
+        from vexpress.tasks.curate.config import load_config
+        from vexpress.tasks.curate.faces import FaceScorer
+        from vexpress.tasks.engine.step import Rejection
+
         try:
             faces = load_config(settings=settings).faces
-            config, note = resolve_backend(faces, weights)
+            config, note = FaceScorer.resolve(faces, weights)
             typer.echo(note)
             points, bridged = work.extract_kps(video, config)
             work.save_kps(points, kps)

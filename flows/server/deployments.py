@@ -8,6 +8,7 @@ Doing it twice changes nothing: pools, queues and automations are known by their
 """
 
 import os
+import re
 import subprocess
 import sys
 from importlib.metadata import version
@@ -16,7 +17,7 @@ from typing import Any
 
 import yaml
 from prefect.client.orchestration import SyncPrefectClient, get_client
-from prefect.client.schemas.actions import WorkPoolCreate
+from prefect.client.schemas.actions import WorkPoolCreate, WorkPoolUpdate
 from prefect.client.schemas.filters import WorkerFilter, WorkerFilterStatus
 from prefect.events.schemas.automations import AutomationCore
 from prefect.exceptions import ObjectNotFound
@@ -26,6 +27,8 @@ from vexpress.schemas.errors import ConfigError
 HOME = Path(__file__).parent
 FILE = HOME / "prefect.yaml"
 AUTOMATIONS = HOME / "deploy/automations.yaml"
+DEFAULTS = {"VEXPRESS_IMAGE": "vexpress:cpu"}
+"""What templates of pools take where the environment does not say."""
 POOL = "vexpress"
 """Pool of the worker that `vexpress up` starts."""
 
@@ -39,7 +42,10 @@ def require_files() -> None:
 
 
 def apply_pools(client: SyncPrefectClient) -> None:
-    """Make the pools that deployments run in, and their queues, where they are missing."""
+    """Make the pools that deployments run in, and their queues, where they are missing.
+
+    Their templates, which say what a caller may set, are brought up to date; limits are not.
+    """
     tree = read(FILE)
     used = {deployment["work_pool"]["name"] for deployment in tree["deployments"]}
     for name in sorted(used):
@@ -98,14 +104,16 @@ def read(file: Path) -> dict[str, Any]:
 
 
 def _apply_pool(client: SyncPrefectClient, name: str, wanted: dict[str, Any]) -> None:
+    template = _template(wanted)
     try:
-        client.read_work_pool(name)
+        if client.read_work_pool(name).base_job_template != template:
+            client.update_work_pool(name, WorkPoolUpdate(base_job_template=template))
     except ObjectNotFound:
         client.create_work_pool(
             WorkPoolCreate(
                 name=name,
                 type=wanted["type"],
-                base_job_template=_template(client, wanted),
+                base_job_template=template,
                 concurrency_limit=wanted["concurrency_limit"],
             )
         )
@@ -116,15 +124,28 @@ def _apply_pool(client: SyncPrefectClient, name: str, wanted: dict[str, Any]) ->
             client.create_work_queue(queue, concurrency_limit=limit, work_pool_name=name)
 
 
-def _template(client: SyncPrefectClient, wanted: dict[str, Any]) -> dict[str, Any]:
-    """Return what runs of a pool can be told: our file, else what the server knows of the type."""
-    if "template" in wanted:
-        return read(HOME / wanted["template"])
-    for collection in client.read_worker_metadata().values():
-        if wanted["type"] in collection:
-            template: dict[str, Any] = collection[wanted["type"]]["default_base_job_configuration"]
-            return template
-    raise ConfigError(f"{FILE}: expected a type the server knows, found {wanted['type']}")
+def _template(wanted: dict[str, Any]) -> dict[str, Any]:
+    """Return what runs of a pool are made of: our file, with `{{ $NAME }}` of the environment."""
+    template: dict[str, Any] = filled(read(HOME / wanted["template"]))
+    return template
+
+
+def filled(tree: Any) -> Any:
+    """Return a template with `{{ $NAME }}` replaced by what the environment says."""
+    if isinstance(tree, dict):
+        return {key: filled(value) for key, value in tree.items()}
+    if isinstance(tree, list):
+        return [filled(value) for value in tree]
+    if isinstance(tree, str):
+        return re.sub(r"{{ \$(\w+) }}", lambda name: _from_environment(name[1]), tree)
+    return tree
+
+
+def _from_environment(name: str) -> str:
+    value = os.environ.get(name, DEFAULTS.get(name))
+    if not value:
+        raise ConfigError(f"{name}: expected in the environment, for the pools of {FILE.name}")
+    return value
 
 
 def _find_block(client: SyncPrefectClient, action: dict[str, Any]) -> bool:

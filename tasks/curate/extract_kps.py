@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
+from vexpress.files import whole_file
 from vexpress.schemas.video import Video
 from vexpress.tasks.curate.faces import FaceCollector, FaceConfig, open_detector
 from vexpress.tasks.curate.probe import describe
@@ -74,13 +75,12 @@ def save_kps(kps: np.ndarray, path: Path) -> None:
     """Write V-Kps as `kps.pth`: a pickled list of float32 (3, 2) arrays, one a frame."""
     import torch
 
-    temporary = path.with_name(f".{path.name}.part")
-    torch.save([np.ascontiguousarray(points, dtype=np.float32) for points in kps], temporary)
-    temporary.replace(path)
+    listed = [np.ascontiguousarray(points, dtype=np.float32) for points in kps]
+    with whole_file(path) as partial, partial.open("wb") as file:
+        torch.save(listed, file)
 
 
 def save_sound(sound: np.ndarray, path: Path) -> None:
     """Write 16 kHz mono WAV."""
-    temporary = path.with_name(f".{path.name}.part")
-    write_wav(str(temporary), sound)
-    temporary.replace(path)
+    with whole_file(path) as partial:
+        write_wav(str(partial), sound)

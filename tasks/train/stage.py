@@ -12,8 +12,8 @@ from typing import Any
 
 from vexpress.errors import VExpressError
 from vexpress.schemas.errors import ConfigError
-from vexpress.training.job import StageJob
 from vexpress.training.settings import EngineSettings
+from vexpress.training.stage_job import StageJob
 
 log = logging.getLogger(__name__)
 

@@ -18,10 +18,12 @@ from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas.objects import FlowRun
 from prefect_kubernetes.worker import KubernetesWorkerJobConfiguration
 
+from vexpress.flows.server.deployments import filled
+
 FOLDER = Path(__file__).parents[2] / "deploy/kubernetes"
 LOCK = (FOLDER.parents[1] / "requirements/base.txt").read_text()
 VERSION = "1.33"
-TEMPLATE = json.loads((FOLDER / "base-job-template.json").read_text())
+TEMPLATE = filled(json.loads((FOLDER / "base-job-template.json").read_text()))
 CLUSTER_FIELDS = {
     *("rayVersion", "authOptions", "enableInTreeAutoscaling", "autoscalerOptions", "headGroupSpec"),
     *("workerGroupSpecs", "headServiceAnnotations", "suspend"),
@@ -137,7 +139,7 @@ def test_secrets_are_referred_to_and_never_written() -> None:
     assert len(hidden) >= 4
     assert all(set(entry) == {"name", "valueFrom"} for entry in hidden)
     references = [entry["valueFrom"]["secretKeyRef"] for entry in hidden]
-    assert {ref["name"] for ref in references} == {"vexpress", "{{ secret }}"}
+    assert {ref["name"] for ref in references} == {"vexpress"}
 
 
 def job_of(**variables: Any) -> dict[str, Any]:
@@ -154,14 +156,14 @@ def job_of(**variables: Any) -> dict[str, Any]:
 
 
 def test_the_work_pools_template_makes_valid_jobs() -> None:
-    job = job_of(image="vexpress:gpu", gpus="1", cpu="8", memory="48Gi", env={"A": "1"})
+    job = job_of(gpus="1", cpu="8", memory="48Gi")
     validate(job)
     (container,) = job["spec"]["template"]["spec"]["containers"]
-    assert container["image"] == "vexpress:gpu"
+    assert container["image"] == "vexpress:cpu"
     assert container["resources"]["limits"] == {"memory": "48Gi", "nvidia.com/gpu": "1"}
     assert container["args"] == ["prefect", "flow-run", "execute"], "through the entry point"
     environment = {entry["name"]: entry for entry in container["env"]}
-    assert environment["A"]["value"] == "1"
+    assert environment["PREFECT_FLOWS_HEARTBEAT_FREQUENCY"]["value"] == "30"
     reference = environment["RAY_AUTH_TOKEN"]["valueFrom"]["secretKeyRef"]
     assert reference == {"name": "vexpress", "key": "auth_token"}
 

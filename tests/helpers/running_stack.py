@@ -23,6 +23,7 @@ from prefect.client.schemas.objects import FlowRun
 
 from tests.helpers.ports import free_port
 from tests.talking_heads import Face, Shot, Speech, VideoFormat, render
+from vexpress.flows.server.password import read_or_make
 from vexpress.flows.server.processes import marked
 from vexpress.flows.server.stack import Stack, load
 from vexpress.tasks.curate.config import load_config
@@ -82,7 +83,8 @@ class RunningStack:
     @contextlib.contextmanager
     def client(self) -> Iterator[SyncPrefectClient]:
         """A client of the server."""
-        with SyncPrefectClient(f"{self.url}/api") as client:
+        password = read_or_make(self.state)
+        with SyncPrefectClient(f"{self.url}/api", auth_string=password) as client:
             yield client
 
     def trigger(self, name: str, parameters: dict[str, Any]) -> UUID:

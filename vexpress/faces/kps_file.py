@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from vexpress.errors import PointsError
-from vexpress.training.pickled import read_pickled
+from vexpress.pt_files import read_pt
 
 SIDE_PX = 512
 """Side of the picture whose pixels the points of a file are in."""
@@ -27,7 +27,7 @@ def read_kps(path: Path) -> np.ndarray:
     if path.stat().st_size > MAX_BYTES:
         raise PointsError(f"{path}: larger than {MAX_BYTES >> 20} MB; these cannot be V-Kps.")
     _check_unpacked(path)
-    loaded = read_pickled(path)
+    loaded = read_pt(path)
     shape = _shape(loaded)  # before copying: an array may claim more than there is
     if shape[1:] != (3, 2) or not 0 < shape[0] <= MAX_FRAMES:
         found = f"shape {shape}" if shape else type(loaded).__name__

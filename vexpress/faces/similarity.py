@@ -59,7 +59,7 @@ def fit_similarity(source: np.ndarray, target: np.ndarray) -> np.ndarray:
     if spread < MIN_EYES_PX**2:
         raise PointsError(
             "driving points: eyes and nose fall together in most frames; expected three "
-            "separate points. Use other driving points, or --retarget fix_face."
+            "separate points. Use other driving points, or the strategy fix_face."
         )
     # In the plane the best rotation has a closed form, and cannot mirror the face.
     along = (source * target).sum()

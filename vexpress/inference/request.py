@@ -4,7 +4,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from vexpress.faces.retarget import Strategy
+from vexpress.faces.strategy import Strategy
 from vexpress.inference.settings import Sampling
 
 
@@ -14,7 +14,9 @@ class VideoSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     strategy: Strategy = Strategy.FIX_FACE
-    """How driving points become the reference's."""
+    """How driving points become the reference's. `fix_face`: a still head. `no_retarget`: the same
+    person in both. `offset_retarget`: slight motion. `naive_retarget`: as published.
+    `similarity_retarget`: another person's motion, kept in the frame."""
     width: int = Field(512, ge=64, le=4096)
     """Width of the video, pixels."""
     height: int = Field(512, ge=64, le=4096)

@@ -9,9 +9,10 @@ import av
 import numpy as np
 
 from vexpress.errors import SoundError
-from vexpress.inference.audio_encoder import SAMPLE_RATE
 from vexpress.media.formats import open_media
 
+SAMPLE_RATE = 16_000
+"""Of the sound that V-Express hears, Hz."""
 SILENCE_PEAK = 1e-3
 """Peak (-60 dBFS) below which sound counts as silent."""
 

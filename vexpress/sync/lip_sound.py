@@ -16,6 +16,7 @@ import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
 from vexpress.sync.estimate import FPS, MOST_LAG, SyncEstimate
+from vexpress.sync.lip_sound_filters import FILTERS
 
 RATE = 16000
 HOP = 160
@@ -69,7 +70,7 @@ def estimate_offset(
     problem = why_not(lips, sound)
     if problem:
         return SyncEstimate(None, None, problem)
-    filters = filters or _fitted()
+    filters = filters or Filters(**FILTERS)
     heard, seen = sound_features(sound), lip_features(lips) @ filters.lips
     at_lags = [windows(heard, len(lips), lag) @ filters.sound for lag in LAGS]
     curve = np.array([agreement(signals, seen, filters.weights) for signals in at_lags])
@@ -146,12 +147,6 @@ def by_chance(signals: np.ndarray, seen: np.ndarray, weights: np.ndarray) -> flo
     shifts = range(FAR, len(seen) - FAR)
     found = [agreement(np.roll(signals, shift, axis=0), seen, weights) for shift in shifts]
     return float(np.sqrt(np.mean(np.square(found)))) + 1e-9
-
-
-def _fitted() -> Filters:
-    from vexpress.sync.lip_sound_filters import FILTERS
-
-    return FILTERS
 
 
 def _slow(lips: np.ndarray) -> np.ndarray:

@@ -12,8 +12,8 @@ from vexpress import Sampling, VExpressPipeline
 from vexpress.errors import MissingWeightsError, SettingsError
 from vexpress.inference import denoise
 from vexpress.inference.loading import load_pipeline
+from vexpress.inference.random_model import tiny_pipeline
 from vexpress.inference.solvers import Solver, make_scheduler
-from vexpress.weights.random_model import tiny_pipeline
 
 EXACT = 1e-4
 AMX = "amx_bf16" in Path("/proc/cpuinfo").read_text()

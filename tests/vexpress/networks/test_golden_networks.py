@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from tests.helpers.golden import GOLDENS, TOLERANCE, Golden, golden_params, goldens
-from vexpress.inference.conditions import Conditions
+from vexpress.networks.conditions import Conditions
 
 PAIRS = goldens()
 
