@@ -12,11 +12,11 @@ help: ## Say what can be made.
 
 setup: .venv/installed ## Make .venv with everything, and the system libraries where they are missing.
 
-# The second install brings what torch's CUDA build wants, and nothing where torch is a CPU build.
-.venv/installed: pyproject.toml requirements/dev.txt
+.venv/installed: pyproject.toml requirements/dev.txt requirements/torch.txt
 	$(PYTHON) -m venv .venv
 	$(PIP) --require-hashes --no-deps -r requirements/dev.txt
-	$(PIP) -e '.[dev]'
+	$(PIP) -r requirements/torch.txt
+	$(PIP) --no-deps --no-build-isolation -e .
 	@sh deploy/system-libraries.sh $(BIN)/python
 	@touch $@
 

@@ -45,13 +45,14 @@ def test_every_package_of_the_project_is_copied() -> None:
     assert {"vexpress", *linked} <= copied
 
 
-def test_everything_that_pip_installs_has_its_hash() -> None:
+def test_everything_that_pip_installs_has_its_hash_but_for_the_cpu_images_torch() -> None:
     installs = re.findall(r"pip install (.*?)(?:&&|$)", "\n".join(steps("RUN")), re.M)
     locked = "--require-hashes --no-deps -r requirements"
     project = "--no-cache-dir --no-deps --no-build-isolation -e ."
     assert [install.strip() for install in installs] == [
         f"{locked}/base.txt",
         project,
+        "-r requirements/torch.txt",
         f"{locked}/gpu.txt",
     ]
 
@@ -72,7 +73,7 @@ def test_containers_run_as_nobody_special() -> None:
             stages[step.split()[-1]] = []
         elif stages:
             list(stages.values())[-1].append(step)
-    assert {"build", "build-gpu", "runtime", "cpu", "gpu"} == set(stages)
+    assert {"build", "build-cpu", "build-gpu", "runtime", "cpu", "gpu"} == set(stages)
     for name in ("cpu", "gpu"):
         assert stages[name][-1] == "USER 1000"
     images = [step.split()[1] for step in STEPS if step.startswith("FROM ")]

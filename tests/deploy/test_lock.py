@@ -1,6 +1,5 @@
 """The locks: whole, with a hash for every file, and what the tests run with."""
 
-import re
 import tomllib
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, requires, version
@@ -14,7 +13,7 @@ ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 EXTRAS = PROJECT["optional-dependencies"]
 CUDA = ("cuda-", "nvidia-", "triton")
-"""What torch's CUDA build wants: no lock but the GPU image's has it."""
+"""What torch's CUDA build wants: no lock but the GPU image's has it, nor torch (torch.txt)."""
 
 
 def locked(name: str) -> dict[str, tuple[str, int]]:
@@ -44,7 +43,7 @@ def needed(lines: list[str]) -> dict[str, str]:
         seen.add(str(asked))
         found[canonicalize_name(asked.name)] = version(asked.name).split("+")[0]
         waiting += needs_of(asked)
-    return {name: pin for name, pin in found.items() if not name.startswith(CUDA)}
+    return {name: pin for name, pin in found.items() if not name.startswith((*CUDA, "torch"))}
 
 
 def needs_of(asked: Requirement) -> Iterator[Requirement]:
@@ -85,8 +84,9 @@ def test_locks_agree_and_only_the_gpu_image_takes_torchs_cuda_build() -> None:
     assert locked("base").items() <= dev.items()
     gpu = locked("gpu")
     assert {n: gpu[n][0] for n in gpu if n in dev} == {n: dev[n][0] for n in gpu if n in dev}
-    assert all(name.startswith((*CUDA, "onnxruntime-gpu")) for name in set(gpu) - set(dev))
-    assert not [name for name in dev if name.startswith(CUDA)]
+    assert all(name.startswith((*CUDA, "torch", "onnxruntime-gpu")) for name in set(gpu) - set(dev))
+    assert not [name for name in dev if name.startswith((*CUDA, "torch"))]
+    assert f"\ntorch=={gpu['torch'][0]}\n" in (ROOT / "requirements/torch.txt").read_text()
 
 
 def test_the_lock_meets_what_pyproject_asks_for() -> None:
@@ -94,12 +94,7 @@ def test_the_lock_meets_what_pyproject_asks_for() -> None:
     for line in PROJECT["dependencies"] + [line for extra in EXTRAS.values() for line in extra]:
         asked = Requirement(line)
         name = canonicalize_name(asked.name)
+        if name == "torch":
+            continue
         assert name in dev, f"{name}: run `make lock`"
         assert asked.specifier.contains(dev[name][0], prereleases=True), f"{line}: run `make lock`"
-
-
-def test_torch_may_be_the_cpu_build_too() -> None:
-    text = (ROOT / "requirements/dev.txt").read_text()
-    script = (ROOT / "requirements/lock.sh").read_text()
-    cpu = re.findall(r"^CPU_TORCH=(sha256:[0-9a-f]{64})$", script, re.M)
-    assert len(cpu) == 1 and f"--hash={cpu[0]}" in text
