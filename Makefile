@@ -1,19 +1,22 @@
 # `make demo` and `make test` are all a new machine needs: Python 3.11 and make.
 PYTHON ?= python3.11
 BIN := .venv/bin
+PIP := $(BIN)/pip install --quiet --disable-pip-version-check
 DEMO := build/demo
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test whisperx postgres browser images check format clean
+.PHONY: help setup demo test whisperx postgres browser docs lock images check format clean
 
 help: ## Say what can be made.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
 
 setup: .venv/installed ## Make .venv with everything, and the system libraries where they are missing.
 
-.venv/installed: pyproject.toml constraints.txt
+.venv/installed: pyproject.toml requirements/dev.txt requirements/torch.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	$(PIP) --require-hashes --no-deps -r requirements/dev.txt
+	$(PIP) -r requirements/torch.txt
+	$(PIP) --no-deps --no-build-isolation -e .
 	@sh deploy/system-libraries.sh $(BIN)/python
 	@touch $@
 
@@ -33,7 +36,7 @@ demo: setup ## Render talking heads, curate them, train a small model, make vide
 	@echo "          it shows that everything runs, not what V-Express can do"
 
 test: setup postgres browser ## Run the tests (those that need a GPU or real videos skip where there are none).
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder $(ARGS)
 
 postgres: ## Install Debian's PostgreSQL, which a test of the server uses (skipped without).
 	@sh deploy/postgresql.sh
@@ -47,6 +50,12 @@ whisperx: .venv-whisperx/installed ## Make .venv-whisperx, whisperx's own enviro
 
 browser: ## Install Debian's Chromium, with which a test uses the server's UI (skipped without).
 	@sh deploy/browser.sh
+
+docs: setup ## Write the pages of docs/ that are made from the code.
+	$(BIN)/python docs/generate.py
+
+lock: ## Renew requirements/*.txt after pyproject.toml changed.
+	sh requirements/lock.sh
 
 images: ## Build the container images vexpress:cpu and vexpress:gpu (needs docker).
 	docker build -f deploy/Dockerfile --target cpu -t vexpress:cpu .

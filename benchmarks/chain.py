@@ -21,10 +21,11 @@ from vexpress.schemas.manifest import prepare_manifests
 from vexpress.tasks.curate.chain import resolve, stages
 from vexpress.tasks.curate.config import CurateConfig, load_config
 from vexpress.tasks.curate.probe import ProbeVideo
-from vexpress.tasks.curate.scores.measure import SCORERS, MeasureClip
+from vexpress.tasks.curate.scores.measure import MeasureClip
 from vexpress.tasks.curate.speech.transcribe import TranscribeClip
 from vexpress.tasks.curate.sync import SyncClip
 from vexpress.tasks.engine.engine import Stage, open_engine
+from vexpress.tasks.engine.shared_decode import Scorer
 from vexpress.tasks.engine.step import Context, Step
 from vexpress.tasks.engine.units import Candidate
 from vexpress.tasks.media.source import describe_file, total_duration
@@ -41,7 +42,7 @@ def chain(config: CurateConfig, side: str) -> list[Stage]:
         steps: list[tuple[type[Step[Any]], Any]] = []
         for step, settings in stage.steps:
             if side == "apart" and step is MeasureClip:
-                steps += [(alone(name), settings) for name in SCORERS]
+                steps += [(alone(scorer), settings) for scorer in MeasureClip.SCORERS]
             elif side != "bare" or step not in SCORING:
                 steps.append((step, settings))
         if steps:
@@ -49,13 +50,11 @@ def chain(config: CurateConfig, side: str) -> list[Stage]:
     return made
 
 
-def alone(name: str) -> type[Step[Any]]:
+def alone(scorer: type[Scorer[Any, Any]]) -> type[Step[Any]]:
     """`MeasureClip` with one scorer."""
 
     class Alone(MeasureClip):
-        @property
-        def _scorers(self) -> list[Any]:
-            return [SCORERS[name](getattr(self.config, name), self.context)]
+        SCORERS = (scorer,)
 
     return Alone
 

@@ -34,8 +34,6 @@ they were not fitted on is in `benchmarks/README.md`.
 
 import numpy as np
 
-from vexpress.sync.lip_sound import Filters
-
 # fmt: off
 '''
 
@@ -93,10 +91,10 @@ def write_filters(filters: Filters, clips: list[TalkingClip], path: Path) -> Non
     persons = {clip.person for clip in clips}
     seconds = sum(len(clip.lips) for clip in clips) / 25
     text = HEADER.format(clips=len(clips), seconds=seconds, persons=len(persons))
-    text += "FILTERS = Filters(\n"
+    text += "FILTERS = {\n"
     for name in ("sound", "lips", "weights"):
-        text += f"    {name}=np.array([\n{_rows(getattr(filters, name))}    ]),\n"
-    path.write_text(text + ")\n")
+        text += f'    "{name}": np.array([\n{_rows(getattr(filters, name))}    ]),\n'
+    path.write_text(text + "}\n")
 
 
 def _rows(values: np.ndarray) -> str:

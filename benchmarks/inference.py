@@ -27,14 +27,14 @@ from plain_vexpress import PlainPipeline, plain_median
 
 from vexpress.inference.median_filter import filter_stream
 from vexpress.inference.pipeline import VExpressPipeline
-from vexpress.inference.settings import FAST, Sampling
-from vexpress.inference.solvers import Solver, make_scheduler
-from vexpress.weights.random_model import (
+from vexpress.inference.random_model import (
     TINY_AUDIO_ENCODER,
     TINY_CHANNELS,
     TINY_VAE,
     random_pipeline,
 )
+from vexpress.inference.settings import FAST, Sampling
+from vexpress.inference.solvers import Solver, make_scheduler
 
 SD_VAE: dict[str, Any] = {"block_out_channels": (128, 256, 512, 512), "layers_per_block": 2}
 WAV2VEC2_BASE: dict[str, Any] = {}

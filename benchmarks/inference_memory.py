@@ -24,10 +24,10 @@ import torch
 
 from vexpress.inference import denoise
 from vexpress.inference.median_filter import filter_stream
+from vexpress.inference.random_model import TINY_CHANNELS, tiny_pipeline
 from vexpress.inference.settings import Sampling
 from vexpress.inference.windows import padded_frames, plan_windows
 from vexpress.media.video import VideoWriter
-from vexpress.weights.random_model import TINY_CHANNELS, tiny_pipeline
 
 FPS, SIDE, RATE = 25, 64, 16_000
 INNER_BYTES = 4 << 20

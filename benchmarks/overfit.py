@@ -27,17 +27,18 @@ from diffusers.models.autoencoders.autoencoder_tiny import AutoencoderTinyOutput
 from overfit_clips import BANDS, DECODER_STEPS, fit_decoder, write_clips
 from torch.utils.data import default_collate
 
-from vexpress.faces.points import FaceDetector, load_face_detector
+from vexpress.faces.backends import load_face_detector
+from vexpress.faces.points import FaceDetector
 from vexpress.tasks.reports.training_page import write_train_report
-from vexpress.training.augmentation import whole_view
+from vexpress.tasks.train.settings import make_settings
+from vexpress.training.augmentation import full_view
 from vexpress.training.autoencoder import decode
-from vexpress.training.job import StageJob
-from vexpress.training.measurements import check_gates
+from vexpress.training.gates import check_gates
 from vexpress.training.model import TrainingModel
-from vexpress.training.presets import make_settings
 from vexpress.training.preview import generate_window, write_preview
 from vexpress.training.samples import Span
 from vexpress.training.settings import TrainSettings
+from vexpress.training.stage_job import StageJob
 from vexpress.training.stage_run import StageRun
 from vexpress.training.start_weights import random_networks, saved_networks, write_networks
 
@@ -79,9 +80,9 @@ def settings_for(out: Path, scale: float) -> TrainSettings:
 
 
 def train(out: Path, settings: TrainSettings) -> bool:
-    """Run the three stages, print what each reached; whether all gates hold."""
+    """Run all stages, print what each reached; whether all gates hold."""
     passed = True
-    for number in (1, 2, 3):
+    for number in (stage.number for stage in settings.stages):
         start, begun = time.perf_counter(), time.process_time()
         open_stage(out, settings, number).run()
         seconds, cpu = time.perf_counter() - start, time.process_time() - begun
@@ -112,7 +113,7 @@ def open_stage(out: Path, settings: TrainSettings, number: int) -> StageRun:
 def window_of(stage: StageRun, clip: int) -> dict[str, torch.Tensor]:
     """A batch of one: WINDOW frames from START on, with frame 0 as the reference."""
     samples, span = stage.samples, Span(range(START, START + WINDOW), 0)
-    view = whole_view(64, 64, 64)
+    view = full_view(64, 64, 64)
     noise = torch.randn(4, WINDOW, 8, 8, generator=torch.Generator().manual_seed(42))
     sample = {
         **samples.pictures(clip, span, view),

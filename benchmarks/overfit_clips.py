@@ -16,7 +16,7 @@ from diffusers import AutoencoderTiny
 from safetensors.torch import save_file
 from scipy.signal import stft
 
-from vexpress.faces.points import load_face_detector
+from vexpress.faces.backends import load_face_detector
 from vexpress.training.clips import ClipFiles, TrainingClip, write_index
 from vexpress.training.lips import lip_boxes
 

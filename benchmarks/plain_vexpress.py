@@ -15,11 +15,11 @@ import torch
 import torch.nn.functional as F
 
 from vexpress.faces.v_kps_image import draw_all
-from vexpress.inference.conditions import Conditions
 from vexpress.inference.pipeline import VExpressPipeline
 from vexpress.inference.settings import Sampling
 from vexpress.inference.windows import plan_windows
 from vexpress.networks.attention import attend
+from vexpress.networks.conditions import Conditions
 from vexpress.networks.transformer_block import DenoisingBlock, Pass
 
 

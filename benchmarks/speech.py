@@ -22,7 +22,7 @@ from faster_whisper.audio import decode_audio
 from transformers import Wav2Vec2Config, Wav2Vec2ForCTC
 
 from tests.helpers.tiny_ctc import LETTERS, save
-from vexpress.tasks.curate.speech.transcribe import SpeechConfig, aligners, resolve_speech
+from vexpress.tasks.curate.speech.transcribe import SpeechConfig, TranscribeClip, aligners
 from vexpress.tasks.curate.speech.transcript import FasterWhisper, Transcriber
 from vexpress.tasks.curate.speech.whisperx_process import WhisperX
 
@@ -51,7 +51,7 @@ def main() -> None:
         config = SpeechConfig(
             language="en", model=str(args.assets / "models/faster-whisper-tiny.en")
         )
-        ours, _ = resolve_speech(config, None)
+        ours, _ = TranscribeClip.resolve(config, None)
 
         def process() -> None:
             command = [sys.executable, "-c", ONE, ours.model_dump_json(), folder / "sound.npy"]
@@ -59,7 +59,7 @@ def main() -> None:
 
         show("faster-whisper", FasterWhisper(ours, gpu=False), process, sound, args.clips)
         changes = {"backend": "whisperx", "align": (f"en={base_size(folder / 'en')}",)}
-        theirs, _ = resolve_speech(config.model_copy(update=changes), None)
+        theirs, _ = TranscribeClip.resolve(config.model_copy(update=changes), None)
 
         def other() -> None:
             assert WhisperX(theirs, aligners(theirs), gpu=False)(sound).words

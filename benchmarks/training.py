@@ -23,12 +23,12 @@ from vexpress.networks.denoising_unet import DenoisingUNet
 from vexpress.networks.reference_net import ReferenceNet
 from vexpress.networks.v_kps_guider import VKpsGuider
 from vexpress.training.model import TrainingModel
-from vexpress.training.parts import set_trained
 from vexpress.training.presets import PRESETS
 from vexpress.training.randomness import generator
 from vexpress.training.samples import draw_span, read_frames
 from vexpress.training.settings import StageSettings, TrainSettings
 from vexpress.training.start_weights import random_networks
+from vexpress.training.trainable_parts import set_trained
 from vexpress.weights.published import Networks
 
 SAMPLES = 10
@@ -46,8 +46,8 @@ def compare_loaders(videos: list[Path]) -> None:
     """Print seconds a sample of both, and their ratio, per stage."""
     lengths = [len(decord.VideoReader(str(video))) for video in videos]
     print(f"{len(videos)} clips of {min(lengths)} to {max(lengths)} frames")
-    for stage in (1, 2, 3):
-        frames = PRESETS["full"]().stage(stage).frames
+    for stage, settings in enumerate(PRESETS["full"]().stages, 1):
+        frames = settings.frames
         jobs = []
         for number in range(SAMPLES):
             clip = number % len(videos)
@@ -77,12 +77,14 @@ def measure_steps(size: str, steps: int) -> None:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     networks = full_networks() if size == "full" else random_networks(0, 768)
     model = TrainingModel(networks).to(device).train()
-    for number in (1, 2, 3):
+    for stage in settings.stages:
         for checkpointing in (False, True):
             try:
-                print(_run(model, settings, settings.stage(number), checkpointing, steps, device))
+                print(_run(model, settings, stage, checkpointing, steps, device))
             except torch.OutOfMemoryError:
-                print(f"stage {number}, gradient checkpointing {checkpointing}: out of memory")
+                print(
+                    f"stage {stage.number}, gradient checkpointing {checkpointing}: out of memory"
+                )
 
 
 def full_networks() -> Networks:

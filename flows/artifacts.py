@@ -1,15 +1,14 @@
-"""What a run leaves in the Prefect UI."""
+"""What curation leaves in the Prefect UI: the funnel, where to look, and contact sheets."""
 
 import base64
 from pathlib import Path
 from typing import Any
 
-import cv2
-import numpy as np
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
 from vexpress.schemas.dataset import Dataset
 from vexpress.schemas.query import connect
+from vexpress.tasks.reports.contact_sheets import shrink_jpeg
 from vexpress.tasks.reports.funnel import Funnel, headline, read_funnel, span
 
 SHEET_WIDTH = 1200
@@ -61,15 +60,6 @@ def publish_sheets(dataset: Dataset, sheets: list[str]) -> None:
         key = "sheet-" + Path(name).stem.replace("_", "-").lower()
         text = f"Contact sheet {Path(name).stem.replace('_', ' ')}"
         # An image artifact would show the picture's whole address below it.
-        picture = f"`{dataset.uri(name)}`\n\n![{text}]({_small(dataset.read(name))})"
+        small = base64.b64encode(shrink_jpeg(dataset.read(name), SHEET_WIDTH)).decode()
+        picture = f"`{dataset.uri(name)}`\n\n![{text}](data:image/jpeg;base64,{small})"
         create_markdown_artifact(picture, key=key, description=text)
-
-
-def _small(jpeg: bytes) -> str:
-    """Return a picture as a data URI, no wider than a page shows it."""
-    picture: Any = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
-    scale = min(1.0, SHEET_WIDTH / picture.shape[1])
-    small = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-    done, data = cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, 80])
-    assert done
-    return f"data:image/jpeg;base64,{base64.b64encode(data.tobytes()).decode()}"

@@ -1,76 +1,14 @@
-"""Generated videos to numbers.
+"""Evaluation as a Prefect flow: a shard of videos is a task run."""
 
-One task run is a shard of videos; the work is in `tasks/`. A video that has its numbers is
-not measured again; a run that was stopped goes on where it was.
-"""
+from prefect import flow
+from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
-import secrets
-from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Any, cast
-
-from prefect import flow, task
-from prefect.cache_policies import NO_CACHE
-from prefect.logging import get_run_logger
-
-from vexpress.flows.evaluate_artifacts import publish_evaluation
-from vexpress.flows.evaluate_progress import EvaluateProgress
+from vexpress.flows.monitor import PrefectMonitor
 from vexpress.schemas.dataset import Dataset
-from vexpress.schemas.errors import stop_when_full
-from vexpress.schemas.evaluation import Evaluation
-from vexpress.schemas.manifest import prepare_manifests, write_part
 from vexpress.schemas.query import connect
-from vexpress.schemas.row import Model
-from vexpress.tasks.engine.engine import Engine, Stage, open_engine
-from vexpress.tasks.engine.step import Context
-from vexpress.tasks.evaluate.measure import EvaluateVideo, resolve_measuring
-from vexpress.tasks.evaluate.plan import (
-    DONE,
-    EvaluateConfig,
-    EvaluationPlan,
-    plan_evaluation,
-    plan_sets,
-    read_generations,
-)
-from vexpress.tasks.evaluate.sets import FILES, SetMeasurer
-from vexpress.tasks.reports.evaluation_page import PAGE, write_evaluation_report
-from vexpress.weights.catalogue import weights_folder
-
-
-class EvaluateReport(Model):
-    """What an evaluation did."""
-
-    run_id: str
-    """Names the parts of the table `evaluations` that it wrote."""
-    videos: int
-    """Videos measured now."""
-    videos_done_before: int
-    """Videos that had their numbers already."""
-    failed: int
-    """Videos of which something broke while they were measured."""
-    report: str
-    """The page to look at."""
-    notes: list[str]
-    """What the user should know: models chosen, models that are not here."""
-
-
-@dataclass
-class EvaluateRun:
-    """An evaluation in the making."""
-
-    run_id: str
-    dataset: Dataset
-    config: EvaluateConfig
-    checkpoint: str | None
-    context: Context
-    engine: Engine
-    failed: int = 0
-
-    @property
-    def stage(self) -> Stage:
-        """What measures a video."""
-        return Stage(((EvaluateVideo, self.config.measure),))
+from vexpress.tasks.evaluate.plan import EvaluateConfig
+from vexpress.tasks.evaluate_videos import EvaluateReport, evaluate_videos
+from vexpress.tasks.reports.evaluation_page import summary_rows
 
 
 @flow(name="evaluate")
@@ -92,90 +30,33 @@ def evaluate(
         checkpoint: Only videos made by these weights: their name, or the start of their SHA-256.
         limit: Take only the first so many videos.
     """
-    folder = weights_folder(weights)
-    measure, notes = resolve_measuring(config.measure, folder)
-    config = config.model_copy(update={"measure": measure})
-    data = Dataset(dataset)
-    data.require()
-    with stop_when_full(data.root):
-        prepare_manifests(data)
-        context = Context(data, folder, config.engine.gpus_per_worker > 0)
-        engine = open_engine(config.engine, context)
-        run_id = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
-        job = EvaluateRun(run_id, data, config, checkpoint, context, engine)
-        try:
-            return _work(job, notes, limit)
-        finally:
-            engine.close()
+    report = evaluate_videos(dataset, config, weights, checkpoint, limit, PrefectMonitor())
+    publish_evaluation(Dataset(dataset), report.report, report.notes)
+    return report
 
 
-def _work(job: EvaluateRun, notes: list[str], limit: int | None) -> EvaluateReport:
-    for note in notes:
-        get_run_logger().info(note)
-    step = EvaluateVideo(job.config.measure, job.context)
-    plan: EvaluationPlan = plan_evaluation(job.dataset, step, job.checkpoint, limit)
-    size = job.config.shard_videos
-    shards = [plan.pending[start : start + size] for start in range(0, len(plan.pending), size)]
-    if shards:
-        with EvaluateProgress(len(plan.pending)) as progress:
-            for number, shard in enumerate(shards, 1):
-                measure = measure_shard.with_options(
-                    task_run_name=f"videos {number} of {len(shards)}"
-                )
-                job.failed += measure(job, number, shard, progress)
-    sets, missing = measure_sets(job)
-    notes = [*notes, *missing]
-    page = job.dataset.uri(PAGE)
-    if shards or sets or not job.dataset.exists(PAGE):
-        write_evaluation_report(job.dataset, job.config.shown)
-    publish_evaluation(job.dataset, page, notes)
-    return EvaluateReport(
-        run_id=job.run_id,
-        videos=len(plan.pending),
-        videos_done_before=plan.done_before,
-        failed=job.failed,
-        report=page,
-        notes=notes,
-    )
-
-
-@task(name="measure-videos", cache_policy=NO_CACHE, persist_result=False)
-def measure_shard(
-    job: EvaluateRun, number: int, requests: list[str], progress: EvaluateProgress
-) -> int:
-    """Measure some videos and write their rows together; returns how many broke."""
-    generations = read_generations(job.dataset, requests)
-    answers = cast("Iterator[Any]", job.engine.run([job.stage], generations))
-    rows = []
-    for row in answers:
-        rows.append(row.model_copy(update={"run_id": job.run_id}))
-        progress.see(row)
-    write_part(job.dataset, _part(job, f"{number:05}"), Evaluation, rows)
-    broken = {row.request_id for row in rows if row.status == "failed"}
-    get_run_logger().info("%d videos, %d of them failed", len(requests), len(broken))
-    return len(broken)
-
-
-@task(name="measure-sets", cache_policy=NO_CACHE, persist_result=False)
-def measure_sets(job: EvaluateRun) -> tuple[int, list[str]]:
-    """Measure FID and FVD of each set of weights; returns how many numbers are new, and what
-    models are missing."""
-    gpu = job.context.gpu
-    measurer = SetMeasurer(job.dataset, job.config.sets, job.context.weights, gpu)
-    known = {key for (key,) in connect(job.dataset).sql(DONE).fetchall()}
-    sets = plan_sets(job.dataset, job.config.sets, job.checkpoint)
-    rows = [row for videos in sets for row in measurer.evaluate(videos, known)]
-    rows = [row.model_copy(update={"run_id": job.run_id}) for row in rows]
-    if rows:
-        write_part(job.dataset, _part(job, "sets"), Evaluation, rows)
-    return len(rows), sorted(missing_networks(measurer))
-
-
-def missing_networks(measurer: SetMeasurer) -> list[str]:
-    """Return which numbers cannot be had here, and why."""
-    absent = [metric for metric, file in measurer.networks.items() if file is None]
-    return [f"{m}: expected {FILES[m]} under the weights, found none" for m in absent]
-
-
-def _part(job: EvaluateRun, name: str) -> str:
-    return f"manifests/evaluations/{job.run_id}-{name}.parquet"
+def publish_evaluation(dataset: Dataset, page: str, notes: list[str]) -> None:
+    """Leave the table of metrics, and a page that says what was found and how to ask more."""
+    rows = summary_rows(connect(dataset))
+    table = [
+        {
+            "metric": row["says"],
+            "weights": f"{row['weights']} ({row['weights_sha256'][:8]})",
+            "mean": "–" if row["mean"] is None else f"{row['mean']:.4g} {row['unit']}",
+            "better": row["better"],
+            "videos": row["measured"],
+            "without": row["reasons"],
+        }
+        for row in rows
+    ]
+    create_table_artifact(table, key="evaluation", description="Generated videos, by weights")
+    lines = [
+        "# Generated videos in numbers",
+        f"Data set: `{dataset.root}`  ",
+        f"Page with videos side by side: `{page}`",
+        "",
+        *(f"- {note}" for note in notes),
+        "",
+        f'Ask: `vexpress query {dataset.root} "SELECT * FROM evaluation_summary"`',
+    ]
+    create_markdown_artifact("\n".join(lines), key="evaluation-summary")

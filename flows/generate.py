@@ -1,105 +1,34 @@
-"""Tables of requests to portrait videos.
+"""Batch generation as a Prefect flow: a shard of requests is a task run."""
 
-One task run is a shard of requests; the work is in `tasks/`. Equal requests are made once,
-also over runs: a run that was stopped goes on where it was, and a table that grew costs
-what was added to it.
-"""
+from typing import Any
 
-import json
-import secrets
-from collections import Counter
-from collections.abc import Iterator
-from datetime import UTC, datetime
-from pathlib import Path
+from prefect import flow
+from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
-from prefect import flow, task
-from prefect.cache_policies import NO_CACHE
-from prefect.logging import get_run_logger
-
-from vexpress.flows.generate_artifacts import publish_generations
-from vexpress.flows.generate_progress import GenerateProgress
+from vexpress.flows.monitor import PrefectMonitor
 from vexpress.schemas.dataset import Dataset
-from vexpress.schemas.errors import ConfigError, stop_when_full
-from vexpress.schemas.generation import Generation
-from vexpress.schemas.manifest import prepare_manifests, write_part, write_run
-from vexpress.schemas.row import Model
-from vexpress.schemas.run import Run
-from vexpress.schemas.versions import versions_of
-from vexpress.tasks.engine.ledger import lock_file
+from vexpress.schemas.query import connect
 from vexpress.tasks.generate.config import GenerateConfig
-from vexpress.tasks.generate.done import leave_out_done, not_written
-from vexpress.tasks.generate.generator import FOLDER, GenerateJob, forget_notes, found_made
-from vexpress.tasks.generate.order import cost, in_runs, in_shards
-from vexpress.tasks.generate.pool import open_pool
-from vexpress.tasks.generate.requests import PlannedVideo, RequestPlan, plan_requests
-from vexpress.tasks.generate.weights import used_weights
-from vexpress.tasks.reports.generations_page import write_page
-from vexpress.weights.catalogue import weights_folder
+from vexpress.tasks.generate_videos import GenerateReport, generate_videos
+from vexpress.tasks.reports.funnel import span
+from vexpress.tasks.reports.generations_page import Shown, show
+from vexpress.tasks.reports.page import jpeg_uri
 
-LIBRARIES = ("vexpress", "prefect", "ray", "av", "torch", "diffusers", "transformers")
-
-
-class GenerateReport(Model):
-    """What a run did."""
-
-    run_id: str
-    """Row of the table `runs`, and of the rows of `generations` that it wrote."""
-    asked: int
-    """Rows of the tables of requests."""
-    made: int
-    """Videos made now."""
-    done_before: int
-    """Requests found made (or tried) in an earlier run."""
-    equal: int
-    """Rows that ask for the same as an earlier row."""
-    rejected: int
-    """Requests that cannot be made."""
-    failed: int
-    """Requests that failed, now."""
-    reasons: dict[str, int]
-    """How many of each reason."""
-    seconds: float
-    """Time the run took, seconds."""
-    page: str
-    """The page to look at."""
-
-
-class Generating:
-    """A run in the making. (No dataclass: Prefect would walk through one for every task run.)"""
-
-    def __init__(
-        self,
-        dataset: Dataset,
-        run_id: str,
-        shards: list[list[list[PlannedVideo]]],
-        results: Iterator[Generation],
-        progress: GenerateProgress,
-    ) -> None:
-        self.dataset = dataset
-        self.run_id = run_id
-        self._shards = shards
-        self._results = results
-        self._progress = progress
-        self._early: dict[str, Generation] = {}
-
-    def rows_of(self, number: int) -> Iterator[Generation]:
-        """Yield the rows of shard `number`, from 1, as they are ready.
-
-        Workers do not wait at its end: rows of the next shard that are ready early are kept.
-        """
-        waiting = {p.request_id for run in self._shards[number - 1] for p in run}
-        while waiting:
-            ready = waiting & self._early.keys()
-            if ready:
-                row = self._early.pop(ready.pop())
-            else:
-                row = next(self._results)
-                self._progress.see(row)
-            if row.request_id in waiting:
-                waiting.discard(row.request_id)
-                yield row
-            else:
-                self._early[row.request_id] = row
+PICTURES = 12
+"""First frames in the summary of a generation: an artifact lies in the server's database."""
+ROWS = 200
+"""Most rows of the table of requests."""
+GENERATIONS = """
+SELECT row_number AS row, coalesce(name, '') AS name, status, coalesce(reason, '') AS reason,
+       coalesce(detail, '') AS detail, coalesce(out_path, '') AS video,
+       coalesce(round(frames / fps, 2), 0) AS video_s, round(seconds, 2) AS seconds, attempt
+FROM generations WHERE run_id = $run
+ORDER BY status = 'made', row_number LIMIT $most
+"""
+FIRST_MADE = """
+SELECT request_id, out_path, name, reference, audio, frames, fps FROM generations
+WHERE run_id = $run AND status = 'made' ORDER BY row_number LIMIT $most
+"""
 
 
 @flow(name="generate")
@@ -121,167 +50,51 @@ def generate(
         weights: Folder with V-Express's weights, downloaded or trained here; else that of
             VEXPRESS_WEIGHTS where the run runs.
     """
-    folder = weights_folder(weights)
-    data = Dataset(dataset, FOLDER)
-    with stop_when_full(data.root):
-        data.create()
-        prepare_manifests(data)
-        lock = lock_file(data.ledger_path.with_name("generations.lock"))
-        try:
-            return _run(requests, data, config, folder)
-        finally:
-            data.clear_scratch()
-            lock.close()
-
-
-def _run(
-    requests: str, data: Dataset, config: GenerateConfig, folder: Path | None
-) -> GenerateReport:
-    started = datetime.now(UTC)
-    run_id = f"{started:%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
-    data.clear_scratch()
-    recover(data, run_id)
-    used = used_weights(config.model, folder)
-    plan = plan_requests(requests, data, config, used, run_id)
-    refuse_if_strict(plan, config)
-    leave_out_done(plan, data, config.again)
-    _say_plan(plan)
-    if plan.rejected:
-        write_part(
-            data, f"manifests/generations/{run_id}-rejected.parquet", Generation, plan.rejected
-        )
-    job = GenerateJob(
-        run_id=run_id,
-        root=data.root,
-        config=config.model_copy(update={"model": config.model.absolute()}),
-        weights=used,
-        folder=str(folder) if folder else None,
-        device="" if config.workers.kind == "local" else device_of(config),
-    )
-    counts = _make(plan, data, job) if plan.videos else Counter[str]()
-    counts.update(row.reason or "" for row in [*plan.rejected, *plan.known])
-    made = counts.pop("", 0)
-    failed = sum(n for reason, n in counts.items() if reason in FAILURES)
-    report = GenerateReport(
-        run_id=run_id,
-        asked=plan.asked,
-        made=made,
-        done_before=plan.done,
-        equal=plan.equal,
-        rejected=counts.total() - failed,
-        failed=failed,
-        reasons=dict(counts),
-        seconds=(datetime.now(UTC) - started).total_seconds(),
-        page=data.uri(write_page(data)),
-    )
-    if plan.videos or plan.rejected:
-        write_run(data, _describe(requests, job, report, started))
-    publish_generations(data, report)
+    report = generate_videos(requests, dataset, config, weights, PrefectMonitor())
+    publish_generations(Dataset(dataset), report)
     return report
 
 
-FAILURES = ("failed", "crashed", "out_of_memory", "changed")
-
-
-def device_of(config: GenerateConfig) -> str:
-    """Return the device of an actor: the GPU that Ray shows it, else the CPU."""
-    return "cuda" if config.workers.gpus_per_worker else "cpu"
-
-
-def recover(data: Dataset, run_id: str) -> None:
-    """Write down what a killed run made and did not write down."""
-    found = found_made(data)
-    rows = not_written(found, data)
-    if rows:
-        write_part(data, f"manifests/generations/{run_id}-found.parquet", Generation, rows)
-        get_run_logger().info("%d videos of a run that was killed were found whole", len(rows))
-    forget_notes(data, found)
-
-
-def refuse_if_strict(plan: RequestPlan, config: GenerateConfig) -> None:
-    """Raise ConfigError that lists what is wrong, where the run shall be all or nothing."""
-    if config.strict and plan.rejected:
-        listed = [f"row {r.row_number}: {r.reason}: {r.detail}" for r in plan.rejected[:40]]
-        more = len(plan.rejected) - len(listed)
-        raise ConfigError(
-            f"{len(plan.rejected)} of {plan.asked} requests cannot be made, and the run is "
-            "strict: nothing was started, for\n  "
-            + "\n  ".join(listed)
-            + (f"\n  and {more} more" if more else "")
-        )
-
-
-def _say_plan(plan: RequestPlan) -> None:
-    get_run_logger().info(
-        "%d requests: %d to make, %d done before, %d equal to others, %d rejected",
-        plan.asked,
-        len(plan.videos),
-        plan.done,
-        plan.equal,
-        len(plan.rejected) + len(plan.known),
+def publish_generations(dataset: Dataset, report: GenerateReport) -> None:
+    """Leave what came of the requests as a table, and a page with first frames."""
+    rows = _rows(dataset, GENERATIONS, report.run_id, ROWS)
+    create_table_artifact(
+        rows or [{"status": "nothing new was asked for"}],
+        key="generations",
+        description=f"What came of the requests, those without a video first (at most {ROWS})",
     )
-    for row in plan.rejected[:20]:
-        get_run_logger().warning("row %d: %s: %s", row.row_number, row.reason, row.detail)
+    create_markdown_artifact(summary(dataset, report), key="generate-summary")
 
 
-def _make(plan: RequestPlan, data: Dataset, job: GenerateJob) -> Counter[str]:
-    """Make all videos; return how many of each reason, those made under an empty one."""
-    workers = job.config.workers
-    runs = in_runs(plan.videos, workers.count if workers.kind == "ray" else 1)
-    shards = in_shards(runs, workers.shard_requests)
-    counts: Counter[str] = Counter()
-    pool = open_pool(job)
-    try:
-        with GenerateProgress({p.request_id: cost(p) for p in plan.videos}) as progress:
-            running = Generating(data, job.run_id, shards, pool.results(runs), progress)
-            for number in range(1, len(shards) + 1):
-                name = f"shard {number} of {len(shards)}"
-                counts += run_shard.with_options(task_run_name=name)(number, running)
-    finally:
-        pool.close()
-    return counts
-
-
-@task(name="generate-shard", cache_policy=NO_CACHE, persist_result=False)
-def run_shard(number: int, running: Generating) -> Counter[str]:
-    """Make the videos of a shard and write their rows down."""
-    rows = list(running.rows_of(number))
-    part = f"manifests/generations/{running.run_id}-{number:04}.parquet"
-    write_part(running.dataset, part, Generation, rows)
-    forget_notes(running.dataset, rows)
-    counts = Counter(row.reason or "" for row in rows)
-    said = ", ".join(f"{n} {reason or 'made'}" for reason, n in counts.most_common())
-    get_run_logger().info("%d requests: %s", len(rows), said)
-    return counts
-
-
-def _describe(requests: str, job: GenerateJob, report: GenerateReport, started: datetime) -> Run:
-    weights = job.weights
-    used = [
-        {
-            "name": weights.name,
-            "files": weights.files,
-            "sha256": weights.sha256,
-            "licence": weights.licence,
-        }
+def summary(dataset: Dataset, report: GenerateReport) -> str:
+    """Return what was made and where to look, as Markdown with small pictures."""
+    known = f", {report.done_before} were there before" if report.done_before else ""
+    lines = [f"# {report.made} videos made{known}", ""]
+    lines += [
+        f"- {count} without a video: `{why}`" for why, count in sorted(report.reasons.items())
     ]
-    return Run(
-        run_id=job.run_id,
-        kind="generate",
-        source=requests,
-        started_at=started.isoformat(),
-        finished_at=datetime.now(UTC).isoformat(),
-        engine=job.config.workers.kind,
-        config=job.config.model_dump_json(),
-        versions=versions_of(LIBRARIES),
-        weights=json.dumps(used),
-        notes=[f"faces: {weights.faces}"],
-        videos=report.made + report.failed + report.rejected,
-        videos_done_before=report.done_before,
-        clips_kept=report.made,
-        clips_rejected=report.rejected + report.failed,
-        units_run=report.made + report.failed,
-        units_reused=report.done_before,
-        step_seconds=json.dumps({"generate": round(report.seconds, 3)}),
-        snapshot=f"snapshots/{job.run_id}.json",
-    )
+    lines += [
+        f"- {report.asked} requests, {report.equal} of them equal to others",
+        f"- took {span(report.seconds)}",
+        "",
+        f"Page with all of it: `{report.page}`",
+        "",
+    ]
+    first = _rows(dataset, FIRST_MADE, report.run_id, PICTURES)
+    shown = [show(dataset, row, 1) for row in first]
+    if shown:
+        lines += ["## First frames", "", *map(_picture, shown), ""]
+    lines.append(f'Ask: `vexpress query {dataset.root} "SELECT * FROM generations"`')
+    return "\n".join(lines)
+
+
+def _picture(shown: Shown) -> str:
+    if not shown.pictures:
+        return shown.problem
+    return f"![{shown.row['request_id'][:8]}]({jpeg_uri(shown.pictures[0])})"
+
+
+def _rows(dataset: Dataset, sql: str, run: str, most: int) -> list[dict[str, Any]]:
+    answer = connect(dataset).execute(sql, {"run": run, "most": most})
+    columns = [column[0] for column in answer.description]
+    return [dict(zip(columns, row, strict=True)) for row in answer.fetchall()]

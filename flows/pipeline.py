@@ -1,78 +1,48 @@
-"""The whole way as one run: from raw videos to videos of a model trained on them.
+"""The whole way as a Prefect flow, whose steps are flows too.
 
-    curate ─ gate ─ train (three stages) ─ generate a sample ─ evaluate ─ generate requests
-
-Each box but the gate is a flow of its own. `here` they run one after the other in this
-process. As `deployments` each is started by name on the server and may live in another work
-pool: it is told names of data, and of the snapshot that the gate saw, never data. What is
-done is not done again, so a pipeline that was stopped goes on where it was.
+`here` they run one after the other in this process. As `deployments` each is started by name
+on the server and may live in another work pool: it is told names of data, and of the snapshot
+that the gate saw, never data.
 """
 
-import pkgutil
 import time
-from pathlib import Path
 from typing import Any, Literal
 from uuid import UUID
 
-from prefect import flow, task
+from prefect import flow
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
-from prefect.cache_policies import NO_CACHE
 from prefect.client.orchestration import get_client
 from prefect.deployments import run_deployment
 from prefect.exceptions import ObjectNotFound
 from prefect.logging import get_run_logger
 from prefect.settings import PREFECT_API_URL
 from prefect.states import Cancelling
-from pydantic import Field
+from pydantic import BaseModel
 
-from vexpress.flows.server.deployments import FILE, read
-from vexpress.flows.train_settings import TrainForm
-from vexpress.schemas.dataset import Dataset
-from vexpress.schemas.errors import ConfigError, VexpressDataError
-from vexpress.schemas.query import run_query
-from vexpress.schemas.row import Model
+from vexpress.flows.curate import curate as curate_flow
+from vexpress.flows.evaluate import evaluate as evaluate_flow
+from vexpress.flows.generate import generate as generate_flow
+from vexpress.flows.monitor import PrefectMonitor
+from vexpress.flows.settings import TrainForm
+from vexpress.flows.train import train as train_flow
+from vexpress.schemas.errors import ConfigError
 from vexpress.tasks.curate.config import CurateConfig
 from vexpress.tasks.generate.config import GenerateConfig
+from vexpress.tasks.generate.request_table import is_query
+from vexpress.tasks.media.source import absolute
+from vexpress.tasks.pipeline import (
+    SAMPLE,
+    DataGate,
+    DataGateResult,
+    PipelineReport,
+    PipelineStopped,
+    run_pipeline,
+)
+from vexpress.tasks.train.run import absolute_paths
 
 Place = Literal["here", "deployments"]
+FLOWS = {step.name: step for step in (curate_flow, train_flow, generate_flow, evaluate_flow)}
 LOOK_EVERY_S = 2.0
-
-
-class PipelineStopped(VexpressDataError):  # noqa: N818 - it says what happened
-    """A gate did not hold, or a step did not complete."""
-
-
-class DataGate(Model):
-    """What the data set must be like before anything is trained on it."""
-
-    min_kept_minutes: float = Field(10.0, ge=0)
-    """Least length of all kept clips together, minutes."""
-    max_reject_share: float = Field(0.98, ge=0, le=1)
-    """Largest share of the candidates that may be rejected: more points at wrong rules."""
-
-
-class GateReport(Model):
-    """What the gate saw."""
-
-    snapshot: str
-    """State of the data set, by its file."""
-    kept_minutes: float
-    """Length of all kept clips, minutes."""
-    reject_share: float
-    """Share of the candidates that was rejected."""
-    clips: int
-    """Kept clips."""
-
-
-class PipelineReport(Model):
-    """What a run did."""
-
-    steps: list[str]
-    """Steps that completed, in order."""
-    gate: GateReport
-    """What the gate saw."""
-    weights: str
-    """Folder of the trained weights, in the published layout."""
 
 
 @flow(name="pipeline")
@@ -84,7 +54,7 @@ def pipeline(
     curate: CurateConfig = CurateConfig(),
     gate: DataGate = DataGate(),
     generate: GenerateConfig = GenerateConfig(),
-    sample: str | None = "SELECT clip_id FROM kept ORDER BY clip_id LIMIT 4",
+    sample: str | None = SAMPLE,
     requests: str | None = None,
     weights: str | None = None,
     place: Place = "here",
@@ -106,37 +76,27 @@ def pipeline(
         place: `here`: one after the other in this run. `deployments`: each step is started by
             its name on the server, wherever its work pool is.
     """
-    steps = Steps(place)
-    steps.do("curate", source=source, dataset=dataset, config=dump(curate), weights=weights)
-    seen = pass_data_gate(dataset, gate)
-    settings = {"settings": dump(train), "snapshot": seen.snapshot}
-    steps.do("train", source=dataset, run=run, **settings)
-    made = str(Path(run) / "weights")
-    for table in filter(None, (sample, requests)):
-        told = {"config": dump(generate), "weights": made}
-        steps.do("generate", requests=table, dataset=dataset, **told)
-        if table == sample:
-            steps.do("evaluate", dataset=dataset, weights=weights)
-    report = PipelineReport(steps=steps.done, gate=seen, weights=made)
+    report = run_pipeline(
+        source,
+        dataset,
+        run,
+        train,
+        curate,
+        gate,
+        generate,
+        sample,
+        requests,
+        weights,
+        PrefectMonitor(publish_gate),
+        start_here if place == "here" else start_deployment,
+    )
     create_markdown_artifact(describe(report, dataset), key="pipeline", description="What was done")
     return report
 
 
-class Steps:
-    """Does steps by name, and keeps which are done."""
-
-    def __init__(self, place: Place) -> None:
-        self.place = place
-        self.done: list[str] = []
-
-    def do(self, name: str, **parameters: Any) -> None:
-        """Do a step to its end. Raises PipelineStopped, or what the step raised here."""
-        if self.place == "here":
-            entry = {d["name"]: d["entrypoint"] for d in read(FILE)["deployments"]}[name]
-            pkgutil.resolve_name(entry)(**parameters)
-        else:
-            run_there(name, parameters)
-        self.done.append(name)
+def start_here(step: str, **parameters: Any) -> None:
+    """Do a step as a flow of this process."""
+    FLOWS[step](**parameters)
 
 
 def require_server() -> None:
@@ -148,19 +108,23 @@ def require_server() -> None:
         )
 
 
-def run_there(name: str, parameters: dict[str, Any]) -> None:
+def start_deployment(step: str, **parameters: Any) -> None:
     """Start a deployment as a step of this run and wait; when this is stopped, so is that.
 
     Raises PipelineStopped where there is none, or its run did not complete.
     """
+    told = {
+        name: value.model_dump(mode="json") if isinstance(value, BaseModel) else value
+        for name, value in parameters.items()
+    }
     try:
-        started: Any = run_deployment(f"{name}/{name}", parameters=parameters, timeout=0)
+        started: Any = run_deployment(f"{step}/{step}", parameters=told, timeout=0)
     except ObjectNotFound as error:
         raise PipelineStopped(
-            f"no deployment {name} on {PREFECT_API_URL.value()}: run `vexpress up`, or for a "
+            f"no deployment {step} on {PREFECT_API_URL.value()}: run `vexpress up`, or for a "
             "server of your own `python -m vexpress.flows.server.deployments`"
         ) from error
-    get_run_logger().info("%s runs as %s", name, started.name)
+    get_run_logger().info("%s runs as %s", step, started.name)
     state: Any = None
     try:
         while state is None or not state.is_final():
@@ -172,7 +136,7 @@ def run_there(name: str, parameters: dict[str, Any]) -> None:
         raise
     if not state.is_completed():
         raise PipelineStopped(
-            f"{name}: expected run {started.name} to complete, it ended as {state.name}: "
+            f"{step}: expected run {started.name} to complete, it ended as {state.name}: "
             f"{state.message}. Put right what it says, then run the pipeline again: it goes on."
         )
 
@@ -183,48 +147,12 @@ def read_state(run: UUID) -> Any:
         return client.read_flow_run(run).state
 
 
-@task(name="pass-data-gate", cache_policy=NO_CACHE, persist_result=False)
-def pass_data_gate(dataset: str, gate: DataGate) -> GateReport:
-    """Look at the data set. Raises PipelineStopped with the numbers where it is not enough."""
-    seen = look(dataset)
+def publish_gate(gate: DataGateResult) -> None:
+    """Leave the numbers of the gate before training."""
     rows = [
-        ("kept minutes", seen.kept_minutes, f"≥ {gate.min_kept_minutes:g}"),
-        ("rejected share", seen.reject_share, f"≤ {gate.max_reject_share:g}"),
+        {**check.model_dump(), "passed": "yes" if check.passed else "no"} for check in gate.checks
     ]
-    good = [
-        seen.kept_minutes >= gate.min_kept_minutes,
-        seen.reject_share <= gate.max_reject_share,
-    ]
-    table = [
-        {"what": what, "found": round(found, 3), "expected": rule, "passed": "yes" if ok else "no"}
-        for (what, found, rule), ok in zip(rows, good, strict=True)
-    ]
-    create_table_artifact(table, key="data-gate", description=f"The data set at {seen.snapshot}")
-    if not all(good):
-        numbers = "\n".join(f"  {what}: {found:.3f}, expected {rule}" for what, found, rule in rows)
-        raise PipelineStopped(
-            f"{dataset} does not pass the gate before training:\n{numbers}\n"
-            "Nothing was trained. Add videos, look at the reasons in report.html, or change `gate`."
-        )
-    return seen
-
-
-def look(dataset: str) -> GateReport:
-    """Return the numbers of a data set as it is after its last curation."""
-    kept, rejected, minutes, snapshot = run_query(
-        Dataset(dataset),
-        "SELECT (SELECT count(*) FROM kept), (SELECT count(*) FROM rejected), kept_hours * 60, "
-        "(SELECT snapshot FROM runs WHERE kind = 'curate' ORDER BY finished_at DESC LIMIT 1) "
-        "FROM hours",
-    ).fetchall()[0]
-    share = rejected / (kept + rejected) if kept + rejected else 0.0
-    return GateReport(snapshot=snapshot, kept_minutes=minutes, reject_share=share, clips=kept)
-
-
-def dump(settings: Model | Any) -> dict[str, Any]:
-    """Return settings as a server takes them."""
-    tree: dict[str, Any] = settings.model_dump(mode="json")
-    return tree
+    create_table_artifact(rows, key="data-gate", description=f"The data set at {gate.snapshot}")
 
 
 def describe(report: PipelineReport, dataset: str) -> str:
@@ -239,3 +167,14 @@ def describe(report: PipelineReport, dataset: str) -> str:
             f"- weights `{report.weights}`",
         ]
     )
+
+
+def name_everywhere(asked: dict[str, Any]) -> dict[str, Any]:
+    """Return what a pipeline is asked with paths that mean the same in runs that start in another
+    folder; URIs and queries stay as they are."""
+    names = {name: asked[name] for name in ("source", "dataset", "run", "requests", "weights")}
+    paths = {name: text for name, text in names.items() if text and "://" not in text}
+    if is_query(paths.get("requests", "")):
+        del paths["requests"]
+    _, _, train = absolute_paths(asked["dataset"], asked["run"], asked["train"])
+    return {**asked, **{name: str(absolute(text)) for name, text in paths.items()}, "train": train}

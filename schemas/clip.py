@@ -1,12 +1,17 @@
 """A candidate for training, kept or rejected. Table `clips`, one row per candidate."""
 
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
+from vexpress.schemas.axis import Axis
 from vexpress.schemas.row import Row, formerly
+
+SEGMENT, HEAD = "The segment and its face", "How the head moves"
+PICTURE, SOUND = "The picture", "The sound"
+"""Headings of the charts in the report."""
 
 
 class Clip(Row):
-    """A stretch of a scene. Every stretch becomes a row; a rejected one says why."""
+    """A segment of a scene. Every segment becomes a row; a rejected one says why."""
 
     TABLE: ClassVar[str] = "clips"
 
@@ -21,7 +26,7 @@ class Clip(Row):
     status: Literal["kept", "rejected"]
     """`kept`, or `rejected` with a reason."""
     reason: str | None = None
-    """Why it was rejected: one word of the table in README.md."""
+    """Why it was rejected: one of the reasons in `docs/data-set.md`."""
     detail: str | None = None
     """The same in a sentence: what was expected, what was found."""
     is_error: bool = False
@@ -29,7 +34,7 @@ class Clip(Row):
     scene_index: int
     """The scene."""
     track_id: str | None = None
-    """The face followed; null where the stretch does not have exactly one."""
+    """The face followed; null where the segment does not have exactly one."""
     start_frame: int
     """First frame of the source."""
     end_frame: int
@@ -38,8 +43,8 @@ class Clip(Row):
     """Start, seconds from the start of the video."""
     end_s: float
     """End, seconds from the start of the video."""
-    faces: int
-    """Most faces seen in one frame of the stretch (far smaller ones not counted)."""
+    faces: Annotated[int, Axis(SEGMENT, "Faces at once")]
+    """Most faces seen in one frame of the segment (far smaller ones not counted)."""
     has_sound: bool | None = None
     """Whether the source has a sound track."""
     sound_note: str | None = None
@@ -52,7 +57,7 @@ class Clip(Row):
     """Whether the source is interlaced, and was deinterlaced; null in rows of version 0.1."""
     fps: float
     """Frame rate of the clip, frames per second."""
-    frames: int
+    frames: Annotated[int, Axis(SEGMENT, "Length")]
     """Frames of the clip at `fps`."""
     crop_x1: int | None = None
     """Left edge of the crop, source pixels (upright, square); may lie outside the picture."""
@@ -62,15 +67,19 @@ class Clip(Row):
     """Right edge of the crop, exclusive, source pixels."""
     crop_y2: int | None = None
     """Bottom edge of the crop, exclusive, source pixels."""
-    face_side_px: float | None = None
+    face_side_px: Annotated[float | None, Axis(SEGMENT, "Face side")] = None
     """Median over its frames of the square root of the face box's area, source pixels."""
-    det_score_mean: float | None = None
+    det_score_mean: Annotated[
+        float | None, Axis(SEGMENT, "Detector score, mean", low=0.4, high=1)
+    ] = None
     """Mean detector score over detected frames, 0..1."""
-    det_score_min: float | None = None
+    det_score_min: Annotated[
+        float | None, Axis(SEGMENT, "Detector score, least", low=0.4, high=1)
+    ] = None
     """Least detector score over detected frames, 0..1."""
-    gap_frames: int | None = None
+    gap_frames: Annotated[int | None, Axis(SEGMENT, "Frames without a detection")] = None
     """Source frames looked at in vain, bridged by interpolation."""
-    face_share: float | None = None
+    face_share: Annotated[float | None, Axis(SEGMENT, "Face side over crop", high=1)] = None
     """Median longer side of the face box over the crop's side, 0..1."""
     yaw_deg: float | None = None
     """Median yaw, degrees, positive to the right of the picture; see `scores/head_pose.py`."""
@@ -78,46 +87,52 @@ class Clip(Row):
     """Median pitch, degrees, positive downwards."""
     roll_deg: float | None = None
     """Median roll, degrees, positive clockwise."""
-    yaw_p90_deg: float | None = None
+    yaw_p90_deg: Annotated[float | None, Axis(HEAD, "Yaw in 90 % of frames", high=90)] = None
     """Yaw, left or right, that 90 % of the source frames stay below, degrees."""
-    pitch_p90_deg: float | None = None
+    pitch_p90_deg: Annotated[float | None, Axis(HEAD, "Pitch in 90 % of frames", high=90)] = None
     """Pitch, up or down, that 90 % of the source frames stay below, degrees."""
-    roll_p90_deg: float | None = None
+    roll_p90_deg: Annotated[float | None, Axis(HEAD, "Roll in 90 % of frames", high=90)] = None
     """Roll, either way, that 90 % of the source frames stay below, degrees."""
-    yaw_max_deg: float | None = None
+    yaw_max_deg: Annotated[float | None, Axis(HEAD, "Yaw, most", high=90)] = None
     """Largest yaw of any source frame, left or right, degrees."""
-    head_motion: float | None = None
+    head_motion: Annotated[float | None, Axis(HEAD, "Speed of the head", "face sides/s")] = None
     """Median speed of the face, face sides a second."""
-    points_jitter: float | None = None
+    points_jitter: Annotated[float | None, Axis(SEGMENT, "Trembling of points", "face sides")] = (
+        None
+    )
     """How much the face's points tremble between frames, face sides: little where they are sure."""
-    camera_motion: float | None = None
+    camera_motion: Annotated[
+        float | None, Axis(HEAD, "Speed of the background", "clip sides/s")
+    ] = None
     """Median speed of the background, clip sides a second; null where it has no texture."""
-    sharpness: float | None = None
+    sharpness: Annotated[float | None, Axis(PICTURE, "Sharpness of the face", high=1)] = None
     """Sharpness of the face, 0..1 (Crété et al. 2007), median over frames; 0.2 is a blur."""
-    image_quality: float | None = None
+    image_quality: Annotated[float | None, Axis(PICTURE, "Image-quality network")] = None
     """Score of the image-quality network (hyperIQA: 0..100); null without weights."""
-    noise: float | None = None
+    noise: Annotated[float | None, Axis(PICTURE, "Noise", "levels of 255")] = None
     """Noise in calm parts, standard deviation in levels of 255, median over frames."""
-    blockiness: float | None = None
+    blockiness: Annotated[float | None, Axis(PICTURE, "Blocks of compression")] = None
     """How far block edges of the source's compression stand out, shares of the usual step between
     neighbouring pixels; null where the crop shrank the source too much to tell."""
-    face_luma: float | None = None
+    face_luma: Annotated[float | None, Axis(PICTURE, "Brightness of the face", high=1)] = None
     """Mean luma of the face, 0..1, median over frames."""
-    dark_share: float | None = None
+    dark_share: Annotated[float | None, Axis(PICTURE, "Black in the face", high=1)] = None
     """Share of the face's pixels that are black, 0..1, median over frames."""
-    light_share: float | None = None
+    light_share: Annotated[float | None, Axis(PICTURE, "White in the face", high=1)] = None
     """Share of the face's pixels that are white, 0..1, median over frames."""
-    repeat_share: float | None = None
+    repeat_share: Annotated[float | None, Axis(PICTURE, "Repeated frames", high=1)] = None
     """Share of frames that repeat the one before, 0..1."""
-    freeze_s: float | None = None
+    freeze_s: Annotated[float | None, Axis(PICTURE, "Longest freeze")] = None
     """Longest run of repeated frames, seconds."""
-    border_share: float | None = None
+    border_share: Annotated[float | None, Axis(PICTURE, "Border", high=1)] = None
     """Share of the clip that is a burnt-in border (letterbox) or lies outside the source, 0..1."""
-    overlay_share: float | None = None
+    overlay_share: Annotated[float | None, Axis(PICTURE, "Titles over face and chest", high=1)] = (
+        None
+    )
     """Share of face and chest covered by edges that stand still, as of titles and logos, 0..1."""
-    speech_share: float | None = None
+    speech_share: Annotated[float | None, Axis(SOUND, "Speech share", high=1)] = None
     """Share of the clip that is speech by Silero VAD, 0..1."""
-    audio_rms_db: float | None = None
+    audio_rms_db: Annotated[float | None, Axis(SOUND, "Level", low=-80, high=0)] = None
     """Level of the sound, dB relative to full scale (-120 is silence)."""
     audio_peak_db: float | None = None
     """Peak of the sound, dB relative to full scale."""
@@ -125,10 +140,12 @@ class Clip(Row):
     """Share of 20 ms windows below -50 dB, 0..1."""
     audio_duration_s: float | None = None
     """Length of the sound, seconds."""
-    sync_offset_frames: float | None = None
+    sync_offset_frames: Annotated[
+        float | None, Axis(SOUND, "Sound after lips", "frames of 1/25 s", low=-15, high=15)
+    ] = None
     """How late the source's sound is, heard after the lips moved (negative: early), frames of
     1/25 s; null where nobody can be sure."""
-    sync_confidence: float | None = None
+    sync_confidence: Annotated[float | None, Axis(SOUND, "How sure the offset is")] = None
     """How sure the offset is. `syncnet`: median less least distance. `lips`: the peak of the
     correlation in standard deviations of what chance gives."""
     sync_backend: str | None = None
@@ -138,7 +155,9 @@ class Clip(Row):
     sync_repaired_frames: float | None = None
     """By how much later the clip's sound was cut from the source, so that it fits, frames of
     1/25 s: the offset, or 0; null where it is not known."""
-    sync_off_by_frames: float | None = None
+    sync_off_by_frames: Annotated[
+        float | None, Axis(SOUND, "Still apart after the repair", "frames of 1/25 s", high=15)
+    ] = None
     """How far sound and lips of the clip are still apart, frames of 1/25 s, never negative; 0
     where the offset is too small to be told from the back end's error (`tasks/curate/sync.py`)."""
     sync_note: str | None = None

@@ -1,24 +1,29 @@
 """A data set: one folder, on local disk or on storage that speaks S3.
 
-Everything in it is named by a path relative to its root. A file appears under its name
-only when it is complete: it is written under another name first, then renamed (local) or
-uploaded in one request (S3).
+Everything in it is named by a path relative to its root; a name that leads out of it, also by a
+link, is refused: somebody else may have written the tables and laid the links. A file appears
+under its name only when it is complete: it is written under another name first, then renamed
+(local) or uploaded in one request (S3).
 """
 
+import json
 import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import fsspec
 
+from vexpress.files import READABLE, flush_to_disk
 from vexpress.schemas.errors import DatasetError
 from vexpress.schemas.row import content_id
 
 MARKER = "dataset.json"
 LAYOUT_VERSION = 1
+MARKER_BYTES = 4096
+"""Most bytes read of the marker."""
 
 
 class Dataset:
@@ -30,6 +35,7 @@ class Dataset:
         self.root = str(root) if "://" in str(root) else str(Path(root).expanduser().resolve())
         self.fs, self._base = fsspec.core.url_to_fs(self.root)
         self.is_local = isinstance(self.fs, fsspec.implementations.local.LocalFileSystem)
+        self._real_base = os.path.realpath(self._base) if self.is_local else self._base
 
     @property
     def scratch(self) -> Path:
@@ -58,12 +64,31 @@ class Dataset:
         return home / "vexpress" / content_id(self.root)
 
     def path(self, name: str) -> str:
-        """Return the full path or URI of `name`, for the data set's file system."""
+        """Return the full path or URI of `name`, for the data set's file system.
+
+        Raises DatasetError where `name` leads out of the data set.
+        """
+        self._require_inside(name)
         return f"{self._base}/{name}"
 
     def uri(self, name: str) -> str:
-        """Return the full path (local) or URI (remote) of `name`."""
+        """Return the full path (local) or URI (remote) of `name`; raises as `path` does."""
+        self._require_inside(name)
         return f"{self.root}/{name}"
+
+    def _require_inside(self, name: str) -> None:
+        parts = PurePosixPath(name).parts
+        if name.startswith("/") or ".." in parts or "\\" in name or "\0" in name:
+            raise DatasetError(f"{self.root}: expected a path inside the data set, found {name!r}")
+        if self.is_local and os.path.realpath(f"{self._base}/{name}") != self._real(name):
+            raise DatasetError(
+                f"{self.root}: expected a file of the data set at {name!r}, found a link. Nothing "
+                "outside a data set is read; put the file itself there."
+            )
+
+    def _real(self, name: str) -> str:
+        """Where `name` is when no part of it below the root is a link."""
+        return os.path.normpath(f"{self._real_base}/{name}")
 
     def exists(self, name: str) -> bool:
         """Return whether `name` is there."""
@@ -75,6 +100,7 @@ class Dataset:
         Raises DatasetError when the folder holds something else.
         """
         if self._is_one():
+            self._require_layout()
             return
         if self.is_local and _holds_foreign_files(Path(self.root)):
             raise DatasetError(
@@ -84,11 +110,25 @@ class Dataset:
         self.write(MARKER, b'{"layout_version": %d}\n' % LAYOUT_VERSION)
 
     def require(self) -> None:
-        """Raise DatasetError unless a data set is here."""
+        """Raise DatasetError unless a data set is here that this version can read."""
         if not self._is_one():
             raise DatasetError(
                 f"{self.root}: expected a data set ({MARKER} inside), found none. "
                 "Make one with: vexpress curate SOURCE DATASET"
+            )
+        self._require_layout()
+
+    def _require_layout(self) -> None:
+        with self.fs.open(self.path(MARKER), "rb") as file:
+            text = file.read(MARKER_BYTES)
+        try:
+            found = json.loads(text)["layout_version"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise DatasetError(f"{self.root}: {MARKER} is damaged: {error!r}") from error
+        if found not in range(1, LAYOUT_VERSION + 1):
+            raise DatasetError(
+                f"{self.root}: expected a data set of layout {LAYOUT_VERSION} or older, found "
+                f"{found!r}. A newer version of this program made it: use that one."
             )
 
     def _is_one(self) -> bool:
@@ -122,10 +162,10 @@ class Dataset:
             self.fs.put_file(str(finished), self.path(name))
             finished.unlink()
             return
-        _flush(finished)
+        flush_to_disk(finished)
         target = Path(self.path(name))
         target.parent.mkdir(parents=True, exist_ok=True)
-        finished.chmod(0o644)
+        finished.chmod(READABLE)
         finished.replace(target)
 
     def fetch(self, name: str, folder: Path | None = None) -> Path:
@@ -180,11 +220,3 @@ def _holds_foreign_files(folder: Path) -> bool:
         return True
     known = {".tmp", "ledger.sqlite", "ledger.sqlite-wal", "ledger.sqlite-shm", "ledger.lock"}
     return folder.exists() and any(entry.name not in known for entry in folder.iterdir())
-
-
-def _flush(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

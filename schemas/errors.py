@@ -1,10 +1,10 @@
-"""Errors that a person can act on.
+"""Errors about a data set and its settings; the whole tree is in `vexpress.errors`.
 
-VexpressDataError
+RunError
 ├── ConfigError      the configuration cannot work; raised before any work starts
 ├── SourceError      the source as a whole cannot be listed
 ├── DatasetError     the data set is not there, is in use, or is of another kind
-├── SelectionError        a named selection of clips cannot be made or taken
+├── SelectionError   a named selection of clips cannot be made or taken
 ├── QueryError       the SQL is wrong or asks for what is not allowed
 └── FullDisk         nothing more can be written where the data set lives
 """
@@ -12,37 +12,36 @@ VexpressDataError
 import contextlib
 import errno
 import sqlite3
+import warnings
 from collections.abc import Iterator
+
+from vexpress.errors import RunError
 
 FULL_ERRNOS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
 FULL_DATABASE = "database or disk is full"
 
 
-class VexpressDataError(Exception):
-    """Base of the errors that say what was expected, what was found, and what to do."""
-
-
-class ConfigError(VexpressDataError):
+class ConfigError(RunError):
     """The configuration cannot work."""
 
 
-class SourceError(VexpressDataError):
+class SourceError(RunError):
     """The source cannot be listed."""
 
 
-class DatasetError(VexpressDataError):
+class DatasetError(RunError):
     """The data set cannot be opened."""
 
 
-class SelectionError(VexpressDataError):
+class SelectionError(RunError):
     """The selection cannot be made or taken."""
 
 
-class QueryError(VexpressDataError):
+class QueryError(RunError):
     """The query cannot be answered."""
 
 
-class FullDisk(VexpressDataError):  # noqa: N818 - it says what is the matter
+class FullDisk(RunError):  # noqa: N818 - it says what is the matter
     """Nothing more can be written where the data set lives."""
 
 
@@ -59,3 +58,11 @@ def stop_when_full(root: str) -> Iterator[None]:
         raise FullDisk(
             f"{root}: {reason}. Make room, then run again: what is done stays done."
         ) from error
+
+
+def __getattr__(name: str) -> type[RunError]:
+    if name != "VexpressDataError":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    text = "VexpressDataError is called vexpress.errors.RunError now"
+    warnings.warn(text, DeprecationWarning, stacklevel=2)
+    return RunError

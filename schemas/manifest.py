@@ -67,14 +67,14 @@ def prepare_manifests(dataset: Dataset) -> None:
     for row_type in TABLES:
         name = f"manifests/{row_type.TABLE}/{COLUMNS}"
         if not dataset.exists(name) or not _has_all_columns(dataset, name, row_type):
-            _write_table(dataset, name, row_type.empty_part())
+            _write_table(dataset, name, row_type.part_schema().empty_table())
     dataset.write("views.sql", views_sql(dataset).encode())
 
 
 def _has_all_columns(dataset: Dataset, name: str, row_type: type[Row]) -> bool:
     """Whether a part, perhaps written by an earlier version, has the columns of today."""
     with dataset.fs.open(dataset.path(name)) as file:
-        return set(row_type.empty_part().column_names) <= set(pq.read_schema(file).names)
+        return set(row_type.part_schema().names) <= set(pq.read_schema(file).names)
 
 
 def views_sql(dataset: Dataset) -> str:

@@ -13,7 +13,7 @@ class TrainingMetric(Row):
     run: str
     """Folder of the run."""
     stage: int
-    """1, 2 or 3."""
+    """Number of the stage, from 1."""
     step: int
     """Optimiser steps done when it was measured; 0 is before the first."""
     kind: Literal["train", "validation", "gate"]

@@ -5,17 +5,38 @@ that is not built in, and it writes nothing.
 """
 
 import glob
+import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import duckdb
 import pyarrow as pa
 
 from vexpress.schemas.dataset import Dataset
-from vexpress.schemas.errors import QueryError
+from vexpress.schemas.errors import DatasetError, QueryError
 from vexpress.schemas.manifest import TABLES, WHOLE_TABLES, views_sql
 from vexpress.schemas.row import Row
+from vexpress.schemas.views import VIEWS
+
+SQL_TYPES = {
+    pa.string(): "VARCHAR",
+    pa.bool_(): "BOOLEAN",
+    pa.int16(): "SMALLINT",
+    pa.int32(): "INTEGER",
+    pa.int64(): "BIGINT",
+    pa.float32(): "FLOAT",
+    pa.float64(): "DOUBLE",
+}
+READING = ("SELECT", "EXPLAIN", "MULTI")
+"""Kinds of statements that may read only; PIVOT without a list of values is MULTI."""
+FIRST_WORDS = re.compile(
+    r"(EXPLAIN (ANALYZE )?(FORMAT \w+ )?)?"
+    r"(SELECT|WITH|FROM|VALUES|TABLE|PIVOT|UNPIVOT|DESCRIBE|DESC|SUMMARIZE|SHOW) "
+)
+WRITING = re.compile(r"\b(COPY|INSERT|UPDATE|DELETE) ")
+"""What writes though the statement is a SELECT: `WITH x AS (COPY … TO …) SELECT …`."""
 
 
 def connect(dataset: Dataset) -> duckdb.DuckDBPyConnection:
@@ -24,6 +45,7 @@ def connect(dataset: Dataset) -> duckdb.DuckDBPyConnection:
     Raises DatasetError when there is no data set.
     """
     dataset.require()
+    require_own_parts(dataset)
     connection = duckdb.connect(":memory:")
     connection.execute("SET autoinstall_known_extensions = false")
     connection.execute("SET parquet_metadata_cache = true")  # views over views read it again
@@ -50,9 +72,22 @@ def _views_over(connection: duckdb.DuckDBPyConnection, dataset: Dataset) -> list
     for row_type in TABLES:
         parts = _existing_parts(dataset, row_type)
         nothing = f"no_{row_type.TABLE}"
-        connection.register(nothing, row_type.empty_part())
+        connection.execute(_empty_table(nothing, row_type))
         views = [_with_columns(view, row_type, parts, nothing) for view in views]
     return views
+
+
+def _empty_table(name: str, row_type: type[Row]) -> str:
+    """Return the SQL that makes a table without rows; to register an Arrow table, DuckDB would
+    import pandas."""
+    columns = [f'"{field.name}" {sql_type(field.type)}' for field in row_type.part_schema()]
+    return f"CREATE TEMP TABLE {name} ({', '.join(columns)})"
+
+
+def sql_type(kind: pa.DataType) -> str:
+    """Return the type of a column as DuckDB reads it from Parquet: lists without their sizes."""
+    is_list = pa.types.is_list(kind) or pa.types.is_fixed_size_list(kind)
+    return f"{sql_type(kind.value_type)}[]" if is_list else SQL_TYPES[kind]
 
 
 def _existing_parts(dataset: Dataset, row_type: type[Row]) -> str:
@@ -75,6 +110,18 @@ def _with_columns(view: str, row_type: type[Row], parts: str, nothing: str) -> s
     return view.replace(f"glob('manifests/{row_type.TABLE}/*.parquet')", "(SELECT '' AS file)")
 
 
+def require_own_parts(dataset: Dataset) -> None:
+    """Raise DatasetError where a part of a table is a link: DuckDB would follow it."""
+    if not dataset.is_local:
+        return
+    for folder in os.scandir(dataset.path("manifests")) if dataset.exists("manifests") else ():
+        entries = [folder, *(os.scandir(folder) if folder.is_dir(follow_symlinks=False) else ())]
+        for entry in entries:
+            if entry.is_symlink():
+                name = os.path.relpath(entry.path, dataset.root)
+                raise DatasetError(f"{dataset.root}: expected {name} to be no link, found one")
+
+
 def run_query(dataset: Dataset, sql: str) -> duckdb.DuckDBPyRelation:
     """Return the answer to one statement, whose rows are read `with query_errors()`.
 
@@ -82,7 +129,13 @@ def run_query(dataset: Dataset, sql: str) -> duckdb.DuckDBPyRelation:
     """
     connection = connect(dataset)
     with query_errors():
-        return _one_select(connection, sql)
+        return _read(connection, sql)
+
+
+def as_dicts(answer: Any) -> list[dict[str, Any]]:
+    """Return the rows of an answer, a relation's or a connection's, by the names of columns."""
+    columns = [column[0] for column in answer.description or []]
+    return [dict(zip(columns, row, strict=True)) for row in answer.fetchall()]
 
 
 @contextmanager
@@ -94,9 +147,7 @@ def query_errors() -> Iterator[None]:
     try:
         yield
     except duckdb.Error as error:
-        views = "videos scenes tracks clips kps words persons duplicates runs kept rejected"
-        views += " funnel hours selections selected"
-        views += " generations evaluations evaluation_summary evaluation_pairs"
+        views = " ".join(view.name for view in VIEWS if not view.formerly)
         raise QueryError(f"{error}\nViews: {views}. Columns: DESCRIBE clips") from error
 
 
@@ -108,16 +159,31 @@ def ask_where(connection: duckdb.DuckDBPyConnection, where: str, sql: str) -> pa
     """
     chosen = f"SELECT clip_id FROM kept WHERE ({where or 'true'})"
     try:
-        return _one_select(connection, f"WITH chosen AS ({chosen}) {sql}").to_arrow_table()
+        return _read(connection, f"WITH chosen AS ({chosen}) {sql}").to_arrow_table()
     except (duckdb.Error, QueryError) as error:
-        raise QueryError(f"--where {where!r}: {error}\nColumns: DESCRIBE clips") from error
+        raise QueryError(f"condition {where!r}: {error}\nColumns: DESCRIBE clips") from error
 
 
-def _one_select(connection: duckdb.DuckDBPyConnection, sql: str) -> duckdb.DuckDBPyRelation:
-    """The answer to one statement that reads; COPY and EXPORT would write where the data set
-    may be read."""
-    statements = [statement.type for statement in duckdb.extract_statements(sql)]
-    if statements != [duckdb.StatementType.SELECT]:
-        found = ", ".join(kind.name for kind in statements) or "nothing"
-        raise QueryError(f"expected one statement that reads (SELECT …), found: {found}")
-    return connection.sql(sql)
+def _read(connection: duckdb.DuckDBPyConnection, sql: str) -> duckdb.DuckDBPyRelation:
+    """The answer to one statement that reads; COPY would write where the data set may be read."""
+    kinds = [statement.type.name for statement in duckdb.extract_statements(sql)]
+    found = ", ".join(kinds) or "nothing"
+    if len(kinds) == 1 and kinds[0] in READING:
+        words = _words(sql)
+        writing = WRITING.search(words)
+        if FIRST_WORDS.match(words) and not writing:
+            return connection.sql(sql)
+        found = writing[1] if writing else words.split()[0]
+    raise QueryError(f"expected one statement that reads (SELECT …), found: {found}")
+
+
+def _words(sql: str) -> str:
+    """Return the words of a statement in capitals, without comments, strings, quoted names."""
+    text = sql.encode()
+    starts = [(start, kind.name) for start, kind in duckdb.tokenize(sql)]
+    ends = [start for start, _ in starts[1:]] + [len(text)]
+    tokens = [(text[s:end].decode(), kind) for (s, kind), end in zip(starts, ends, strict=True)]
+    skipped = ("string_const", "comment")
+    unquoted = [word for word, kind in tokens if kind not in skipped and word[0] != '"']
+    # Spaces of other alphabets separate words for the parser, not for the tokenizer.
+    return " ".join(re.findall(r"\w+", " ".join(unquoted))).upper() + " "

@@ -5,7 +5,6 @@ and the comment of the column in Parquet.
 """
 
 import base64
-import hashlib
 import types
 import typing
 from dataclasses import dataclass
@@ -13,11 +12,12 @@ from typing import Annotated, Any, ClassVar, Self
 
 import numpy as np
 import pyarrow as pa
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, GetCoreSchemaHandler
+from pydantic import GetCoreSchemaHandler
 from pydantic_core import core_schema
 
-UNITS = {"s": "seconds", "ms": "ms", "px": "px", "deg": "degrees", "db": "dB", "hz": "Hz"}
-"""Units at the end of a field's name, as a form shows them."""
+from vexpress.hashes import blake2b
+from vexpress.schemas.model import Model, formerly  # noqa: F401 - row types take both from here
+
 SCALARS = {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_()}
 
 
@@ -87,36 +87,6 @@ Bools = Annotated[np.ndarray, Array(dtype="bool")]
 """bool (N,)."""
 
 
-def title(name: str, _: Any = None) -> str:
-    """Return how a form names a field: `min_face_side_px` is "Min face side (px)"."""
-    words = name.split("_")
-    unit = UNITS.get(words[-1]) if len(words) > 1 else None
-    text = " ".join(words[:-1] if unit else words)
-    return f"{text[:1].upper()}{text[1:]} ({unit})" if unit else f"{text[:1].upper()}{text[1:]}"
-
-
-class Model(BaseModel):
-    """Frozen, no unknown keys, the docstring under a field is its description."""
-
-    model_config = ConfigDict(
-        frozen=True,
-        extra="forbid",
-        use_attribute_docstrings=True,
-        arbitrary_types_allowed=True,
-        ser_json_inf_nan="constants",
-        field_title_generator=title,
-    )
-
-
-def formerly(old: str, new: str, default: Any) -> Any:
-    """Return a field `new` that was called `old` in version 0.1.
-
-    It is read by both names, and keys in ledgers are still made with the old one.
-    """
-    names = AliasChoices(new, old)
-    return Field(default, validation_alias=names, serialization_alias=old)
-
-
 class Row(Model):
     """One row of the table named `TABLE`; `SCHEMA_VERSION` goes into the file's metadata."""
 
@@ -139,12 +109,12 @@ class Row(Model):
         return {name: info.serialization_alias for name, info in fields if info.serialization_alias}
 
     @classmethod
-    def empty_part(cls) -> pa.Table:
-        """Return a table without rows that has all columns, also those of version 0.1."""
+    def part_schema(cls) -> pa.Schema:
+        """Return the columns that parts may have: today's and those of version 0.1."""
         schema = cls.arrow_schema()
         for new, old in cls.former_columns().items():
             schema = schema.append(pa.field(old, schema.field(new).type))
-        return schema.empty_table()
+        return schema
 
     @classmethod
     def arrow_table(cls, rows: list[Self]) -> pa.Table:
@@ -163,7 +133,7 @@ class Row(Model):
 def content_id(*parts: object) -> str:
     """Return 16 hex digits that depend on nothing but `parts`: same parts, same id."""
     text = "\x1f".join(map(str, parts))
-    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+    return blake2b(text.encode(), 8)
 
 
 def _arrow_field(name: str, info: Any) -> pa.Field:

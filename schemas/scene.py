@@ -6,7 +6,7 @@ from vexpress.schemas.row import Row, formerly
 
 
 class Scene(Row):
-    """A stretch of one video between two cuts; scenes cover the whole video."""
+    """The part of one video between two cuts; scenes cover the whole video."""
 
     TABLE: ClassVar[str] = "scenes"
 

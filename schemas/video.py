@@ -21,7 +21,7 @@ class Video(Row):
     status: Status
     """`ok`, or `rejected` with a reason."""
     reason: str | None = None
-    """Why it was rejected: one word of the table in README.md."""
+    """Why it was rejected: one of the reasons in `docs/data-set.md`."""
     detail: str | None = None
     """The same in a sentence: what was expected, what was found."""
     is_error: bool = False

@@ -3,54 +3,60 @@
 
 -- `batch_id` was called `wave_id` in version 0.1; both names are answered until 0.3.
 
--- The newest row of each source counts.
+-- Sources, each once: its newest row.
 CREATE OR REPLACE VIEW videos AS
 SELECT * FROM (SELECT * REPLACE (coalesce(batch_id, wave_id) AS batch_id, coalesce(wave_id, batch_id) AS wave_id)
       FROM read_parquet('manifests/videos/*.parquet', union_by_name = true))
 QUALIFY row_number() OVER (PARTITION BY source ORDER BY committed_at DESC) = 1;
 
--- Sources that clips are made from: each content once.
+-- The batch that counts of each content; the views below show rows of these batches alone.
 CREATE OR REPLACE VIEW current_batches AS
 SELECT video_id, batch_id FROM videos WHERE duplicate_of IS NULL;
 
+-- Scenes between two cuts.
 CREATE OR REPLACE VIEW scenes AS
 SELECT * FROM (SELECT * REPLACE (coalesce(batch_id, wave_id) AS batch_id, coalesce(wave_id, batch_id) AS wave_id)
       FROM read_parquet('manifests/scenes/*.parquet', union_by_name = true))
 SEMI JOIN current_batches USING (video_id, batch_id);
 
+-- Faces followed through scenes.
 CREATE OR REPLACE VIEW tracks AS
 SELECT * FROM (SELECT * REPLACE (coalesce(batch_id, wave_id) AS batch_id, coalesce(wave_id, batch_id) AS wave_id)
       FROM read_parquet('manifests/tracks/*.parquet', union_by_name = true))
 SEMI JOIN current_batches USING (video_id, batch_id);
 
--- Clips as the rules filtered each by itself: copies of others are not rejected yet.
+-- Segments as the rules judge each by itself, before copies of others are rejected.
 CREATE OR REPLACE VIEW filtered AS
 SELECT * FROM (SELECT * REPLACE (coalesce(batch_id, wave_id) AS batch_id, coalesce(wave_id, batch_id) AS wave_id)
       FROM read_parquet('manifests/clips/*.parquet', union_by_name = true))
 SEMI JOIN current_batches USING (video_id, batch_id);
 
+-- What tells a copy of a clip.
 CREATE OR REPLACE VIEW fingerprints AS
 SELECT * FROM (SELECT * REPLACE (coalesce(batch_id, wave_id) AS batch_id, coalesce(wave_id, batch_id) AS wave_id)
       FROM read_parquet('manifests/fingerprints/*.parquet', union_by_name = true))
 SEMI JOIN current_batches USING (video_id, batch_id);
 
+-- A vector of the face of each clip.
 CREATE OR REPLACE VIEW face_embeddings AS
 SELECT * FROM (SELECT * REPLACE (coalesce(batch_id, wave_id) AS batch_id, coalesce(wave_id, batch_id) AS wave_id)
       FROM read_parquet('manifests/face_embeddings/*.parquet', union_by_name = true))
 SEMI JOIN current_batches USING (video_id, batch_id);
 
--- About the whole data set: every part holds all of it, the newest counts.
+-- The person of each clip: the newest part of the table, which holds the whole data set.
 CREATE OR REPLACE VIEW persons AS
 SELECT * EXCLUDE (filename)
 FROM read_parquet('manifests/persons/*.parquet', union_by_name = true, filename = true)
 WHERE filename = (SELECT max(file) FROM glob('manifests/persons/*.parquet'));
 
+-- Clips of which there is a better copy: the newest part of the table, as of `persons`.
 CREATE OR REPLACE VIEW duplicates AS
 SELECT * EXCLUDE (filename)
 FROM read_parquet('manifests/duplicates/*.parquet', union_by_name = true, filename = true)
 WHERE filename = (SELECT max(file) FROM glob('manifests/duplicates/*.parquet'));
 
--- With who is seen. A clip that the rules keep is rejected where a better copy is kept.
+-- Every segment, kept or rejected, with all scores and its person. A clip that the rules keep is
+-- rejected as `duplicate` where a better copy is kept.
 CREATE OR REPLACE VIEW clips AS
 WITH copies AS (
     SELECT clip_id, duplicate_of, note FROM duplicates
@@ -67,37 +73,76 @@ SELECT * EXCLUDE (is_copy, note) REPLACE (
     CASE WHEN is_copy THEN note ELSE detail END AS detail
 ) FROM said;
 
+-- Points of the face in every frame of each clip.
 CREATE OR REPLACE VIEW kps AS
 SELECT * FROM (SELECT * REPLACE (coalesce(batch_id, wave_id) AS batch_id, coalesce(wave_id, batch_id) AS wave_id)
       FROM read_parquet('manifests/kps/*.parquet', union_by_name = true))
 SEMI JOIN current_batches USING (video_id, batch_id);
 
--- Named selections, and their clips one a row.
+-- Named selections of clips, one a row.
 CREATE OR REPLACE VIEW selections AS
 SELECT * REPLACE (coalesce(selected_at, picked_at) AS selected_at,
                   coalesce(picked_at, selected_at) AS picked_at)
 FROM read_parquet('manifests/selections/*.parquet', union_by_name = true)
 QUALIFY row_number() OVER (PARTITION BY name ORDER BY coalesce(selected_at, picked_at) DESC) = 1;
 
+-- Clips of the selections, one a row, with the name of the selection.
 CREATE OR REPLACE VIEW selected AS
 SELECT name, unnest(clip_ids) AS clip_id FROM selections;
 
--- One row a word, in the clip's own time.
+-- Words that are spoken, in the clip's own time, in their order.
 CREATE OR REPLACE VIEW words AS
 SELECT * FROM (SELECT * REPLACE (coalesce(batch_id, wave_id) AS batch_id, coalesce(wave_id, batch_id) AS wave_id)
       FROM read_parquet('manifests/words/*.parquet', union_by_name = true))
 SEMI JOIN current_batches USING (video_id, batch_id)
 ORDER BY clip_id, index;
 
+-- Runs with their settings, versions and weights, the oldest first. Runs of version 0.1 had no
+-- `counts`: theirs are made from the columns they filled. What those columns held for `train` and
+-- `generate` is answered until 0.3.
 CREATE OR REPLACE VIEW runs AS
-SELECT * FROM read_parquet('manifests/runs/*.parquet', union_by_name = true)
+WITH counted AS (
+    SELECT * REPLACE (coalesce(counts, CAST(CASE kind
+        WHEN 'train' THEN json_object('clips', clips_kept, 'steps', units_run,
+            'steps_done_before', units_reused)
+        WHEN 'generate' THEN json_object('videos_made', clips_kept,
+            'requests_done_before', videos_done_before,
+            'requests_rejected', videos - units_run, 'requests_failed', units_run - clips_kept)
+        ELSE json_object('videos', videos, 'videos_done_before', videos_done_before,
+            'clips_kept', clips_kept, 'clips_rejected', clips_rejected,
+            'units_run', units_run, 'units_reused', units_reused)
+        END AS VARCHAR)) AS counts)
+    FROM read_parquet('manifests/runs/*.parquet', union_by_name = true)
+), named AS (
+    SELECT *, kind = 'train' AS trains, kind = 'generate' AS makes,
+           CAST(counts->>'$.clips' AS BIGINT) AS clips, CAST(counts->>'$.steps' AS BIGINT) AS steps,
+           CAST(counts->>'$.steps_done_before' AS BIGINT) AS old_steps,
+           CAST(counts->>'$.videos_made' AS BIGINT) AS made,
+           CAST(counts->>'$.requests_failed' AS BIGINT) AS failed,
+           CAST(counts->>'$.requests_rejected' AS BIGINT) AS refused,
+           CAST(counts->>'$.requests_done_before' AS BIGINT) AS old_requests
+    FROM counted
+)
+SELECT * EXCLUDE (trains, makes, clips, steps, old_steps, made, failed, refused, old_requests)
+REPLACE (
+    CASE WHEN trains THEN 0 WHEN makes THEN made + failed + refused ELSE videos END AS videos,
+    CASE WHEN trains THEN 0 WHEN makes THEN old_requests ELSE videos_done_before END
+        AS videos_done_before,
+    CASE WHEN trains THEN clips WHEN makes THEN made ELSE clips_kept END AS clips_kept,
+    CASE WHEN trains THEN 0 WHEN makes THEN refused + failed ELSE clips_rejected END
+        AS clips_rejected,
+    CASE WHEN trains THEN steps WHEN makes THEN made + failed ELSE units_run END AS units_run,
+    CASE WHEN trains THEN old_steps WHEN makes THEN old_requests ELSE units_reused END
+        AS units_reused
+) FROM named
 ORDER BY started_at;
 
+-- What was measured in training, by run, stage and step.
 CREATE OR REPLACE VIEW training AS
 SELECT * FROM read_parquet('manifests/training/*.parquet', union_by_name = true)
 ORDER BY run, stage, step;
 
--- The newest row of each request counts; what was rejected is gone once it was made.
+-- Requests, each by its newest row; a rejected one is gone once its video was made.
 CREATE OR REPLACE VIEW generations AS
 WITH newest AS (
     SELECT * FROM read_parquet('manifests/generations/*.parquet', union_by_name = true)
@@ -107,7 +152,7 @@ SELECT * FROM newest
 QUALIFY status = 'made'
     OR row_number() OVER (PARTITION BY asked_id ORDER BY finished_at DESC) = 1;
 
--- The newest number of each metric and video counts; `request_id` is null for a number of all
+-- The newest number of each metric and generated video; `request_id` is null for a number of all
 -- videos of a set of weights together.
 CREATE OR REPLACE VIEW evaluations AS
 SELECT * FROM read_parquet('manifests/evaluations/*.parquet', union_by_name = true)
@@ -145,11 +190,13 @@ FROM numbers a JOIN numbers b USING (asked, metric, version, measured_by)
 WHERE a.weights_sha256 <> b.weights_sha256
 GROUP BY ALL ORDER BY ALL;
 
+-- Clips to train on.
 CREATE OR REPLACE VIEW kept AS SELECT * FROM clips WHERE status = 'kept';
+-- Segments that are no clips, each with its reason.
 CREATE OR REPLACE VIEW rejected AS SELECT * FROM clips WHERE status = 'rejected';
 
--- From sources to kept clips. `step` orders the rows; hours of tracks count two faces
--- that are seen at once twice.
+-- From sources to kept clips, in units and hours. `step` orders the rows; hours of tracks count
+-- two faces that are seen at once twice.
 CREATE OR REPLACE VIEW funnel AS
 WITH steps AS (
     SELECT 1 AS step, 'source' AS stage, 'found' AS status, NULL AS reason,
@@ -174,6 +221,7 @@ SELECT 5, 'clip', 'candidates', NULL, coalesce(sum(units), 0)::BIGINT, coalesce(
 FROM steps WHERE stage = 'clip'
 ORDER BY step, units DESC, reason;
 
+-- Hours of sources, segments, kept clips and rejected segments, in one row.
 CREATE OR REPLACE VIEW hours AS
 SELECT
     (SELECT coalesce(sum(duration_s), 0) / 3600 FROM videos) AS source_hours,

@@ -1,7 +1,7 @@
 """Fixtures that every test shares.
 
-The tests run in one process or in several (`-n 2 --dist loadfile`). Each process has a
-Prefect of its own: its embedded servers would else wait for each other's database.
+The tests run in one process or in several (`make test`). Each process has a Prefect of its
+own: the servers that it starts would else wait for each other's database.
 """
 
 import os
@@ -11,8 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from vexpress.flows.server.environment import set_defaults
+
 _PREFECT_HOME = tempfile.TemporaryDirectory(prefix="prefect-", ignore_cleanup_errors=True)
 os.environ["PREFECT_HOME"] = _PREFECT_HOME.name
+set_defaults()  # before anything imports prefect
 os.environ["HF_HUB_OFFLINE"] = "1"  # nothing is fetched, so that every machine tests the same
 if "PYTEST_XDIST_WORKER" in os.environ:
     # Several processes share the cores; each of torch's would take them all.
@@ -20,6 +23,39 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 
 REPOSITORY = Path(__file__).parents[1]
 ASSETS = Path(os.environ.get("VEXPRESS_ASSETS", REPOSITORY.parent / "shared/assets"))
+
+
+LONGEST = (
+    "test_browser.py",
+    "test_server.py",
+    "test_killed.py",
+    "test_train.py",
+    "test_pipeline.py",
+    "test_generate_batch.py",
+    "test_installed.py",
+    "test_stage.py",
+    "test_engine.py",
+    "test_chain.py",
+    "test_real_copies.py",
+    "test_postgresql.py",
+)
+"""Files that take a minute or so: they begin first, else one process waits for the other's."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep the tests of a file in one process, those of one server too; the longest first."""
+    order = {name: place for place, name in enumerate(LONGEST)}
+    for item in items:
+        if item.get_closest_marker("xdist_group") is None:
+            item.add_marker(pytest.mark.xdist_group(item.nodeid.split("::")[0]))
+    items.sort(key=lambda item: order.get(item.path.name, len(order)))
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Mark what uses the fixture `assets`, so that `-m assets` is all of it."""
+    if "assets" in getattr(item, "fixturenames", ()):
+        item.add_marker("assets")
 
 
 @pytest.fixture(scope="session")

@@ -3,14 +3,16 @@
 Names are imported on first use, so that importing the package costs nothing.
 """
 
-from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    __version__: str
 
 _HOME = {
     "Sampling": "inference.settings",
     "VExpressPipeline": "inference.pipeline",
     "AudioProjection": "networks.audio_projection",
-    "Conditions": "inference.conditions",
+    "Conditions": "networks.conditions",
     "DenoisingUNet": "networks.denoising_unet",
     "ReferenceNet": "networks.reference_net",
     "VKpsGuider": "networks.v_kps_guider",
@@ -24,10 +26,17 @@ __all__ = [
     "Sampling",
     "VExpressPipeline",
     "VKpsGuider",
+    "__version__",
 ]
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("vexpress")
     if name not in _HOME:
         raise AttributeError(f"module 'vexpress' has no attribute {name!r}")
+    from importlib import import_module
+
     return getattr(import_module(f"vexpress.{_HOME[name]}"), name)

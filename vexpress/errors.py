@@ -1,14 +1,24 @@
-"""Everything that `vexpress` raises on purpose.
+"""Everything that this package raises on purpose.
 
     VExpressError
-    ├── WeightsError            weights are missing, damaged or of another model
-    │   ├── MissingWeightsError
-    │   └── CheckpointError
-    └── InputError              what the user gave cannot be used
-        ├── PortraitError       the portrait
-        ├── SoundError          the audio
-        ├── PointsError         V-Kps
-        └── SettingsError       a parameter, or parameters that do not go together
+    ├── RunError                  the work as a whole cannot go on
+    │   ├── WeightsError          weights are missing, damaged or of another model
+    │   │   ├── MissingWeightsError
+    │   │   ├── CheckpointError
+    │   │   └── FaceModelError
+    │   ├── ConfigError           ┐
+    │   ├── SourceError           │
+    │   ├── DatasetError          │ in vexpress.schemas.errors
+    │   ├── SelectionError        │
+    │   ├── QueryError            │
+    │   └── FullDisk              ┘
+    ├── InputError                one input cannot be used; others may
+    │   ├── PortraitError         the portrait
+    │   ├── SoundError            the audio
+    │   ├── PointsError           V-Kps
+    │   ├── SettingsError         a parameter, or parameters that do not go together
+    │   └── ClipError             clips to train on (vexpress.training.clips)
+    └── TrainingDiverged          numbers are no longer finite (vexpress.training.stage_run)
 
 Each message says what was expected, what was found and what to do.
 """
@@ -18,7 +28,11 @@ class VExpressError(Exception):
     """Base of all errors of this package."""
 
 
-class WeightsError(VExpressError):
+class RunError(VExpressError):
+    """The work as a whole cannot go on; what is about one input is an InputError."""
+
+
+class WeightsError(RunError):
     """Weights cannot be used."""
 
 
@@ -28,6 +42,10 @@ class MissingWeightsError(WeightsError):
 
 class CheckpointError(WeightsError):
     """A weight file is damaged, not plain weights, or of another model."""
+
+
+class FaceModelError(WeightsError):
+    """The face model asked for cannot be used."""
 
 
 class InputError(VExpressError):

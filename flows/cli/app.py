@@ -5,12 +5,12 @@ options need; everything heavy is imported when the command runs, so that help a
 `query` answer at once.
 """
 
-import atexit
-import os
-import sys
+import importlib.metadata
+from typing import Annotated
 
 import typer
 
+from vexpress.flows.cli.config import config
 from vexpress.flows.cli.curate import curate, retry
 from vexpress.flows.cli.doctor import doctor
 from vexpress.flows.cli.down import down
@@ -23,9 +23,11 @@ from vexpress.flows.cli.generate_batch import generate_batch
 from vexpress.flows.cli.pipeline import pipeline
 from vexpress.flows.cli.query import query
 from vexpress.flows.cli.report import report
-from vexpress.flows.cli.select import pick
+from vexpress.flows.cli.running import stopping
+from vexpress.flows.cli.select import pick, select
 from vexpress.flows.cli.train import train
 from vexpress.flows.cli.up import up
+from vexpress.flows.server.environment import set_defaults
 
 app = typer.Typer(
     name="vexpress",
@@ -35,11 +37,32 @@ app = typer.Typer(
     help="Raw talking-head videos to a data set you can query, train on and generate from.",
     epilog="Start with `vexpress doctor`, then `vexpress curate VIDEOS DATASET`.",
 )
+
+
+def print_version(wanted: bool) -> None:
+    """Print the version and leave, where that is asked for."""
+    if wanted:
+        typer.echo(f"vexpress {importlib.metadata.version('vexpress')}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", help="Print the version.", callback=print_version, is_eager=True),
+    ] = False,
+) -> None:
+    """Options of the command itself."""
+
+
 app.command()(doctor)
 app.command()(curate)
+app.command()(config)
 app.command()(funnel)
 app.command()(query)
-app.command()(pick)
+app.command()(select)
+app.command(hidden=True)(pick)
 app.command()(report)
 app.command()(retry)
 app.command("extract-kps")(extract_kps)
@@ -58,24 +81,9 @@ app.command("generate-batch")(generate_batch)
 
 def main() -> None:
     """Entry point of the `vexpress` script."""
-    ending = {"code": 1}
-    atexit.register(_leave, ending)
-    try:
-        app()
-    except SystemExit as leaving:
-        ending["code"] = leaving.code if isinstance(leaving.code, int) else 1
-        raise
-
-
-def _leave(ending: dict[str, int]) -> None:
-    """End the process after all other exit handlers (it was registered first).
-
-    The interpreter's own last steps make DuckDB's bindings print pages about leaked
-    references when Prefect's threads are still there.
-    """
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(ending["code"])
+    set_defaults()
+    stopping.watch()
+    app()
 
 
 if __name__ == "__main__":

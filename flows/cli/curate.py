@@ -1,18 +1,23 @@
 """`vexpress curate`."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from vexpress.flows.cli.options import (
     ConfigOption,
     DatasetArgument,
-    EngineKind,
     EngineOption,
-    Preset,
+    PresetOption,
     WeightsOption,
+    given,
     plain_errors,
 )
+from vexpress.flows.cli.running import FlowOption, run_as_flow
+from vexpress.tasks.curate.presets import USUAL
+
+if TYPE_CHECKING:
+    from vexpress.tasks.curate_dataset import CurateReport
 
 
 def curate(
@@ -24,7 +29,7 @@ def curate(
         ),
     ],
     dataset: DatasetArgument,
-    preset: Annotated[Preset, typer.Option(help="Thresholds to start from.")] = Preset.default,
+    preset: PresetOption = USUAL,
     config: ConfigOption = None,
     settings: Annotated[
         list[str] | None,
@@ -32,7 +37,7 @@ def curate(
             "--set", metavar="STEP.KEY=VALUE", help="One setting, such as `keep.min_frames=50`."
         ),
     ] = None,
-    engine: EngineOption = EngineKind.local,
+    engine: EngineOption = None,
     weights: WeightsOption = None,
     licence: Annotated[
         str | None, typer.Option(help="Licence note to record for the sources.")
@@ -43,6 +48,7 @@ def curate(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would run and how long; do nothing.")
     ] = False,
+    flow: FlowOption = False,
 ) -> None:
     """Turn raw videos into a data set of clips that can be trained on.
 
@@ -57,14 +63,10 @@ def curate(
 
         vexpress query dataset/ "SELECT * FROM funnel"
     """
-    from vexpress.flows.server.embedded import prepare
-
-    prepare()
-    from vexpress.tasks.curate.config import load_config
-
     with plain_errors():
-        engine_setting = [f"engine.kind={engine.value}"] if engine is not EngineKind.local else []
-        loaded = load_config(preset.value, config, [*(settings or []), *engine_setting])
+        from vexpress.tasks.curate.config import load_config
+
+        loaded = load_config(preset, config, settings, {"engine": given(kind=engine)})
         folder = str(weights) if weights else None
         from vexpress.tasks.curate.chain import resolve
 
@@ -74,33 +76,32 @@ def curate(
 
             typer.echo(describe_plan(source, dataset, loaded, weights, limit))
             return
-        from vexpress.flows.curate import curate as curate_flow
-
-        say(curate_flow(source, dataset, loaded, folder, licence, limit), dataset)
+        if run_as_flow(flow):
+            from vexpress.flows.curate import curate as work
+        else:
+            from vexpress.tasks.curate_dataset import curate_dataset as work
+        say(work(source, dataset, loaded, folder, licence, limit), dataset)
 
 
 def retry(
     dataset: DatasetArgument,
     weights: WeightsOption = None,
+    flow: FlowOption = False,
 ) -> None:
     """Run again what was rejected because something failed, with the last run's settings.
 
     What a rule rejected stays rejected; change the rule and run `curate` again for that.
     """
-    from vexpress.flows.server.embedded import prepare
-
-    prepare()
     with plain_errors():
-        from vexpress.flows.curate import retry as retry_flow
+        if run_as_flow(flow):
+            from vexpress.flows.curate import retry as work
+        else:
+            from vexpress.tasks.curate_dataset import retry_failures as work
+        say(work(dataset, str(weights) if weights else None), dataset)
 
-        say(retry_flow(dataset, str(weights) if weights else None), dataset)
 
-
-def say(report: object, dataset: str) -> None:
+def say(report: "CurateReport", dataset: str) -> None:
     """Print what was made and what to look at."""
-    from vexpress.flows.curate import CurateReport
-
-    assert isinstance(report, CurateReport)
     for note in report.notes:
         typer.echo(note)
     if not report.videos:

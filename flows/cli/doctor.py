@@ -4,7 +4,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vexpress.flows.cli.options import EngineKind, WeightsOption
+from vexpress.flows.cli.options import WeightsOption
+from vexpress.tasks.generate.config import EngineKind
 
 if TYPE_CHECKING:
     from vexpress.flows.cli.checks.check import Check
@@ -14,9 +15,7 @@ COLOURS = {"ok": "green", "missing": "red", "not needed": "dim"}
 
 def doctor(
     weights: WeightsOption = None,
-    engine: Annotated[
-        EngineKind, typer.Option(help="The engine that is to run.")
-    ] = EngineKind.local,
+    engine: Annotated[EngineKind, typer.Option(help="The engine that is to run.")] = "local",
     gpu: Annotated[bool, typer.Option("--gpu", help="The work is to run on a GPU.")] = False,
     dataset: Annotated[
         str | None, typer.Option(help="The data set that is to be written.", show_default=False)
@@ -34,14 +33,11 @@ def doctor(
 
         vexpress doctor --gpu --engine ray --weights models/ --dataset s3://bucket/talks
     """
-    from vexpress.flows.server.embedded import prepare
-
-    prepare()
     from vexpress.flows.cli.checks.check import Setup
     from vexpress.flows.cli.checks.diagnose import examine, verdict
 
     folder = weights.expanduser() if weights else None
-    setup = Setup(weights=folder, engine=engine.value, gpu=gpu, dataset=dataset)
+    setup = Setup(weights=folder, engine=engine, gpu=gpu, dataset=dataset)
     checks = examine(setup)
     can_run, sentence = verdict(setup, checks)
     if as_json:

@@ -16,9 +16,6 @@ def down(state: StateOption = STATE) -> None:
 
         vexpress down
     """
-    from vexpress.flows.server.embedded import prepare
-
-    prepare(quiet=False)
     with plain_errors():
         from vexpress.flows.server.stack import down as stop
 

@@ -1,16 +1,21 @@
 """`vexpress evaluate`."""
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from vexpress.flows.cli.options import (
+    ConfigOption,
     DatasetArgument,
-    EngineKind,
     EngineOption,
     WeightsOption,
+    given,
     plain_errors,
 )
+from vexpress.flows.cli.running import FlowOption, run_as_flow
+
+if TYPE_CHECKING:
+    from vexpress.tasks.evaluate_videos import EvaluateReport
 
 
 def evaluate(
@@ -22,17 +27,19 @@ def evaluate(
             show_default=False,
         ),
     ] = None,
+    config: ConfigOption = None,
     settings: Annotated[
         list[str] | None,
         typer.Option(
             "--set", metavar="KEY=VALUE", help="One setting, such as `measure.identity=dlib`."
         ),
     ] = None,
-    engine: EngineOption = EngineKind.local,
+    engine: EngineOption = None,
     weights: WeightsOption = None,
     limit: Annotated[
         int | None, typer.Option(min=1, help="Take only the first so many videos.")
     ] = None,
+    flow: FlowOption = False,
 ) -> None:
     """Measure generated videos, and write a page with them side by side.
 
@@ -47,32 +54,29 @@ def evaluate(
 
         vexpress query dataset/ "SELECT metric, weights, mean FROM evaluation_summary"
     """
-    from vexpress.flows.server.embedded import prepare
-
-    prepare()
-    from vexpress.flows.evaluate_config import load_evaluate_config
-
     with plain_errors():
-        words = [*(settings or []), f"engine.kind={engine.value}"]
-        config = load_evaluate_config(words)
-        from vexpress.flows.evaluate import evaluate as evaluate_flow
+        from vexpress.schemas.settings import load_settings
+        from vexpress.tasks.evaluate.plan import EvaluateConfig
 
+        options = {"engine": given(kind=engine)}
+        loaded = load_settings(EvaluateConfig, file=config, options=options, single=settings or ())
         folder = str(weights) if weights else None
-        report = evaluate_flow(dataset, config, folder, checkpoint, limit)
-        say(report, dataset)
+        if run_as_flow(flow):
+            from vexpress.flows.evaluate import evaluate as work
+        else:
+            from vexpress.tasks.evaluate_videos import evaluate_videos as work
+        say(work(dataset, loaded, folder, checkpoint, limit), dataset)
 
 
-def say(report: object, dataset: str) -> None:
+def say(report: "EvaluateReport", dataset: str) -> None:
     """Print the numbers by weights and what to look at."""
     from rich.console import Console
     from rich.table import Table
 
-    from vexpress.flows.evaluate import EvaluateReport
     from vexpress.schemas.dataset import Dataset
     from vexpress.schemas.query import connect
     from vexpress.tasks.reports.evaluation_page import summary_rows
 
-    assert isinstance(report, EvaluateReport)
     for note in report.notes:
         typer.echo(note)
     before = f"{report.videos_done_before} had their numbers before"

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from vexpress.flows.cli.options import SelectionOption, plain_errors, within
+from vexpress.flows.cli.options import FormerSelectionOption, SelectionOption, plain_errors, within
 
 
 class Form(StrEnum):
@@ -29,7 +29,8 @@ def export(
         ),
     ],
     where: Annotated[str, typer.Option(help="SQL condition on clips.")] = "",
-    pick: SelectionOption = None,
+    selection: SelectionOption = None,
+    pick: FormerSelectionOption = None,
     validation: Annotated[
         float,
         typer.Option(
@@ -41,7 +42,7 @@ def export(
     ] = 1000,
     stage: Annotated[
         int | None,
-        typer.Option(min=1, max=3, help="Stage (vexpress-weights); else the last finished."),
+        typer.Option(min=1, help="Stage (vexpress-weights); else the last finished."),
     ] = None,
     beside: Annotated[
         Path | None,
@@ -58,7 +59,7 @@ def export(
 
         vexpress export dataset/ shards/ --to webdataset --shard-mb 500
 
-        vexpress export dataset/ folder/ --to hf --pick hdtf-like --validation 0.05
+        vexpress export dataset/ folder/ --to hf --selection frontal --validation 0.05
 
         vexpress export dataset/ list/ --to vexpress-json --where "speech_share > 0.5"
 
@@ -72,7 +73,7 @@ def export(
             return
         from vexpress.schemas.dataset import Dataset
 
-        dataset, chosen = Dataset(source), within(source, pick, where)
+        dataset, chosen = Dataset(source), within(source, selection or pick, where)
         if to is Form.webdataset:
             from vexpress.tasks.export.webdataset import export_webdataset
 

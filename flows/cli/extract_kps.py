@@ -28,19 +28,16 @@ def extract_kps(
     is taken; frames without one are interpolated, and their number is said. The frame rate is
     written beside the points (`kps.pth.json`); `generate` reads it there.
     """
-    from vexpress.flows.server.embedded import prepare
-
-    prepare()
-    from vexpress.schemas.errors import ConfigError
-    from vexpress.tasks.curate import extract_kps as work
-    from vexpress.tasks.curate.config import load_config
-    from vexpress.tasks.curate.faces import resolve_backend
-    from vexpress.tasks.engine.step import Rejection
-
     with plain_errors():
+        from vexpress.schemas.errors import ConfigError
+        from vexpress.tasks.curate import extract_kps as work
+        from vexpress.tasks.curate.config import load_config
+        from vexpress.tasks.curate.faces import FaceScorer
+        from vexpress.tasks.engine.step import Rejection
+
         try:
             faces = load_config(settings=settings).faces
-            config, note = resolve_backend(faces, weights)
+            config, note = FaceScorer.resolve(faces, weights)
             typer.echo(note)
             found = work.extract_kps(video, config)
             work.save_kps(found.points, kps, found.times_s, found.fps)

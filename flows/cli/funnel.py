@@ -4,7 +4,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vexpress.flows.cli.options import ConfigOption, DatasetArgument, Preset, plain_errors
+from vexpress.flows.cli.options import ConfigOption, DatasetArgument, plain_errors
+from vexpress.tasks.curate.presets import PRESETS, USUAL
 
 if TYPE_CHECKING:
     from vexpress.tasks.reports.what_if import Comparison
@@ -13,8 +14,11 @@ if TYPE_CHECKING:
 def funnel(
     dataset: DatasetArgument,
     preset: Annotated[
-        Preset | None,
-        typer.Option(help="Thresholds to try; all presets where nothing is said."),
+        str | None,
+        typer.Option(
+            metavar=f"[{'|'.join(PRESETS)}]",
+            help="Thresholds to try; all presets where nothing is said.",
+        ),
     ] = None,
     config: ConfigOption = None,
     settings: Annotated[
@@ -42,11 +46,9 @@ def funnel(
     with plain_errors():
         require_thresholds(settings or [])
         changed = bool(config or settings)
-        names = [preset] if preset else [Preset.default] if changed else list(Preset)
+        names = [preset] if preset else [USUAL] if changed else PRESETS
         sets = {
-            f"{name.value}{' changed' if changed else ''}": load_config(
-                name.value, config, settings
-            ).keep
+            f"{name}{' changed' if changed else ''}": load_config(name, config, settings).keep
             for name in names
         }
         say(compare(Dataset(dataset), sets))
@@ -67,8 +69,8 @@ def require_thresholds(settings: list[str]) -> None:
 def say(comparison: "Comparison") -> None:
     """Print the table and what it does not know."""
     from vexpress.flows.cli.query import print_table
-    from vexpress.tasks.reports.reasons import explain
-    from vexpress.tasks.reports.what_if import NOT_MEASURED, Sum
+    from vexpress.tasks.reports.reasons import NOT_MEASURED, explain
+    from vexpress.tasks.reports.what_if import Sum
 
     rows: list[tuple[object, ...]] = []
     for verdict in comparison.verdicts:

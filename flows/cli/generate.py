@@ -1,221 +1,117 @@
 """`vexpress generate`."""
 
-from enum import StrEnum
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from vexpress.flows.cli import published_options as published
-from vexpress.flows.cli.options import WeightsOption, plain_errors
-
-
-class Retarget(StrEnum):
-    """As `vexpress.retarget.Strategy`, which is heavy to import."""
-
-    fix_face = "fix_face"
-    no_retarget = "no_retarget"
-    offset_retarget = "offset_retarget"
-    naive_retarget = "naive_retarget"
-    similarity_retarget = "similarity_retarget"
-
-
-class Dtype(StrEnum):
-    """Number format of the networks."""
-
-    auto = "auto"
-    fp32 = "fp32"
-    fp16 = "fp16"
-    bf16 = "bf16"
-
-
-class MemoryUse(StrEnum):
-    """How much to keep on the device."""
-
-    normal = "normal"
-    low = "low"
-
-
-class Model(StrEnum):
-    """Which weights."""
-
-    published = "published"
-    tiny = "tiny"
-
-
-class Solver(StrEnum):
-    """As `vexpress.solvers.Solver`."""
-
-    ddim = "ddim"
-    unipc = "unipc"
-    dpmpp = "dpmpp"
-
+from vexpress.flows.cli.options import ConfigOption, WeightsOption, plain_errors, setting, tell
+from vexpress.inference.request import Request, VideoSettings
+from vexpress.inference.settings import FAST, FAST_SOLVER, ModelChoice, Sampling
+from vexpress.schemas.errors import ConfigError
+from vexpress.schemas.settings import check, load_settings
+from vexpress.tasks.generate.config import GenerateConfig, Parameters
 
 SAMPLING, SPEED, MACHINE = "Sampling", "Faster, approximate", "Machine"
+SIZE = VideoSettings()
+AS_FAST = " ".join(f"--{name.replace('_', '-')} {value}" for name, value in FAST.items())
+sampling = partial(setting, Sampling, panel=SAMPLING)
+faster = partial(setting, Sampling, panel=SPEED)
+model = partial(setting, ModelChoice, panel=MACHINE)
+machine = partial(typer.Option, rich_help_panel=MACHINE)
 
 
 def generate(
     reference: Annotated[
-        Path,
-        typer.Option(
-            "--reference", "--reference-image-path", help="Portrait: one clear face, square."
-        ),
+        Path, setting(Request, "reference", "--reference", "--reference-image-path")
     ],
-    audio: Annotated[Path, typer.Option("--audio", "--audio-path", help="Speech, in any format.")],
-    out: Annotated[Path, typer.Option("--out", "--output-path", help="The MP4 to write.")],
-    kps: Annotated[
-        Path | None,
-        typer.Option("--kps", "--kps-path", help="Driving points, from `vexpress extract-kps`."),
+    audio: Annotated[Path, setting(Request, "audio", "--audio", "--audio-path")],
+    out: Annotated[Path, setting(Request, "out", "--out", "--output-path")],
+    kps: Annotated[Path | None, setting(Request, "kps", "--kps", "--kps-path")] = None,
+    kps_fps: Annotated[float | None, setting(Request, "kps_fps")] = None,
+    video: Annotated[Path | None, setting(Request, "video")] = None,
+    strategy: Annotated[
+        str | None, setting(VideoSettings, "strategy", "--retarget", "--retarget-strategy")
     ] = None,
-    kps_fps: Annotated[
-        float | None,
-        typer.Option(help="Frames a second of --kps, where no kps.pth.json beside it tells."),
-    ] = None,
-    video: Annotated[Path | None, typer.Option(help="Driving video, in place of --kps.")] = None,
-    retarget: Annotated[
-        Retarget,
-        typer.Option(
-            "--retarget",
-            "--retarget-strategy",
-            help="fix_face: a still head. no_retarget: the same person in both. "
-            "offset_retarget: slight motion. naive_retarget: as published. "
-            "similarity_retarget: another person's motion, kept in the frame.",
-        ),
-    ] = Retarget.fix_face,
-    auto_crop: Annotated[bool, typer.Option(help="Crop the portrait around the face.")] = False,
+    auto_crop: Annotated[bool | None, setting(VideoSettings, "auto_crop")] = None,
     size: Annotated[
-        str, typer.Option(metavar="WIDTHxHEIGHT", help="Size of the video, pixels.")
-    ] = "512x512",
-    image_width: Annotated[int | None, typer.Option(help="In place of --size.")] = None,
-    image_height: Annotated[int | None, typer.Option(help="In place of --size.")] = None,
-    fps: Annotated[float, typer.Option(help="Frames a second.")] = 25.0,
-    median: Annotated[bool, typer.Option(help="3x3x3 median against flicker.")] = True,
-    steps: Annotated[
-        int,
+        str | None,
         typer.Option(
-            "--steps", "--num-inference-steps", help="Denoising steps.", rich_help_panel=SAMPLING
+            metavar="WIDTHxHEIGHT",
+            help="Size of the video, pixels.",
+            show_default=f"{SIZE.width}x{SIZE.height}",
         ),
-    ] = 25,
+    ] = None,
+    width: Annotated[
+        int | None, typer.Option("--image-width", help="In place of --size.", show_default=False)
+    ] = None,
+    height: Annotated[
+        int | None, typer.Option("--image-height", help="In place of --size.", show_default=False)
+    ] = None,
+    fps: Annotated[float | None, setting(VideoSettings, "fps")] = None,
+    median: Annotated[bool | None, setting(VideoSettings, "median")] = None,
+    steps: Annotated[int | None, sampling("steps", "--steps", "--num-inference-steps")] = None,
     guidance: Annotated[
-        float,
-        typer.Option(
-            "--guidance",
-            "--guidance-scale",
-            help="Guidance; up to 1 there is none.",
-            rich_help_panel=SAMPLING,
-        ),
-    ] = 3.5,
+        float | None, sampling("guidance", "--guidance", "--guidance-scale")
+    ] = None,
     reference_weight: Annotated[
-        float,
-        typer.Option(
-            "--reference-weight",
-            "--reference-attention-weight",
-            help="Likeness: 0.9 to 1.0.",
-            rich_help_panel=SAMPLING,
-        ),
-    ] = 0.95,
+        float | None,
+        sampling("reference_weight", "--reference-weight", "--reference-attention-weight"),
+    ] = None,
     audio_weight: Annotated[
-        float,
-        typer.Option(
-            "--audio-weight",
-            "--audio-attention-weight",
-            help="Motion of the mouth: 1.0 to 3.0.",
-            rich_help_panel=SAMPLING,
-        ),
-    ] = 3.0,
-    context_frames: Annotated[
-        int, typer.Option(help="Frames denoised together.", rich_help_panel=SAMPLING)
-    ] = 24,
-    context_overlap: Annotated[
-        int, typer.Option(help="Frames shared with the next window.", rich_help_panel=SAMPLING)
-    ] = 4,
+        float | None, sampling("audio_weight", "--audio-weight", "--audio-attention-weight")
+    ] = None,
+    window: Annotated[int | None, sampling("window", "--window", "--context-frames")] = None,
+    overlap: Annotated[int | None, sampling("overlap", "--overlap", "--context-overlap")] = None,
     published_length: Annotated[
-        bool,
-        typer.Option(
-            "--published-length",
-            help="Cut to whole windows and stretch the frame rate to the sound, as published.",
-            rich_help_panel=SAMPLING,
-        ),
-    ] = False,
-    seed: Annotated[int, typer.Option(help="Of the noise.", rich_help_panel=SAMPLING)] = 42,
-    solver: Annotated[
-        Solver,
-        typer.Option(help="unipc and dpmpp need fewer --steps.", rich_help_panel=SPEED),
-    ] = Solver.ddim,
+        bool | None, setting(Request, "published_length", "--published-length", panel=SAMPLING)
+    ] = None,
+    seed: Annotated[int | None, setting(VideoSettings, "seed", panel=SAMPLING)] = None,
+    solver: Annotated[str | None, setting(ModelChoice, "solver", panel=SPEED)] = None,
     fast: Annotated[
         bool,
-        typer.Option(
-            "--fast",
-            help="As --solver unipc --steps 12 --guidance-share 0.5 --reuse-every 2.",
-            rich_help_panel=SPEED,
-        ),
+        typer.Option("--fast", help=f"As --solver {FAST_SOLVER} {AS_FAST}.", rich_help_panel=SPEED),
     ] = False,
-    guidance_share: Annotated[
-        float, typer.Option(help="Share of the steps with guidance.", rich_help_panel=SPEED)
-    ] = 1.0,
-    reuse_every: Annotated[
-        int,
-        typer.Option(help="Compute inner layers every so-manieth step.", rich_help_panel=SPEED),
-    ] = 1,
-    preview: Annotated[
-        Path | None,
-        typer.Option(
-            help="Folder of a tiny autoencoder (taesd) to decode with.", rich_help_panel=SPEED
-        ),
+    guidance_share: Annotated[float | None, faster("guidance_share")] = None,
+    reuse_every: Annotated[int | None, faster("reuse_every")] = None,
+    preview_vae: Annotated[
+        Path | None, setting(ModelChoice, "preview_vae", "--preview", panel=SPEED)
     ] = None,
     device: Annotated[
         list[str] | None,
-        typer.Option(
-            help="cuda, cuda:1, cpu; repeat to share one video among several.",
-            rich_help_panel=MACHINE,
-        ),
+        machine(help="cuda, cuda:1, cpu; repeat to share one video among several."),
     ] = None,
-    gpu_id: Annotated[
-        int | None,
-        typer.Option(min=0, help="As --device cuda:N.", rich_help_panel=MACHINE),
-    ] = None,
+    gpu_id: Annotated[int | None, machine(min=0, help="As --device cuda:N.")] = None,
     all_gpus: Annotated[
         bool,
-        typer.Option(
+        machine(
             "--all-gpus",
             "--do-multi-devices-inference",
             help="Share one video among all GPUs.",
-            rich_help_panel=MACHINE,
         ),
     ] = False,
-    dtype: Annotated[
-        Dtype, typer.Option(help="auto: fp16 on a GPU, else fp32.", rich_help_panel=MACHINE)
-    ] = Dtype.auto,
-    memory: Annotated[
-        MemoryUse,
-        typer.Option(help="low: about as published --save_gpu_memory.", rich_help_panel=MACHINE),
-    ] = MemoryUse.normal,
-    save_gpu_memory: Annotated[
-        bool,
-        typer.Option("--save-gpu-memory", help="As --memory low.", rich_help_panel=MACHINE),
-    ] = False,
+    dtype: Annotated[str | None, model("dtype")] = None,
+    memory: Annotated[str | None, setting(Sampling, "memory", panel=MACHINE)] = None,
+    save_gpu_memory: Annotated[bool, machine("--save-gpu-memory", help="As --memory low.")] = False,
     windows_per_batch: Annotated[
-        int, typer.Option(help="Windows at once; for large GPUs.", rich_help_panel=MACHINE)
-    ] = 1,
+        int | None, setting(Sampling, "windows_per_batch", panel=MACHINE)
+    ] = None,
     compile_networks: Annotated[
-        bool,
-        typer.Option("--compile", help="torch.compile the U-Net.", rich_help_panel=MACHINE),
+        bool, machine("--compile", help="torch.compile the U-Net.")
     ] = False,
     face_model: Annotated[
-        str,
+        str | None, model("face_model", "--face-model", "--insightface-model-path")
+    ] = None,
+    preset: Annotated[str | None, setting(ModelChoice, "preset")] = None,
+    config: ConfigOption = None,
+    settings: Annotated[
+        list[str] | None,
         typer.Option(
-            "--face-model",
-            "--insightface-model-path",
-            help="insightface pack, by name or folder; without it dlib is used.",
-            rich_help_panel=MACHINE,
+            "--set", metavar="GROUP.KEY=VALUE", help="One setting, such as `parameters.steps=15`."
         ),
-    ] = "buffalo_l",
-    preset: Annotated[
-        Model,
-        typer.Option(
-            help="tiny: a tiny model with random weights, to try the command; no likeness."
-        ),
-    ] = Model.published,
+    ] = None,
     weights: WeightsOption = None,
     unet_config_path: published.UnetConfig = None,
     vae_path: published.Vae = None,
@@ -226,8 +122,8 @@ def generate(
     audio_projection_path: published.AudioProjection = None,
     motion_module_path: published.MotionModule = None,
     num_pad_audio_frames: published.PadFrames = None,
-    standard_audio_sampling_rate: published.SamplingRate = 16_000,
-    context_stride: published.Stride = 1,
+    standard_audio_sampling_rate: published.SamplingRate = None,
+    context_stride: published.Stride = None,
 ) -> None:
     """Make a portrait speak: a picture and sound in, a video out.
 
@@ -237,97 +133,76 @@ def generate(
     Example: vexpress generate --reference ref.jpg --audio aud.mp3 --kps kps.pth
     --retarget similarity_retarget --out talking.mp4
     """
+    options = {name: value for name, value in locals().items() if value is not None}
     with plain_errors():
-        from pydantic import ValidationError
-
-        from vexpress.errors import SettingsError
-        from vexpress.inference.generate import Request, prepare, render
-        from vexpress.inference.loading import choose_devices, detector_for, load_pipeline
-        from vexpress.inference.settings import FAST, Sampling
-
-        width, height = _size(size, image_width, image_height)
         published.check_rate_and_stride(standard_audio_sampling_rate, context_stride)
-        devices = choose_devices(device or (), gpu_id, all_gpus)
-        parts = published.parts_given(
-            unet_config=unet_config_path,
-            vae=vae_path,
-            audio_encoder=audio_encoder_path,
-            reference_net=reference_net_path,
-            denoising_unet=denoising_unet_path,
-            v_kps_guider=v_kps_guider_path,
-            audio_projection=audio_projection_path,
-            motion_module=motion_module_path,
-        )
-        try:
-            given = {
-                "steps": steps,
-                "guidance": guidance,
-                "reference_weight": reference_weight,
-                "audio_weight": audio_weight,
-                "window": context_frames,
-                "overlap": context_overlap,
-                "windows_per_batch": windows_per_batch,
-                "memory": "low" if save_gpu_memory else memory.value,
-                "guidance_share": guidance_share,
-                "reuse_every": reuse_every,
-            }
-            sampling = Sampling(**(given | FAST if fast else given))
-            request = Request(
-                reference=reference,
-                audio=audio,
-                out=out,
-                kps=kps,
-                kps_fps=kps_fps,
-                video=video,
-                strategy=retarget.value,
-                width=width,
-                height=height,
-                fps=fps,
-                seed=seed,
-                auto_crop=auto_crop,
-                median=median,
-                preview=preview is not None,
-                published_length=published_length,
-                sampling=sampling,
-            )
-        except ValidationError as error:
-            raise SettingsError(_plainly(error)) from error
-        prepared = prepare(request, detector_for(face_model, weights))
-        for note in prepared.notes:
-            typer.secho(f"note: {note}", fg="yellow", err=True)
-        chosen = "unipc" if fast else solver.value
-        pipeline = load_pipeline(
-            preset.value, weights, dtype.value, devices[:1], chosen, preview, parts
-        )
-        published.check_padding(num_pad_audio_frames, pipeline.audio_projection.config.max_seq_len)
-        if preset is Model.tiny:
-            typer.secho(TINY, fg="yellow", err=True)
-        if compile_networks:
-            pipeline.denoising_unet.compile()
-        result = render(prepared, pipeline, devices if len(devices) > 1 else ())
+        loaded = load(options)
+        make(request_of(options, loaded.parameters), loaded.model, options)
+
+
+def load(options: dict[str, Any]) -> GenerateConfig:
+    """Return the settings: a YAML file, overlaid by the options, by single settings."""
+    parameters = size_of(options)
+    parameters |= {name: options[name] for name in Parameters.model_fields if name in options}
+    chosen = {name: options[name] for name in ModelChoice.model_fields if name in options}
+    if options["save_gpu_memory"]:
+        parameters["memory"] = "low"
+    if options["fast"]:
+        parameters |= FAST
+        chosen["solver"] = FAST_SOLVER
+    if "preview_vae" in options:
+        parameters["preview"] = True
+        chosen["preview_vae"] = str(options["preview_vae"])
+    return load_settings(
+        GenerateConfig,
+        file=options.get("config"),
+        options={"model": chosen, "parameters": parameters},
+        single=options.get("settings", ()),
+    )
+
+
+def size_of(options: dict[str, Any]) -> dict[str, Any]:
+    """Return width and height of `--size`, where it is given."""
+    if "size" not in options:
+        return {}
+    width, times, height = options["size"].lower().partition("x")
+    if not (times and width.isdigit() and height.isdigit()):
+        raise ConfigError(f"--size {options['size']}: expected WIDTHxHEIGHT, such as 512x512")
+    return {"width": int(width), "height": int(height)}
+
+
+def request_of(options: dict[str, Any], parameters: Parameters) -> Request:
+    """Return the video that is asked for."""
+    names = set(VideoSettings.model_fields)
+    asked = {name: options[name] for name in Request.model_fields if name in options}
+    how = parameters.model_dump(include=names, exclude_none=True)
+    return check(Request, {**asked, **how, "sampling": parameters.sampling})
+
+
+def make(request: Request, chosen: ModelChoice, options: dict[str, Any]) -> None:
+    """Load the model, make the video, say what was made."""
+    from vexpress.inference.generate import prepare, render
+    from vexpress.inference.loading import choose_devices, detector_for, load_pipeline
+
+    weights = options.get("weights")
+    devices = choose_devices(options.get("device", ()), options.get("gpu_id"), options["all_gpus"])
+    prepared = prepare(request, detector_for(chosen.face_model, weights))
+    for note in prepared.notes:
+        tell(note)
+    preview = Path(chosen.preview_vae) if request.preview and chosen.preview_vae else None
+    parts = published.parts_of(options)
+    pipeline = load_pipeline(
+        chosen.preset, weights, chosen.dtype, devices[:1], chosen.solver, preview, parts
+    )
+    vectors = pipeline.audio_projection.config.max_seq_len
+    published.check_padding(options.get("num_pad_audio_frames"), vectors)
+    if chosen.preset == "tiny":
+        tell(TINY)
+    if options["compile_networks"]:
+        pipeline.denoising_unet.compile()
+    result = render(prepared, pipeline, devices if len(devices) > 1 else ())
     rate = f"{prepared.request.fps:g} fps"
     typer.echo(f"{result.path}: {result.frames} frames at {rate}, made in {result.seconds:.1f} s")
 
 
-TINY = "note: --preset tiny has random weights: it shows that everything runs, not what it can do"
-
-
-def _size(size: str, width: int | None, height: int | None) -> tuple[int, int]:
-    from vexpress.errors import SettingsError
-
-    try:
-        wide, high = (int(part) for part in size.lower().split("x"))
-    except ValueError:
-        raise SettingsError(f"--size {size}: expected WIDTHxHEIGHT, such as 512x512") from None
-    return width or wide, height or high
-
-
-def _plainly(error: object) -> str:
-    """One line per wrong parameter."""
-    from pydantic import ValidationError
-
-    assert isinstance(error, ValidationError)
-    return "; ".join(
-        f"{'.'.join(map(str, item['loc'])) or 'settings'}: {item['msg']}, found {item['input']!r}"
-        for item in error.errors(include_url=False)
-    )
+TINY = "--preset tiny has random weights: it shows that everything runs, not what it can do"

@@ -1,18 +1,26 @@
 """`vexpress generate-batch`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vexpress.flows.cli.generate import Model
 from vexpress.flows.cli.options import (
+    ConfigOption,
     DatasetArgument,
-    EngineKind,
     EngineOption,
     WeightsOption,
+    given,
     plain_errors,
+    setting,
 )
+from vexpress.flows.cli.running import FlowOption, run_as_flow
+from vexpress.inference.settings import ModelChoice
+from vexpress.schemas.settings import load_settings
+from vexpress.tasks.generate.config import GenerateConfig, Workers
+
+if TYPE_CHECKING:
+    from vexpress.tasks.generate_videos import GenerateReport
 
 
 def generate_batch(
@@ -25,26 +33,12 @@ def generate_batch(
     ],
     dataset: DatasetArgument,
     weights: WeightsOption = None,
-    preset: Annotated[
-        Model, typer.Option(help="tiny: a small model with random weights, to try the command.")
-    ] = Model.published,
-    engine: EngineOption = EngineKind.local,
-    workers: Annotated[
-        int, typer.Option(min=1, help="Actors, each with the model resident (ray).")
-    ] = 2,
-    gpus_per_worker: Annotated[
-        float, typer.Option(min=0, help="GPUs of each actor, also 0.25 (ray).")
-    ] = 0,
-    allow: Annotated[
-        list[Path] | None,
-        typer.Option(
-            help="A folder that requests may read from, besides the table's own and the data set.",
-            show_default=False,
-        ),
-    ] = None,
-    config: Annotated[
-        Path | None, typer.Option(help="YAML file with settings.", show_default=False)
-    ] = None,
+    preset: Annotated[str | None, setting(ModelChoice, "preset")] = None,
+    engine: EngineOption = None,
+    workers: Annotated[int | None, setting(Workers, "count", "--workers")] = None,
+    gpus_per_worker: Annotated[float | None, setting(Workers, "gpus_per_worker")] = None,
+    allow: Annotated[list[Path] | None, setting(GenerateConfig, "allow", "--allow")] = None,
+    config: ConfigOption = None,
     settings: Annotated[
         list[str] | None,
         typer.Option(
@@ -53,15 +47,12 @@ def generate_batch(
             help="One setting, such as `parameters.steps=15` or `limits.sound_s=60`.",
         ),
     ] = None,
-    strict: Annotated[
-        bool, typer.Option("--strict", help="Make nothing when any request is rejected.")
-    ] = False,
-    again: Annotated[
-        bool, typer.Option("--again", help="Try once more what failed in an earlier run.")
-    ] = False,
+    strict: Annotated[bool | None, setting(GenerateConfig, "strict", "--strict")] = None,
+    again: Annotated[bool | None, setting(GenerateConfig, "again", "--again")] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would be made; make nothing.")
     ] = False,
+    flow: FlowOption = False,
 ) -> None:
     """Make the portrait videos that a table asks for, each once.
 
@@ -78,42 +69,29 @@ def generate_batch(
 
         vexpress query dataset/ "SELECT name, status, reason, out_path FROM generations"
     """
-    from vexpress.flows.server.embedded import prepare
-
-    prepare()
     with plain_errors():
-        from vexpress.flows.generate_settings import load_generate_config
-
-        loaded = load_generate_config(
-            config,
-            settings or [],
-            {
-                "model": {"preset": preset.value},
-                "workers": {
-                    "kind": engine.value,
-                    "count": workers,
-                    "gpus_per_worker": gpus_per_worker,
-                },
-                "allow": [str(folder.expanduser().absolute()) for folder in allow or ()],
-                "strict": strict,
-                "again": again,
-            },
+        options = given(
+            model=given(preset=preset),
+            workers=given(kind=engine, count=workers, gpus_per_worker=gpus_per_worker),
+            allow=[str(folder.expanduser().absolute()) for folder in allow] if allow else None,
+            strict=strict,
+            again=again,
         )
+        loaded = load_settings(GenerateConfig, file=config, options=options, single=settings or ())
         if dry_run:
             from vexpress.tasks.generate.estimate import describe_requests
 
             typer.echo(describe_requests(requests, dataset, loaded, weights))
             return
-        from vexpress.flows.generate import generate
+        if run_as_flow(flow):
+            from vexpress.flows.generate import generate as work
+        else:
+            from vexpress.tasks.generate_videos import generate_videos as work
+        say(work(requests, dataset, loaded, str(weights) if weights else None), dataset)
 
-        say(generate(requests, dataset, loaded, str(weights) if weights else None), dataset)
 
-
-def say(report: object, dataset: str) -> None:
+def say(report: "GenerateReport", dataset: str) -> None:
     """Print what was made and what to look at."""
-    from vexpress.flows.generate import GenerateReport
-
-    assert isinstance(report, GenerateReport)
     typer.echo(
         f"{report.asked} requests: {report.made} videos made, {report.done_before} done before, "
         f"{report.rejected} rejected, {report.failed} failed"

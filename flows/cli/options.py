@@ -3,26 +3,47 @@
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from vexpress.flows.cli.running import stopping
+from vexpress.schemas.settings import choices
+from vexpress.tasks.curate.presets import PRESETS
+from vexpress.tasks.generate.config import Workers
 
 
-class Preset(StrEnum):
-    """Thresholds: `tasks/curate/presets/<name>.yaml`."""
+def setting(
+    model: type[BaseModel], name: str, *flags: str, panel: str | None = None, metavar: str = ""
+) -> Any:
+    """Return the option of a setting: its text, choices and default are those of the model.
 
-    permissive = "permissive"
-    default = "default"
-    strict = "strict"
+    The option itself is None where it is not given.
+    """
+    field = model.model_fields[name]
+    allowed = [str(choice) for choice in choices(field.annotation)]
+    return typer.Option(
+        *flags,
+        help=" ".join((field.description or "").split()),
+        metavar=metavar or (f"[{'|'.join(allowed)}]" if allowed else None),
+        autocompletion=(lambda: allowed) if allowed else None,
+        show_default=_shown(field),
+        rich_help_panel=panel,
+    )
 
 
-class EngineKind(StrEnum):
-    """Where the work runs."""
+def _shown(field: FieldInfo) -> str | bool:
+    """The default as help shows it: nothing for what is required or left out."""
+    nothing = field.is_required() or field.default in (None, False, ())
+    return False if nothing else str(field.default)
 
-    local = "local"
-    ray = "ray"
+
+def given(**values: Any) -> dict[str, Any]:
+    """Return the options that were given a value."""
+    return {name: value for name, value in values.items() if value is not None}
 
 
 WeightsOption = Annotated[
@@ -37,41 +58,66 @@ WeightsOption = Annotated[
 DatasetArgument = Annotated[
     str, typer.Argument(metavar="DATASET", help="Folder or s3:// prefix of the data set.")
 ]
-EngineOption = Annotated[
-    EngineKind,
-    typer.Option("--engine", help="`local`: this process; `ray`: actors, RAY_ADDRESS if set."),
-]
+EngineOption = Annotated[str | None, setting(Workers, "kind", "--engine")]
 ConfigOption = Annotated[
     Path | None,
-    typer.Option("--config", help="YAML file laid over the preset.", show_default=False),
+    typer.Option(
+        "--config",
+        help="YAML file laid over the preset; `vexpress config` prints a whole one.",
+        show_default=False,
+    ),
+]
+PresetOption = Annotated[
+    str,
+    typer.Option(
+        "--preset",
+        metavar=f"[{'|'.join(PRESETS)}]",
+        autocompletion=lambda: list(PRESETS),
+        help="Thresholds to start from.",
+    ),
 ]
 SelectionOption = Annotated[
     str | None,
-    typer.Option("--pick", help="Only the clips of a `vexpress pick`.", show_default=False),
+    typer.Option("--selection", help="Only the clips of a `vexpress select`.", show_default=False),
 ]
 
 
-def within(dataset: str, pick: str | None, where: str) -> str:
-    """Return the condition on clips for `where` within a pick, where one is named."""
-    if pick is None:
+def _say_selection(name: str | None) -> str | None:
+    if name is not None:
+        typer.echo("`--pick` is called `--selection` now", err=True)
+    return name
+
+
+FormerSelectionOption = Annotated[
+    str | None, typer.Option("--pick", hidden=True, callback=_say_selection)
+]
+"""The name of `--selection` in version 0.1."""
+
+
+def within(dataset: str, selection: str | None, where: str) -> str:
+    """Return the condition on clips for `where` within a selection, where one is named."""
+    if selection is None:
         return where
     from vexpress.schemas.dataset import Dataset
     from vexpress.tasks.curate.selections import within_selection
 
-    return within_selection(Dataset(dataset), pick, where)
+    return within_selection(Dataset(dataset), selection, where)
+
+
+def tell(note: str) -> None:
+    """Print a note beside the answer."""
+    typer.secho(f"note: {note}", fg="yellow", err=True)
 
 
 @contextmanager
 def plain_errors() -> Iterator[None]:
     """Print errors that a person can act on as one message, and exit with 2."""
     from vexpress.errors import VExpressError
-    from vexpress.schemas.errors import VexpressDataError
 
     try:
         yield
-    except (VexpressDataError, VExpressError) as error:
+    except VExpressError as error:
         typer.secho(f"vexpress: {error}", fg="red", err=True)
         sys.exit(2)
     except KeyboardInterrupt:
-        typer.secho("stopped; run the same command again to go on", fg="yellow", err=True)
-        sys.exit(130)
+        stopping.leave()

@@ -5,22 +5,31 @@ from typing import Annotated
 
 import typer
 
-from vexpress.flows.cli.options import DatasetArgument, Preset, WeightsOption, plain_errors
-from vexpress.flows.cli.train import TrainPreset
+from vexpress.flows.cli.options import (
+    ConfigOption,
+    DatasetArgument,
+    PresetOption,
+    WeightsOption,
+    plain_errors,
+    setting,
+    tell,
+)
+from vexpress.flows.cli.running import FlowOption, run_as_flow
+from vexpress.schemas.settings import choices
+from vexpress.tasks.curate.presets import USUAL
+from vexpress.training.settings import TrainSettings
+
+SIZES = choices(TrainSettings.model_fields["preset"].annotation)
 
 
 def pipeline(
     source: Annotated[str, typer.Argument(help="Videos, as for `vexpress curate`.")],
     dataset: DatasetArgument,
     out: Annotated[Path, typer.Option("--out", help="Folder of the training run.")],
-    rules: Annotated[Preset, typer.Option(help="Thresholds of curation.")] = Preset.default,
-    preset: Annotated[
-        TrainPreset, typer.Option(help="`full`: published sizes, GPUs. `tiny`: minutes on a CPU.")
-    ] = TrainPreset.full,
-    config: Annotated[
-        Path | None,
-        typer.Option(help="YAML: groups curate, train, gate, generate.", show_default=False),
-    ] = None,
+    preset: PresetOption = USUAL,
+    train_preset: Annotated[str | None, setting(TrainSettings, "preset", "--train-preset")] = None,
+    rules: Annotated[str | None, typer.Option(hidden=True)] = None,
+    config: ConfigOption = None,
     settings: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="GROUP.KEY=VALUE", help="Such as `gate.min_kept_minutes=1`."),
@@ -39,44 +48,59 @@ def pipeline(
             help="Each step as a deployment of PREFECT_API_URL, whose workers see the same paths.",
         ),
     ] = False,
+    flow: FlowOption = False,
 ) -> None:
     """From raw videos to a model trained on them and videos made with it, in one go.
 
-    Curates, looks at what was kept, trains three stages, generates a few clips and measures
+    Curates, looks at what was kept, trains all stages, generates a few clips and measures
     them, and generates what is requested. Stop it as you like: given again, it goes on.
 
     Examples:
 
         vexpress pipeline videos/ dataset/ --out run/ --config pipeline.yaml
 
-        vexpress pipeline videos/ dataset/ --out try/ --preset tiny --set gate.min_kept_minutes=1
+        vexpress pipeline videos/ dataset/ --out try/ --train-preset tiny --preset permissive
     """
-    from vexpress.flows.server.embedded import prepare
-
-    prepare()
     with plain_errors():
-        from vexpress.flows.pipeline import PipelineReport, require_server
-        from vexpress.flows.pipeline import pipeline as pipeline_flow
-        from vexpress.flows.pipeline_settings import load_groups, name_everywhere
+        from vexpress.flows.settings import load_pipeline
 
+        thresholds, sizes = named_presets(preset, train_preset, rules)
+        groups = load_pipeline(thresholds, sizes, config, settings or [])
         asked = {
             "source": source,
             "dataset": dataset,
             "run": str(out),
-            **load_groups(rules.value, preset.value, config, settings or []),
+            **dict(groups),
             "requests": requests,
             "weights": str(weights) if weights else None,
+            "sample": f"SELECT clip_id FROM kept ORDER BY clip_id LIMIT {sample}"
+            if sample
+            else None,
         }
-        if deployments:
-            require_server()
-            asked = name_everywhere(asked)
-        report = pipeline_flow(
-            **asked,
-            sample=f"SELECT clip_id FROM kept ORDER BY clip_id LIMIT {sample}" if sample else None,
-            place="deployments" if deployments else "here",
-        )
-    assert isinstance(report, PipelineReport)
+        if run_as_flow(flow or deployments):
+            from vexpress.flows.pipeline import name_everywhere, require_server
+            from vexpress.flows.pipeline import pipeline as work
+
+            if deployments:
+                require_server()
+                asked = {**name_everywhere(asked), "place": "deployments"}
+        else:
+            from vexpress.tasks.pipeline import run_pipeline as work
+        report = work(**asked)
     typer.echo(f"done      {', '.join(report.steps)}")
     typer.echo(f"kept      {report.gate.kept_minutes:.1f} minutes in {report.gate.clips} clips")
     typer.echo(f"weights   {report.weights}")
     typer.echo(f"look at   {dataset}/report.html, {out}/report.html")
+
+
+def named_presets(
+    preset: str, train_preset: str | None, rules: str | None
+) -> tuple[str, str | None]:
+    """Return the presets of curation and of training, also as version 0.1 called them."""
+    if preset in SIZES:
+        tell(f"`--preset {preset}` is called `--train-preset {preset}` now")
+        preset, train_preset = USUAL, preset
+    if rules:
+        tell(f"`--rules {rules}` is called `--preset {rules}` now")
+        preset = rules
+    return preset, train_preset

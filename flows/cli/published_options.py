@@ -10,6 +10,16 @@ from typing import Annotated, Any
 import typer
 
 PARTS = "Weights, part by part"
+NAMES = (
+    "unet_config",
+    "vae",
+    "audio_encoder",
+    "reference_net",
+    "denoising_unet",
+    "v_kps_guider",
+    "audio_projection",
+    "motion_module",
+)
 
 
 def _part(flag: str, what: str) -> Any:
@@ -26,26 +36,26 @@ VKpsGuider = Annotated[Part, _part("--v-kps-guider-path", "File of the V-Kps gui
 AudioProjection = Annotated[Part, _part("--audio-projection-path", "File of the audio projection.")]
 MotionModule = Annotated[Part, _part("--motion-module-path", "File of the motion modules.")]
 PadFrames = Annotated[int | None, typer.Option("--num-pad-audio-frames", hidden=True)]
-SamplingRate = Annotated[int, typer.Option("--standard-audio-sampling-rate", hidden=True)]
-Stride = Annotated[int, typer.Option("--context-stride", hidden=True)]
+SamplingRate = Annotated[int | None, typer.Option("--standard-audio-sampling-rate", hidden=True)]
+Stride = Annotated[int | None, typer.Option("--context-stride", hidden=True)]
 
 
-def parts_given(**parts: Path | None) -> dict[str, Path]:
-    """The parts that were given a path."""
-    return {name: path for name, path in parts.items() if path is not None}
+def parts_of(given: dict[str, Any]) -> dict[str, Path]:
+    """Return the paths of parts that were given, by the part's name."""
+    return {name: given[f"{name}_path"] for name in NAMES if f"{name}_path" in given}
 
 
-def check_rate_and_stride(rate: int, stride: int) -> None:
+def check_rate_and_stride(rate: int | None, stride: int | None) -> None:
     """wav2vec2 hears 16 kHz; windows are of frames that follow each other."""
     from vexpress.errors import SettingsError
-    from vexpress.inference.audio_encoder import SAMPLE_RATE
+    from vexpress.media.sound import SAMPLE_RATE
 
-    if rate != SAMPLE_RATE:
+    if rate not in (None, SAMPLE_RATE):
         raise SettingsError(
             f"--standard-audio-sampling-rate {rate}: wav2vec2 hears {SAMPLE_RATE}; sound of any "
             "rate is brought to it. Leave the option out."
         )
-    if stride != 1:
+    if stride not in (None, 1):
         raise SettingsError(f"--context-stride {stride}: expected 1, the published value")
 
 

@@ -8,6 +8,11 @@ import typer
 
 from vexpress.flows.cli.options import DatasetArgument, plain_errors
 
+WIDTH = 200
+"""Width of a table that is not printed on a terminal, characters."""
+READABLE = 16
+"""Characters of a column that is worth reading though its texts wrap."""
+
 
 class Format(StrEnum):
     """How rows are printed."""
@@ -26,8 +31,8 @@ def query(
 ) -> None:
     """Ask a data set in SQL (DuckDB). Nothing is written, and only the data set is read.
 
-    Views: `videos` `scenes` `tracks` `clips` `kps` `runs` `kept` `rejected` `funnel` `hours`
-    `picks` `picked`.
+    Tables, views and columns are described in docs/data-set.md; `SHOW TABLES` and
+    `DESCRIBE clips` list them. Rows too wide for the terminal are printed one value a line.
 
     Examples:
 
@@ -35,7 +40,7 @@ def query(
 
         vexpress query dataset/ "SELECT reason, count(*) FROM rejected GROUP BY reason"
 
-        vexpress query dataset/ "DESCRIBE clips"
+        vexpress query dataset/ "SELECT * FROM kept LIMIT 1"
     """
     from vexpress.schemas.dataset import Dataset
     from vexpress.schemas.query import query_errors, run_query
@@ -57,16 +62,41 @@ def query(
 
 
 def print_table(columns: list[str], rows: list[tuple[object, ...]]) -> None:
-    """Print rows as a table; long texts wrap, nothing is left out."""
+    """Print rows as a table, or one value a line where the columns have no room side by side.
+
+    Long texts wrap, nothing is left out.
+    """
     from rich.console import Console
     from rich.table import Table
 
+    console = Console(width=None if sys.stdout.isatty() else WIDTH, markup=False)
+    cells = [[as_text(value) for value in row] for row in rows]
+    if needed_width(columns, cells) > console.width:
+        print_lines(columns, cells)
+        return
     table = Table()
     for column in columns:
         table.add_column(column, overflow="fold")
-    for row in rows:
-        table.add_row(*(as_text(value) for value in row))
-    Console(width=None if sys.stdout.isatty() else 200, markup=False).print(table)
+    for row in cells:
+        table.add_row(*row)
+    console.print(table)
+
+
+def needed_width(columns: list[str], cells: list[list[str]]) -> int:
+    """Return how many characters a table needs at least: long texts may wrap in `READABLE`."""
+    longest = [max(map(len, texts)) for texts in zip(columns, *cells, strict=True)]
+    return 1 + sum(min(length, READABLE) + 3 for length in longest)
+
+
+def print_lines(columns: list[str], cells: list[list[str]]) -> None:
+    """Print each row as lines of a name and its value, as `\\x` of psql does."""
+    width = max(map(len, columns))
+    if not cells:
+        typer.echo("no rows")
+    for number, row in enumerate(cells, start=1):
+        typer.echo(f"row {number}")
+        for name, text in zip(columns, row, strict=True):
+            typer.echo(f"  {name:<{width}}  {text}".rstrip())
 
 
 def as_text(value: object) -> str:

@@ -1,4 +1,4 @@
-"""`vexpress pick`."""
+"""`vexpress select`, which was called `vexpress pick` in version 0.1."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,20 +9,24 @@ from vexpress.flows.cli.options import DatasetArgument, plain_errors
 if TYPE_CHECKING:
     from vexpress.schemas.selection import Selection
 
+SqlArgument = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="SQL",
+        help="A question that answers with clip_id; without it, the selections are listed.",
+    ),
+]
+NameOption = Annotated[
+    str | None, typer.Option(help="What to call it, such as hdtf-like.", show_default=False)
+]
+ReplaceOption = Annotated[bool, typer.Option("--replace", help="In place of the one there.")]
 
-def pick(
+
+def select(
     dataset: DatasetArgument,
-    sql: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="SQL",
-            help="A question that answers with clip_id; without it, the picks are listed.",
-        ),
-    ] = None,
-    name: Annotated[
-        str | None, typer.Option(help="What to call it, such as hdtf-like.", show_default=False)
-    ] = None,
-    replace: Annotated[bool, typer.Option("--replace", help="In place of the one there.")] = False,
+    sql: SqlArgument = None,
+    name: NameOption = None,
+    replace: ReplaceOption = False,
 ) -> None:
     """Save a selection of kept clips under a name, for training and exports.
 
@@ -30,11 +34,11 @@ def pick(
 
     Examples:
 
-        vexpress pick dataset/ "SELECT clip_id FROM kept WHERE yaw_max_deg < 20" --name hdtf-like
+        vexpress select dataset/ "SELECT clip_id FROM kept WHERE yaw_max_deg < 20" --name frontal
 
-        vexpress pick dataset/
+        vexpress select dataset/
 
-        vexpress train dataset/ --out run/ --pick hdtf-like
+        vexpress train dataset/ --out run/ --selection frontal
     """
     from vexpress.schemas.dataset import Dataset
     from vexpress.schemas.errors import SelectionError
@@ -53,21 +57,34 @@ def pick(
         typer.echo(f"{made.name}: {made.clips:,} clips, {made.seconds / 60:,.1f} minutes")
 
 
-def list_selections(picks: "list[Selection]") -> None:
-    """Print the picks of a data set."""
+def pick(
+    dataset: DatasetArgument,
+    sql: SqlArgument = None,
+    name: NameOption = None,
+    replace: ReplaceOption = False,
+) -> None:
+    """The name of `vexpress select` in version 0.1."""
+    typer.echo("`vexpress pick` is called `vexpress select` now", err=True)
+    select(dataset, sql, name, replace)
+
+
+def list_selections(selections: "list[Selection]") -> None:
+    """Print the selections of a data set."""
     from vexpress.flows.cli.query import print_table
 
-    if not picks:
-        typer.echo('no picks yet; make one with: vexpress pick DATASET "SELECT clip_id …" --name …')
+    if not selections:
+        typer.echo(
+            'no selections yet; make one with: vexpress select DATASET "SELECT clip_id …" --name …'
+        )
         return
     rows: list[tuple[object, ...]] = [
         (
-            p.name,
-            f"{p.clips:,}",
-            f"{p.seconds / 60:,.1f}",
-            p.selected_at[:19].replace("T", " "),
-            p.sql,
+            made.name,
+            f"{made.clips:,}",
+            f"{made.seconds / 60:,.1f}",
+            made.selected_at[:19].replace("T", " "),
+            made.sql,
         )
-        for p in picks
+        for made in selections
     ]
-    print_table(["name", "clips", "minutes", "picked (UTC)", "sql"], rows)
+    print_table(["name", "clips", "minutes", "selected (UTC)", "sql"], rows)

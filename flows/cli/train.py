@@ -1,32 +1,39 @@
 """`vexpress train`."""
 
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vexpress.flows.cli.options import ConfigOption, SelectionOption, plain_errors, within
+from vexpress.flows.cli.options import (
+    ConfigOption,
+    FormerSelectionOption,
+    SelectionOption,
+    given,
+    plain_errors,
+    setting,
+    within,
+)
+from vexpress.flows.cli.running import FlowOption, run_as_flow
+from vexpress.training.settings import EngineSettings, TrainSettings
 
-
-class TrainPreset(StrEnum):
-    """Settings to start from."""
-
-    tiny = "tiny"
-    full = "full"
+if TYPE_CHECKING:
+    from vexpress.tasks.train_model import TrainReport
 
 
 def train(
     dataset: Annotated[str, typer.Argument(help="Data set, or a V-Express training list (.json).")],
     out: Annotated[Path, typer.Option("--out", help="Folder of the run; resumed if it is there.")],
-    stages: Annotated[str, typer.Option(help="Which stages, such as `1,2,3` or `2`.")] = "1,2,3",
-    preset: Annotated[
-        TrainPreset, typer.Option(help="`full`: published sizes, GPUs. `tiny`: minutes on a CPU.")
-    ] = TrainPreset.full,
+    stages: Annotated[
+        str | None,
+        typer.Option(help="Which stages, such as `1,2`; else all.", show_default=False),
+    ] = None,
+    preset: Annotated[str | None, setting(TrainSettings, "preset")] = None,
     where: Annotated[
         str, typer.Option(help='SQL condition on clips, such as "speech_share > 0.5".')
     ] = "",
-    pick: SelectionOption = None,
+    selection: SelectionOption = None,
+    pick: FormerSelectionOption = None,
     config: ConfigOption = None,
     settings: Annotated[
         list[str] | None,
@@ -34,18 +41,12 @@ def train(
             "--set", metavar="GROUP.KEY=VALUE", help="One setting, such as `stage_2.steps=500`."
         ),
     ] = None,
-    start: Annotated[
-        Path | None, typer.Option(help="Folder of weights to start from.", show_default=False)
-    ] = None,
-    vae: Annotated[
-        Path | None,
-        typer.Option(help="Image autoencoder; else sd-vae-ft-mse beside them.", show_default=False),
-    ] = None,
-    workers: Annotated[
-        int | None, typer.Option(min=1, help="Training processes (Ray Train).", show_default=False)
-    ] = None,
+    start: Annotated[Path | None, setting(TrainSettings, "start")] = None,
+    vae: Annotated[Path | None, setting(TrainSettings, "vae")] = None,
+    workers: Annotated[int | None, setting(EngineSettings, "workers")] = None,
+    flow: FlowOption = False,
 ) -> None:
-    """Train V-Express in three stages, each with a gate before the next.
+    """Train V-Express stage by stage, each with a gate before the next.
 
     A run that was stopped goes on from its last checkpoint: give the same command again.
 
@@ -57,23 +58,22 @@ def train(
 
         vexpress query dataset/ "SELECT step, value FROM training WHERE name = 'loss'"
     """
-    from vexpress.flows.server.embedded import prepare
-
-    prepare()
     with plain_errors():
-        from vexpress.flows.train import train as train_flow
-        from vexpress.flows.train_settings import load_settings, parse_stages
+        from vexpress.flows.settings import load_train, parse_stages
 
-        given = {"where": within(dataset, pick, where), "start": start, "vae": vae}
-        loaded = load_settings(preset.value, config, settings or [], given, workers)
-        say(train_flow(dataset, str(out), loaded, parse_stages(stages)))
+        chosen = within(dataset, selection or pick, where) or None
+        options = given(where=chosen, start=start, vae=vae, engine=given(workers=workers))
+        loaded = load_train(preset, config, options, settings or [])
+        if run_as_flow(flow):
+            from vexpress.flows.train import train as work
+        else:
+            from vexpress.tasks.train_model import train_model as work
+        wanted = None if stages is None else parse_stages(stages)
+        say(work(dataset, str(out), loaded, wanted))
 
 
-def say(report: object) -> None:
+def say(report: "TrainReport") -> None:
     """Print what each stage reached and where to look."""
-    from vexpress.flows.train import TrainReport
-
-    assert isinstance(report, TrainReport)
     for number, gates in report.gates.items():
         state = "trained" if number in report.stages else "finished before"
         found = ", ".join(f"{gate.name} {gate.value:.4g} ({gate.rule})" for gate in gates)

@@ -7,7 +7,9 @@ from typing import Annotated
 import typer
 
 from vexpress.flows.cli.options import plain_errors
+from vexpress.flows.server.password import STATE as FOLDER
 
+STATE = Path(FOLDER)
 StateOption = Annotated[
     Path,
     typer.Option(
@@ -16,7 +18,6 @@ StateOption = Annotated[
         help="Folder for the server's database, logs, and what was started.",
     ),
 ]
-STATE = Path("~/.vexpress")
 
 
 def up(
@@ -46,17 +47,18 @@ def up(
 
         vexpress up data/ && open http://127.0.0.1:4200
     """
-    from vexpress.flows.server.embedded import prepare
-
-    prepare(quiet=False)
     with plain_errors():
+        from vexpress.flows.server.password import file_of
         from vexpress.flows.server.stack import ray_environment
         from vexpress.flows.server.stack import up as start
 
         stack = start(state.expanduser(), data.expanduser(), host, port, ray, typer.echo)
     typer.echo(f"\nopen      {stack.url}/deployments")
+    typer.echo(f"password  in {file_of(state)}; the page asks for it once")
     typer.echo(f"data      {stack.data}: put videos into {Path(stack.data) / 'videos'}")
-    typer.echo(f"commands  export PREFECT_API_URL={stack.url}/api   shows their runs there too")
+    where = "" if state == STATE else f" VEXPRESS_STATE={shlex.quote(str(state.resolve()))}"
+    export = f"export PREFECT_API_URL={stack.url}/api{where}"
+    typer.echo(f"commands  {export}   shows their runs there too")
     if stack.ray:
         told = ray_environment(state.expanduser())
         names = ("RAY_ADDRESS", "RAY_AUTH_MODE", "RAY_AUTH_TOKEN_PATH")

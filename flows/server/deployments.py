@@ -1,11 +1,14 @@
 """`prefect.yaml` and `deploy/automations.yaml` applied to a server.
 
+Both lie at the top of the repository; links beside this file bring them into the package.
+
 Doing it twice changes nothing: pools, queues and automations are known by their names.
 `vexpress up` does it for its own server; for another:
 `python -m vexpress.flows.server.deployments` with PREFECT_API_URL and VEXPRESS_DATA set.
 """
 
 import os
+import re
 import subprocess
 import sys
 from importlib.metadata import version
@@ -14,22 +17,35 @@ from typing import Any
 
 import yaml
 from prefect.client.orchestration import SyncPrefectClient, get_client
-from prefect.client.schemas.actions import WorkPoolCreate
+from prefect.client.schemas.actions import WorkPoolCreate, WorkPoolUpdate
 from prefect.client.schemas.filters import WorkerFilter, WorkerFilterStatus
 from prefect.events.schemas.automations import AutomationCore
 from prefect.exceptions import ObjectNotFound
 
 from vexpress.schemas.errors import ConfigError
 
-HOME = Path(__file__).resolve().parents[2]
+HOME = Path(__file__).parent
 FILE = HOME / "prefect.yaml"
 AUTOMATIONS = HOME / "deploy/automations.yaml"
+DEFAULTS = {"VEXPRESS_IMAGE": "vexpress:cpu"}
+"""What templates of pools take where the environment does not say."""
 POOL = "vexpress"
 """Pool of the worker that `vexpress up` starts."""
 
 
+def require_files() -> None:
+    """Raise ConfigError where something that a server is given is missing, or no YAML."""
+    for pool in read(FILE)["definitions"]["pools"].values():
+        if "template" in pool:
+            read(HOME / pool["template"])
+    read(AUTOMATIONS)
+
+
 def apply_pools(client: SyncPrefectClient) -> None:
-    """Make the pools that deployments run in, and their queues, where they are missing."""
+    """Make the pools that deployments run in, and their queues, where they are missing.
+
+    Their templates, which say what a caller may set, are brought up to date; limits are not.
+    """
     tree = read(FILE)
     used = {deployment["work_pool"]["name"] for deployment in tree["deployments"]}
     for name in sorted(used):
@@ -74,25 +90,30 @@ def worker_online(client: SyncPrefectClient, name: str, pool: str = POOL) -> boo
 
 
 def read(file: Path) -> dict[str, Any]:
-    """Return a file of the repository; raise ConfigError where this is none."""
+    """Return a file of the package; raise ConfigError where it is missing or broken."""
     if not file.is_file():
         raise ConfigError(
-            f"{file}: expected it beside the package, found nothing. Install the repository "
-            "itself: pip install -e ."
+            f"{file}: expected a file of the package, found nothing. Install vexpress again: "
+            "pip install --force-reinstall --no-deps and what it was installed from."
         )
-    tree: dict[str, Any] = yaml.safe_load(file.read_text())
+    try:
+        tree: dict[str, Any] = yaml.safe_load(file.read_text())
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{file}: expected YAML, found {error}") from error
     return tree
 
 
 def _apply_pool(client: SyncPrefectClient, name: str, wanted: dict[str, Any]) -> None:
+    template = _template(wanted)
     try:
-        client.read_work_pool(name)
+        if client.read_work_pool(name).base_job_template != template:
+            client.update_work_pool(name, WorkPoolUpdate(base_job_template=template))
     except ObjectNotFound:
         client.create_work_pool(
             WorkPoolCreate(
                 name=name,
                 type=wanted["type"],
-                base_job_template=_template(client, wanted),
+                base_job_template=template,
                 concurrency_limit=wanted["concurrency_limit"],
             )
         )
@@ -103,15 +124,28 @@ def _apply_pool(client: SyncPrefectClient, name: str, wanted: dict[str, Any]) ->
             client.create_work_queue(queue, concurrency_limit=limit, work_pool_name=name)
 
 
-def _template(client: SyncPrefectClient, wanted: dict[str, Any]) -> dict[str, Any]:
-    """Return what runs of a pool can be told: our file, else what the server knows of the type."""
-    if "template" in wanted:
-        return read(HOME / wanted["template"])
-    for collection in client.read_worker_metadata().values():
-        if wanted["type"] in collection:
-            template: dict[str, Any] = collection[wanted["type"]]["default_base_job_configuration"]
-            return template
-    raise ConfigError(f"{FILE}: expected a type the server knows, found {wanted['type']}")
+def _template(wanted: dict[str, Any]) -> dict[str, Any]:
+    """Return what runs of a pool are made of: our file, with `{{ $NAME }}` of the environment."""
+    template: dict[str, Any] = filled(read(HOME / wanted["template"]))
+    return template
+
+
+def filled(tree: Any) -> Any:
+    """Return a template with `{{ $NAME }}` replaced by what the environment says."""
+    if isinstance(tree, dict):
+        return {key: filled(value) for key, value in tree.items()}
+    if isinstance(tree, list):
+        return [filled(value) for value in tree]
+    if isinstance(tree, str):
+        return re.sub(r"{{ \$(\w+) }}", lambda name: _from_environment(name[1]), tree)
+    return tree
+
+
+def _from_environment(name: str) -> str:
+    value = os.environ.get(name, DEFAULTS.get(name))
+    if not value:
+        raise ConfigError(f"{name}: expected in the environment, for the pools of {FILE.name}")
+    return value
 
 
 def _find_block(client: SyncPrefectClient, action: dict[str, Any]) -> bool:

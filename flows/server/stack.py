@@ -3,6 +3,7 @@
 STATE/stack.json   what was started: ids and start times of processes, address, data
 STATE/prefect/     the server's database and settings
 STATE/logs/        what the processes say
+STATE/password     what the UI asks for once, and commands and workers find by themselves
 STATE/ray_token    what a process must know to use the Ray head, which listens on every address
 
 Starting twice changes nothing; what has died is started again. Stopping stops what was
@@ -14,6 +15,7 @@ import fcntl
 import os
 import secrets
 import socket
+import stat
 import sys
 import tempfile
 import time
@@ -24,14 +26,17 @@ import httpx
 from prefect.client.orchestration import SyncPrefectClient
 from pydantic import Field
 
+from vexpress.files import write_text
 from vexpress.flows.server.deployments import (
     POOL,
     apply_automations,
     apply_deployments,
     apply_pools,
+    require_files,
     worker_online,
 )
-from vexpress.flows.server.embedded import SETTINGS
+from vexpress.flows.server.environment import SETTINGS
+from vexpress.flows.server.password import CLIENT, SERVER, read_or_make
 from vexpress.flows.server.processes import MARK, Started, end, marked, start, stop
 from vexpress.schemas.errors import ConfigError
 from vexpress.schemas.row import Model
@@ -41,7 +46,6 @@ PORT = 4200
 RAY = ("127.0.0.1", 6379)
 """Address and port of the Ray head."""
 PATIENCE_S = 180.0
-AUTH = "PREFECT_SERVER_API_AUTH_STRING"
 Tell = Callable[[str], None]
 
 
@@ -72,9 +76,9 @@ class Stack(Model):
         """Name of the worker, told apart from that of another stack."""
         return f"{socket.gethostname()}-{self.mark[:4]}"
 
-    def client(self) -> SyncPrefectClient:
+    def client(self, password: str) -> SyncPrefectClient:
         """Return a client of the server."""
-        return SyncPrefectClient(f"{self.url}/api", auth_string=os.environ.get(AUTH))
+        return SyncPrefectClient(f"{self.url}/api", auth_string=password)
 
     def running(self, name: str) -> bool:
         """Whether a process runs."""
@@ -85,9 +89,13 @@ class Stack(Model):
 def up(state: Path, data: Path, host: str, port: int | None, ray: bool, tell: Tell) -> Stack:
     """Start what does not run, apply `prefect.yaml`, wait until all answer.
 
-    Raises ConfigError where it cannot work: a port in use, an open address without a password.
+    Raises ConfigError, before anything starts, where it cannot work: a file of the package is
+    missing, a port is in use, an open address has no password.
     """
     _require_password(host)
+    require_files()
+    if ray:
+        ray_command()
     data.mkdir(parents=True, exist_ok=True)
     with only_one(state):
         stack = _begin(state, data.resolve(), host, port, ray)
@@ -97,7 +105,7 @@ def up(state: Path, data: Path, host: str, port: int | None, ray: bool, tell: Te
             stack = _launch(state, stack, "server", _server(stack), environment)
             _wait(lambda: healthy(stack.url), state, stack, "server")
             tell(f"server       {stack.url} ({time.monotonic() - began:.0f} s)")
-        with stack.client() as client:
+        with stack.client(environment[CLIENT]) as client:
             apply_pools(client)
             if stack.ray and not stack.running("ray"):
                 stack = _launch(state, stack, "ray", ray_command(), environment)
@@ -141,7 +149,7 @@ def load(state: Path) -> Stack | None:
 def healthy(url: str) -> bool:
     """Whether a server answers."""
     try:
-        return httpx.get(f"{url}/api/health", timeout=5).status_code == 200
+        return httpx.get(f"{url}/api/health", timeout=5, trust_env=False).status_code == 200
     except httpx.HTTPError:
         return False
 
@@ -207,8 +215,13 @@ def _wait(ready: Callable[[], bool], state: Path, stack: Stack, name: str) -> No
 
 def _environment(state: Path, stack: Stack) -> dict[str, str]:
     """What all processes of the stack are told."""
+    password = read_or_make(state)
     ours = {
-        **_client(stack),
+        "PREFECT_API_URL": f"{stack.url}/api",
+        CLIENT: password,
+        SERVER: password,
+        # Pages of others in the same browser must not ask: the API is for its own pages alone.
+        "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": ",".join(_origins(stack)),
         MARK: stack.mark,
         "PREFECT_HOME": str(state.resolve() / "prefect"),
         "PREFECT_SERVER_UI_API_URL": "/api",  # so that a forwarded port works too
@@ -238,16 +251,14 @@ def ray_environment(state: Path) -> dict[str, str]:
     }
 
 
-def _client(stack: Stack) -> dict[str, str]:
-    """What a client of the server needs; the password only where there is one."""
-    password = os.environ.get(AUTH)
-    more = {"PREFECT_API_AUTH_STRING": password} if password else {}
-    return {"PREFECT_API_URL": f"{stack.url}/api", **more}
+def _origins(stack: Stack) -> list[str]:
+    hosts = {"127.0.0.1", "localhost", stack.host} - {"0.0.0.0", "::1"}
+    return [f"http://{host}:{stack.port}" for host in sorted(hosts)]
 
 
 def _server(stack: Stack) -> list[str]:
     where = ["--host", stack.host, "--port", str(stack.port)]
-    return [sys.executable, "-m", "prefect", "server", "start", *where]
+    return [sys.executable, "-m", "vexpress.flows.server.app", *where]
 
 
 def _worker(stack: Stack) -> list[str]:
@@ -256,15 +267,25 @@ def _worker(stack: Stack) -> list[str]:
 
 
 def ray_command() -> list[str]:
-    """What starts the Ray head. Raises ConfigError where its folder is somebody else's."""
-    ray = str(Path(sys.executable).with_name("ray"))
+    """What starts the Ray head.
+
+    Raises ConfigError where Ray's command is missing or its folder is somebody else's.
+    """
+    ray = Path(sys.executable).with_name("ray")
+    if not ray.is_file():
+        raise ConfigError(
+            f"{ray}: expected Ray's command beside Python, found nothing. Install it there: "
+            "pip install --force-reinstall --no-deps ray"
+        )
     # Not in Ray's own folder: every Ray that starts on this machine would join what it finds there.
     folder = Path(tempfile.gettempdir()) / f"vexpress-ray-{os.getuid()}"
     folder.mkdir(mode=0o700, exist_ok=True)
-    if folder.lstat().st_uid != os.getuid():
+    found = folder.lstat()
+    if found.st_uid != os.getuid() or not stat.S_ISDIR(found.st_mode):
         raise ConfigError(f"{folder}: expected a folder of this user for Ray, found another's")
-    where = [f"--port={RAY[1]}", f"--temp-dir={folder}", "--include-dashboard=false"]
-    return [ray, "start", "--head", "--block", "--disable-usage-stats", *where]
+    folder.chmod(0o700)  # Ray opens the folder it is given to everybody: it gets one inside
+    where = [f"--port={RAY[1]}", f"--temp-dir={folder / 'r'}", "--include-dashboard=false"]
+    return [str(ray), "start", "--head", "--block", "--disable-usage-stats", *where]
 
 
 def _with_ray(ray: bool) -> str:
@@ -272,10 +293,10 @@ def _with_ray(ray: bool) -> str:
 
 
 def _require_password(host: str) -> None:
-    if host not in LOOPBACK and not os.environ.get(AUTH):
+    if host not in LOOPBACK and not os.environ.get(SERVER):
         raise ConfigError(
             f"--host {host}: whoever reaches this server can run code here. Expected a password "
-            f"in {AUTH}, such as user:secret, found none."
+            f"in {SERVER}, such as user:secret, found none."
         )
 
 
@@ -300,6 +321,4 @@ def _file(state: Path) -> Path:
 
 
 def _save(state: Path, stack: Stack) -> None:
-    temporary = state / "stack.json.new"
-    temporary.write_text(stack.model_dump_json(indent=1))
-    temporary.replace(_file(state))
+    write_text(_file(state), stack.model_dump_json(indent=1))

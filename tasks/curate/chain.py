@@ -5,64 +5,43 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vexpress.faces.embedding import LICENCES as EMBEDDING_LICENCES
-from vexpress.faces.points import LICENCES, dlib_model
 from vexpress.schemas.clip import Clip
 from vexpress.schemas.dataset import Dataset
 from vexpress.schemas.errors import stop_when_full
 from vexpress.schemas.manifest import commit_batch
 from vexpress.schemas.row import Row, content_id
 from vexpress.schemas.video import Video
-from vexpress.sync.estimate import SYNCNET_LICENCE
 from vexpress.tasks.curate.clips import CutClips, CutConfig
 from vexpress.tasks.curate.config import CurateConfig
 from vexpress.tasks.curate.crop import CropClip
 from vexpress.tasks.curate.detect import DetectConfig, DetectVideo
-from vexpress.tasks.curate.faces import resolve_backend
-from vexpress.tasks.curate.faces import weight_files as face_files
-from vexpress.tasks.curate.features import ExtractFeatures, resolve_features
-from vexpress.tasks.curate.features import weight_files as feature_files
+from vexpress.tasks.curate.features import ExtractFeatures
 from vexpress.tasks.curate.filter import FilterClip, PreFilterClip, PreFilterConfig
 from vexpress.tasks.curate.keypoints import ExtractKps
 from vexpress.tasks.curate.probe import ProbeSettings, ProbeVideo
-from vexpress.tasks.curate.scenes import transnet_file
-from vexpress.tasks.curate.scores.identity import resolve_identity
-from vexpress.tasks.curate.scores.identity import weight_files as identity_files
-from vexpress.tasks.curate.scores.image_quality import resolve_image_quality
-from vexpress.tasks.curate.scores.image_quality import weight_files as network_files
 from vexpress.tasks.curate.scores.lips import LipConfig
 from vexpress.tasks.curate.scores.measure import MeasureClip, ScoreConfig
 from vexpress.tasks.curate.scores.syncnet import SyncNetConfig
 from vexpress.tasks.curate.sound import TakeSound
-from vexpress.tasks.curate.speech.transcribe import PLACES as SPEECH_PLACES
-from vexpress.tasks.curate.speech.transcribe import TranscribeClip, resolve_speech
-from vexpress.tasks.curate.speech.transcribe import weight_files as speech_files
-from vexpress.tasks.curate.sync import SyncClip, resolve_sync
+from vexpress.tasks.curate.speech.transcribe import TranscribeClip
+from vexpress.tasks.curate.sync import SyncClip
 from vexpress.tasks.curate.track import TrackFaces
 from vexpress.tasks.curate.vad import DetectSpeech
+from vexpress.tasks.engine.component import Component
 from vexpress.tasks.engine.engine import Engine, Stage
 from vexpress.tasks.engine.ledger import DoneSource, keep_ledger
-from vexpress.tasks.engine.step import Step, file_digest, is_error
+from vexpress.tasks.engine.step import Step, is_error
 from vexpress.tasks.engine.units import Candidate, Source
+from vexpress.tasks.engine.weights import Weights
 
 CHAIN_VERSION = 1
-PLACES: dict[str, set[str]] = {
-    **{name: {"model"} for name in ("faces", "identity", "image_quality", "sync")},
-    "speech": set(SPEECH_PLACES),
-}
-"""Settings that only say where something lies."""
 ELSEWHERE = dict.fromkeys(("engine", "duplicates", "persons"), True)
 """Settings of no step."""
-
-
-@dataclass(frozen=True)
-class Weights:
-    """Weights that a run uses."""
-
-    name: str
-    files: list[str]
-    sha256: str
-    licence: str
+PLACE_IN_FINGERPRINT = "features"
+"""Group whose place is part of fingerprints, as in version 0.1; another would change them all."""
+DIGESTS = ("faces", "identity", "image", "speech", "features", "sync")
+"""First words of the names of weights, in the order of their digests in fingerprints of version
+0.1; those of other weights follow."""
 
 
 @dataclass(frozen=True)
@@ -78,53 +57,28 @@ def resolve(config: CurateConfig, weights: Path | None) -> tuple[CurateConfig, l
 
     Raises ConfigError when something asked for cannot be had.
     """
-    if config.scenes.detector == "transnet":
-        transnet_file(weights)
-    faces, about_faces = resolve_backend(config.faces, weights)
-    features, about_features = resolve_features(config.features, weights)
-    identity, about_identity = resolve_identity(config.identity, weights)
-    network, about_network = resolve_image_quality(config.image_quality, weights)
-    sync, about_sync = resolve_sync(config.sync, weights)
-    speech, about_speech = resolve_speech(config.speech, weights)
-    changes = {
-        "faces": faces,
-        "identity": identity,
-        "image_quality": network,
-        "sync": sync,
-        "speech": speech,
-        "features": features,
-    }
-    told = [about_faces, about_identity, about_network, about_sync, about_speech, about_features]
-    return config.model_copy(update=changes), told
+    found = {}
+    notes = []
+    for component, _ in components(config):
+        if component.GROUP:
+            group = getattr(config, component.GROUP)
+            found[component.GROUP], note = component.resolve(group, weights)
+            notes += [note] if note else []
+    return config.model_copy(update=found), notes
 
 
 def used_weights(config: CurateConfig) -> list[Weights]:
     """Return the weights of a resolved configuration, with the digest of their files."""
-    found = [(f"faces {config.faces.backend}", face_files(config.faces), _licence(config))]
-    if config.identity.backend != "none":
-        name, files = f"identity {config.identity.backend}", identity_files(config.identity)
-        found.append((name, files, EMBEDDING_LICENCES[config.identity.backend]))
-    if network := network_files(config.image_quality):
-        found.append(("image quality", network, "as given with the file"))
-    if config.speech.model:
-        note = "see the model's card (Whisper: MIT)"
-        found.append((f"speech {config.speech.backend}", speech_files(config.speech), note))
-    if config.features.model:
-        note = "see the model's card (wav2vec2-base-960h: Apache-2.0)"
-        found.append(("features wav2vec2", feature_files(config.features.model), note))
-    if config.sync.model:
-        found.append(("sync SyncNet", [Path(config.sync.model)], SYNCNET_LICENCE))
-    else:
-        model = [dlib_model("shape_predictor_68_face_landmarks.dat")]
-        found.append(("sync lip landmarks", model, LICENCES["dlib"]))
-    return [
-        Weights(name, [str(file) for file in files], file_digest(files), licence)
-        for name, files, licence in found
+    return [w for component, settings in components(config) for w in component.weights(settings)]
+
+
+def components(config: CurateConfig) -> list[tuple[type[Component], Any]]:
+    """Return every step of the chain and every scorer, each with its settings."""
+    steps: list[tuple[type[Step[Any]], Any]] = [
+        (ProbeVideo, config.probe),
+        *(step for stage in stages(config) for step in stage.steps),
     ]
-
-
-def _licence(config: CurateConfig) -> str:
-    return LICENCES[config.faces.backend]
+    return [found for step, settings in steps for found in step.components(settings)]
 
 
 def stages(config: CurateConfig) -> list[Stage]:
@@ -174,14 +128,20 @@ def measured(config: CurateConfig) -> ScoreConfig:
 
 def fingerprint(config: CurateConfig, weights: list[Weights]) -> str:
     """Return a hash of everything but the sources that the manifests depend on."""
-    steps: list[type[Step[Any]]] = [
-        ProbeVideo,
-        *(step for stage in stages(config) for step, _ in stage.steps),
-    ]
-    versions = [version for step in steps for version in step.versions()]
-    digests = [w.sha256 for w in weights]
-    settings = config.model_dump_json(exclude={**ELSEWHERE, **PLACES}, by_alias=True)
+    versions = [version for component, _ in components(config) for version in component.versions()]
+    places = {
+        component.GROUP: set(component.PLACES)
+        for component, _ in components(config)
+        if component.GROUP not in ("", PLACE_IN_FINGERPRINT) and component.PLACES
+    }
+    settings = config.model_dump_json(exclude={**ELSEWHERE, **places}, by_alias=True)
+    digests = [w.sha256 for w in sorted(weights, key=_place_of_digest)]
     return content_id(CHAIN_VERSION, settings, versions, digests)
+
+
+def _place_of_digest(weights: Weights) -> int:
+    first = weights.name.split()[0]
+    return DIGESTS.index(first) if first in DIGESTS else len(DIGESTS)
 
 
 def stamp(source: Source, config_fingerprint: str) -> str:

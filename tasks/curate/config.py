@@ -1,15 +1,10 @@
 """The configuration of `curate`: the settings of every step, by the step's name; presets."""
 
-from importlib.resources import files
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal, get_args
 
-import yaml
-from pydantic import ValidationError
-
-from vexpress.schemas.errors import ConfigError
 from vexpress.schemas.row import Model, formerly
-from vexpress.schemas.settings import explain, overlay, parse_setting, read_yaml
+from vexpress.schemas.settings import Tree, load_settings
 from vexpress.tasks.curate.across.duplicates import DuplicateConfig
 from vexpress.tasks.curate.across.persons import PersonConfig
 from vexpress.tasks.curate.clips import ClipConfig
@@ -17,6 +12,7 @@ from vexpress.tasks.curate.crop import CropConfig
 from vexpress.tasks.curate.faces import FaceConfig
 from vexpress.tasks.curate.features import FeatureConfig
 from vexpress.tasks.curate.filter import KeepRules, PreFilterRules
+from vexpress.tasks.curate.presets import USUAL, read_preset
 from vexpress.tasks.curate.probe import ProbeConfig
 from vexpress.tasks.curate.scenes import SceneConfig
 from vexpress.tasks.curate.scores.identity import IdentityConfig
@@ -73,31 +69,14 @@ class CurateConfig(Model):
     """Where the work runs."""
 
 
-Preset = Literal["permissive", "default", "strict"]
-PRESETS: tuple[Preset, ...] = get_args(Preset)
-"""From loose to tight; `presets/<name>.yaml`."""
-
-
 def load_config(
-    preset: Preset = "default", file: Path | None = None, settings: list[str] | None = None
+    preset: str = USUAL,
+    file: Path | None = None,
+    settings: Sequence[str] | None = None,
+    options: Tree | None = None,
 ) -> CurateConfig:
-    """Return preset, overlaid by a YAML file, overlaid by `step.key=value` settings.
+    """Return preset, overlaid by a YAML file, by options, by `step.key=value` settings.
 
-    Raises ConfigError that names the key, what it expects and what it found.
+    Raises ConfigError that names each wrong key, what it expects and what it found.
     """
-    over: dict[str, Any] = read_yaml(file, "keep:") if file else {}
-    for setting in settings or []:
-        over = overlay(over, parse_setting(setting, "step.key=value, such as crop.size=256"))
-    return settle(preset, over)
-
-
-def settle(preset: Preset, over: dict[str, Any]) -> CurateConfig:
-    """Return a preset overlaid by some settings. Raises ConfigError as `load_config` does."""
-    tree = yaml.safe_load(
-        files("vexpress.tasks.curate").joinpath(f"presets/{preset}.yaml").read_text()
-    )
-    tree = overlay(tree, over)
-    try:
-        return CurateConfig.model_validate(tree)
-    except ValidationError as error:
-        raise ConfigError(explain(error, CurateConfig)) from error
+    return load_settings(CurateConfig, lambda _: read_preset(preset), file, options, settings or ())

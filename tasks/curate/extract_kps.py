@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from vexpress.faces.kps_file import rate_file, write_rate
+from vexpress.files import whole_file
 from vexpress.schemas.video import Video
 from vexpress.tasks.curate.faces import FaceCollector, FaceConfig, open_detector
 from vexpress.tasks.curate.probe import describe
@@ -96,15 +97,14 @@ def save_kps(kps: np.ndarray, path: Path, times_s: np.ndarray, fps: float) -> No
     it the rate, in `kps.pth.json`."""
     import torch
 
-    temporary = path.with_name(f".{path.name}.part")
-    torch.save([np.ascontiguousarray(points, dtype=np.float32) for points in kps], temporary)
     rate_file(path).unlink(missing_ok=True)  # whoever is killed now leaves no false rate
-    temporary.replace(path)
+    listed = [np.ascontiguousarray(points, dtype=np.float32) for points in kps]
+    with whole_file(path) as partial, partial.open("wb") as file:
+        torch.save(listed, file)
     write_rate(path, times_s, fps)
 
 
 def save_sound(sound: np.ndarray, path: Path) -> None:
     """Write 16 kHz mono WAV."""
-    temporary = path.with_name(f".{path.name}.part")
-    write_wav(str(temporary), sound)
-    temporary.replace(path)
+    with whole_file(path) as partial:
+        write_wav(str(partial), sound)

@@ -1,41 +1,29 @@
-"""Detect every face of every examined frame of a video.
+"""Detect every face of every examined frame of a video; a scorer of `detect.py`.
 
 Detection happens once, on the source, scaled so that its longer side is at most
 `detect_px`; boxes and points are given back in source pixels.
 """
 
+from collections.abc import Iterable
+from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar
 
 import cv2
 import numpy as np
 from pydantic import Field
 
-from vexpress.faces.points import (
-    Face,
-    FaceDetector,
-    FaceModelError,
-    dlib_model,
-    fetch_insightface,
-    find_insightface,
-    load_face_detector,
-    missing_model,
-)
+from vexpress.errors import FaceModelError
+from vexpress.faces.backends import AUTOMATIC, BACKENDS, BackendName, choose_backend
+from vexpress.faces.points import Face, FaceDetector
 from vexpress.schemas.errors import ConfigError
 from vexpress.schemas.row import Model
+from vexpress.schemas.video import Video
+from vexpress.tasks.engine.shared_decode import Scorer, Scoring
 from vexpress.tasks.engine.units import Detections
+from vexpress.tasks.engine.weights import Need, Weights, read_weights
+from vexpress.tasks.media.frames import Frames, fit_within, picture_identity
 
-VERSION = 1
-PACKS = (
-    "buffalo_l",
-    "antelopev2",
-    "buffalo_m",
-    "buffalo_s",
-    "scrfd_10g",
-    "scrfd_2.5g",
-    "scrfd_500m",
-)
-"""insightface packs that are looked for, the best first."""
 LEVELS = (0.5, 0.75)
 """Smaller sizes at which a frame may be looked at, as shares of the full one."""
 MAIN_FACE_PX = 96
@@ -45,18 +33,85 @@ MAIN_FACE_PX = 96
 class FaceConfig(Model):
     """What finds faces, and what counts as one."""
 
-    backend: Literal["auto", "insightface", "dlib"] = "auto"
+    backend: BackendName = "auto"
     """`auto`: insightface where its model is at hand, else dlib. `insightface`: downloads a pack
     that is not at hand; its licence is non-commercial."""
     model: str = "auto"
     """insightface pack (`buffalo_l`, `scrfd_2.5g`, …) or a folder with .onnx files; `auto`: the
-    first of `PACKS` that is at hand, else `buffalo_l`."""
+    first that is at hand, else `buffalo_l`."""
     detect_px: int = Field(512, ge=96, le=4096)
     """Longer side of the largest picture the detector sees, pixels; V-Express detects at 512."""
     every: int = Field(1, ge=1, le=25)
     """Look at every n-th frame; the frames between are interpolated."""
     min_score: float = Field(0.5, gt=0, lt=1)
     """Detector score below which a face is ignored (LatentSync: 0.5)."""
+
+
+class FaceScorer(Scorer[Video, Frames]):
+    """Finds the faces of a video; loads its detector for the first."""
+
+    NAME: ClassVar[str] = "faces"
+    GROUP: ClassVar[str] = "faces"
+    PLACES: ClassVar[frozenset[str]] = frozenset({"model"})
+
+    @classmethod
+    def resolve(cls, config: FaceConfig, weights: Path | None) -> tuple[FaceConfig, str | None]:
+        """Choose the back end and its model, and say which.
+
+        Raises ConfigError when one is asked for that cannot be had.
+        """
+        asked = config.backend != "auto"
+        try:
+            name, model = choose_backend(_candidates(config), config.model, weights, fetch=asked)
+        except FaceModelError as error:
+            raise ConfigError(str(error)) from error
+        note = f"faces: {BACKENDS[name].about(model)}"
+        if not asked and name != AUTOMATIC[0]:
+            note += f", because no {AUTOMATIC[0]} model is here"
+        return config.model_copy(update={"backend": name, "model": model}), note
+
+    @classmethod
+    def weights(cls, config: FaceConfig) -> list[Weights]:
+        """Return the detector's model."""
+        backend = BACKENDS[config.backend]
+        return [
+            read_weights(f"faces {config.backend}", backend.files(config.model), backend.licence)
+        ]
+
+    @classmethod
+    def needs(cls, weights: Path | None) -> list[Need]:
+        """One back end is enough."""
+        here = {name: backend.at_hand(weights) for name, backend in BACKENDS.items()}
+        return [
+            Need(
+                f"faces ({name})",
+                here[name] or backend.absent,
+                bool(here[name]),
+                backend.todo,
+                required=not any(here.values()),
+            )
+            for name, backend in BACKENDS.items()
+        ]
+
+    def key(self, row: Video) -> str:
+        """Return the ledger key: the content, and all that looks at it."""
+        return self.make_key(picture_identity(row))
+
+    def begin(self, row: Video, shown: Frames) -> Scoring:
+        """Begin a look."""
+        width = fit_within(row.width or 1, row.height or 1, self.config.detect_px)[0]
+        return FaceCollector(self.config, self._detector, (row.width or 1) / width)
+
+    @cached_property
+    def _detector(self) -> FaceDetector:
+        return open_detector(self.config, gpu=self.context.gpu)
+
+
+def _candidates(config: FaceConfig) -> tuple[str, ...]:
+    """Back ends that may be chosen, the best first; a model that is named is the first's."""
+    if config.backend != "auto":
+        return (config.backend,)
+    return AUTOMATIC if config.model == "auto" else AUTOMATIC[:1]
 
 
 class FaceCollector:
@@ -71,13 +126,17 @@ class FaceCollector:
         self._faces: list[np.ndarray] = []
         self._landmark_count = 0
 
-    def see(self, frame: int, image_bgr: np.ndarray) -> None:
-        """Look at frame number `frame`, uint8 (height, width, 3), at the detector's scale."""
-        if frame % self._config.every:
+    def see(self, number: int, image_bgr: np.ndarray) -> None:
+        """Look at frame `number`, uint8 (height, width, 3), at the detector's scale."""
+        if number % self._config.every:
             return
         for face in self._detector.detect(image_bgr):
-            self._frames.append(frame)
+            self._frames.append(number)
             self._faces.append(self._packed(face))
+
+    def answer(self) -> Iterable[Model]:
+        """Return the one answer: `detections`."""
+        return [self.detections()]
 
     def detections(self) -> Detections:
         """Return everything seen, in source pixels."""
@@ -148,37 +207,9 @@ def largest_side(faces: list[Face]) -> float:
     return max((float(np.sqrt((f.box[2:] - f.box[:2]).prod())) for f in faces), default=0.0)
 
 
-def resolve_backend(config: FaceConfig, weights: Path | None) -> tuple[FaceConfig, str]:
-    """Return the configuration with a definite back end, and a sentence that says which.
-
-    Raises ConfigError when insightface is asked for and its model cannot be had.
-    """
-    if config.backend == "dlib":
-        return config, "faces: dlib (HOG, 68 landmarks)"
-    packs = PACKS if config.model == "auto" else (config.model,)
-    here = (find_insightface(pack, weights) for pack in packs)
-    folder = next(filter(None, here), None)
-    if folder is None and config.backend == "insightface":
-        folder = fetch_insightface(packs[0])
-    if folder:
-        chosen = config.model_copy(update={"backend": "insightface", "model": str(folder)})
-        return chosen, f"faces: insightface, {folder}"
-    if config.backend == "insightface" or config.model != "auto":
-        raise ConfigError(missing_model(packs[0], weights))
-    note = f"faces: dlib (HOG, 68 landmarks), because no insightface model ({packs[0]}) is here"
-    return config.model_copy(update={"backend": "dlib"}), note
-
-
-def weight_files(config: FaceConfig) -> list[Path]:
-    """Return the files of a resolved back end."""
-    if config.backend == "dlib":
-        return [dlib_model("shape_predictor_68_face_landmarks.dat")]
-    return sorted(Path(config.model).glob("*.onnx"))
-
-
 def open_detector(config: FaceConfig, *, gpu: bool) -> FaceDetector:
     """Load the detector of a resolved configuration."""
     try:
-        return load_face_detector(config.backend, config.model, min_score=config.min_score, gpu=gpu)
+        return BACKENDS[config.backend].load(config.model, min_score=config.min_score, gpu=gpu)
     except FaceModelError as error:
         raise ConfigError(str(error)) from error

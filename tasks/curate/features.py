@@ -17,8 +17,9 @@ from vexpress.schemas.errors import ConfigError
 from vexpress.schemas.row import Model
 from vexpress.tasks.curate.crop import temporary_file
 from vexpress.tasks.curate.sound import RATE
-from vexpress.tasks.engine.step import ClipStep, Resources, file_digest
+from vexpress.tasks.engine.step import ClipStep, Resources
 from vexpress.tasks.engine.units import Candidate
+from vexpress.tasks.engine.weights import Need, Weights, read_weights
 
 DEFAULT_MODEL = "wav2vec2-base-960h"
 SETTING_FILES = ("config.json", "preprocessor_config.json")
@@ -38,29 +39,69 @@ class ExtractFeatures(ClipStep):
     """Run wav2vec2 over the clip's sound."""
 
     NAME: ClassVar[str] = "features"
+    GROUP: ClassVar[str] = "features"
+    PLACES: ClassVar[frozenset[str]] = frozenset({"model"})
     RESOURCES: ClassVar[Resources] = Resources(cpus=1, gpus=0.25)
 
-    def run(self, row: Candidate, ledger: Any) -> list[Model]:
+    @classmethod
+    def resolve(
+        cls, config: FeatureConfig, weights: Path | None
+    ) -> tuple[FeatureConfig, str | None]:
+        """Choose the folder or none, and say which.
+
+        Raises ConfigError when a model is asked for that is not there.
+        """
+        if config.model is None:
+            return config, "features: none asked for"
+        places = [Path(config.model).expanduser()]
+        if weights:
+            places += [weights / config.model, weights / "model_ckpts" / config.model]
+        for place in places:
+            if weight_files(str(place)):
+                chosen = config.model_copy(update={"model": str(place.resolve())})
+                return chosen, f"features: {place}"
+        if config.model != DEFAULT_MODEL:
+            looked = ", ".join(map(str, places))
+            raise ConfigError(
+                f"features.model: expected a transformers folder with a wav2vec2 at {looked}; "
+                "found none. Give its path, or features.model=null to go without features."
+            )
+        note = f"features: skipped, no {config.model} under the weights"
+        return config.model_copy(update={"model": None}), note
+
+    @classmethod
+    def weights(cls, config: FeatureConfig) -> list[Weights]:
+        """Return configuration and weights of the model."""
+        if config.model is None:
+            return []
+        licence = "see the model's card (wav2vec2-base-960h: Apache-2.0)"
+        return [read_weights("features wav2vec2", weight_files(config.model), licence)]
+
+    @classmethod
+    def needs(cls, weights: Path | None) -> list[Need]:
+        """V-Express's own model; without one there are no features."""
+        chosen, said = cls.resolve(FeatureConfig(), weights)
+        return [
+            Need(
+                "audio features",
+                chosen.model or str(said).removeprefix("features: "),
+                chosen.model is not None,
+                f"to have them in the data set: hf download facebook/{DEFAULT_MODEL} --local-dir "
+                f"WEIGHTS/{DEFAULT_MODEL}",
+            )
+        ]
+
+    def skip(self, row: Candidate) -> list[Model] | None:
         """Without weights or sound, only say why there are no features."""
         if self.config.model is None:
             return [row.update(features_note="skipped: no wav2vec2 weights")]
         if row.clip.audio_path is None:
             return [row.update(features_note="skipped: no sound")]
-        return super().run(row, ledger)
+        return None
 
     def identity(self, row: Candidate) -> str:
         """The clip and its sound, which a repaired offset changes."""
         return f"{row.clip.clip_id} {row.clip.audio_hash}"
-
-    def key(self, row: Candidate) -> str:
-        """Where the model lies is no setting: the digest of its files stands for it."""
-        placeless = type(self)(self.config.model_copy(update={"model": ""}), self.context)
-        placeless.__dict__["_digest"] = self._digest
-        return super(ExtractFeatures, placeless).key(row)
-
-    def weights_digest(self) -> str:
-        """Return the digest of the model folder."""
-        return self._digest
 
     def __call__(self, row: Candidate) -> Iterator[Candidate]:
         """Yield the candidate with its features written."""
@@ -68,7 +109,7 @@ class ExtractFeatures(ClipStep):
 
         sound = read_wav(self.context.dataset.fetch(str(row.clip.audio_path)))
         name = f"features/{row.clip.clip_id}.safetensors"
-        note = f"{Path(str(self.config.model)).name} {self._digest[:12]}"
+        note = f"{Path(str(self.config.model)).name} {self.weights_digest[:12]}"
         with temporary_file(self.context.dataset.scratch, ".safetensors") as path:
             about = made_from(note, row.clip.audio_hash)
             save_file({"global_embeds": self._embed(sound)}, str(path), about)
@@ -94,10 +135,6 @@ class ExtractFeatures(ClipStep):
             return dict(json.loads(header)["__metadata__"])
         except (ValueError, KeyError, TypeError):
             return {}
-
-    @cached_property
-    def _digest(self) -> str:
-        return file_digest(weight_files(str(self.config.model)))
 
     @cached_property
     def _model(self) -> tuple[Any, Any]:
@@ -133,29 +170,6 @@ def read_wav(path: Path) -> np.ndarray:
     with wave.open(str(path), "rb") as file:
         data = file.readframes(file.getnframes())
     return np.frombuffer(data, dtype="<i2").astype(np.float32) / 32768
-
-
-def resolve_features(config: FeatureConfig, weights: Path | None) -> tuple[FeatureConfig, str]:
-    """Return the configuration with a definite folder or none, and a sentence that says which.
-
-    Raises ConfigError when another model than the default is asked for and is not there.
-    """
-    if config.model is None:
-        return config, "features: none asked for"
-    places = [Path(config.model).expanduser()]
-    if weights:
-        places += [weights / config.model, weights / "model_ckpts" / config.model]
-    for place in places:
-        if weight_files(str(place)):
-            return config.model_copy(update={"model": str(place.resolve())}), f"features: {place}"
-    if config.model != DEFAULT_MODEL:
-        looked = ", ".join(map(str, places))
-        raise ConfigError(
-            f"features.model: expected a transformers folder with a wav2vec2 at {looked}; "
-            "found none. Give its path, or features.model=null to go without features."
-        )
-    note = f"features: skipped, no {config.model} under the weights"
-    return config.model_copy(update={"model": None}), note
 
 
 def weight_files(folder: str) -> list[Path]:

@@ -1,8 +1,9 @@
 """Keep or reject a candidate by its scores.
 
-`RULES` is the one table of rules: the verdict here, the SQL of `vexpress funnel` and the
-thresholds in the report's charts come from it. Thresholds are no part of any step's key:
-changing one computes nothing again. Their sources are in `tasks/curate/presets/*.yaml`.
+`RULES` is the one table of rules: the verdict here, the SQL of `vexpress funnel`, the thresholds
+in the report's charts and the reasons in `docs/data-set.md` come from it. Thresholds are no part
+of any step's key: changing one computes nothing again. Their sources are in
+`tasks/curate/presets/*.yaml`.
 """
 
 from collections.abc import Iterator, Sequence
@@ -104,6 +105,8 @@ class Rule:
     """What was expected, with `{}` for the threshold."""
     bound: Literal["least", "most", "among"] = "least"
     """Whether the threshold is the least allowed, the most, or all values that are."""
+    means: str = ""
+    """The reason in plain words, for people; empty where a rule before has the same reason."""
 
     def breaks(self, value: Any, threshold: Any) -> bool:
         """Return whether `value` breaks the rule."""
@@ -130,35 +133,149 @@ class Rule:
 
 
 RULES = (
-    Rule("no_sound", "has_sound", "require_sound", "a sound track"),
-    Rule("too_short", "frames", "min_frames", "≥ {} frames"),
-    Rule("small_face", "face_side_px", "min_face_side_px", "a face of ≥ {} px"),
-    Rule("low_score", "det_score_min", "min_det_score", "a detector score ≥ {} in every frame"),
+    Rule(
+        "no_sound",
+        "has_sound",
+        "require_sound",
+        "a sound track",
+        means="The source has no sound track, and lips cannot be learnt without one.",
+    ),
+    Rule(
+        "too_short",
+        "frames",
+        "min_frames",
+        "≥ {} frames",
+        means="The segment has too few frames to train on.",
+    ),
+    Rule(
+        "small_face",
+        "face_side_px",
+        "min_face_side_px",
+        "a face of ≥ {} px",
+        means="The face has too few pixels in the source to fill a clip sharply.",
+    ),
+    Rule(
+        "low_score",
+        "det_score_min",
+        "min_det_score",
+        "a detector score ≥ {} in every frame",
+        means="The detector doubts that this is a real, well visible face.",
+    ),
     Rule("low_score", "det_score_mean", "min_det_score_mean", "a mean detector score ≥ {}"),
-    Rule("gaps", "gap_frames", "max_gap_frames", "≤ {} frames without a detection", "most"),
-    Rule("small_in_crop", "face_share", "min_face_share", "a face of ≥ {} of the crop"),
-    Rule("turned_away", "yaw_p90_deg", "max_yaw_p90_deg", "yaw ≤ {}° in 90 % of frames", "most"),
-    Rule("turned_away", "yaw_max_deg", "max_yaw_deg", "yaw ≤ {}° in every frame", "most"),
-    Rule("blurred", "sharpness", "min_sharpness", "a sharpness ≥ {}"),
-    Rule("poor_picture", "image_quality", "min_image_quality", "an image quality ≥ {}"),
-    Rule("blocky", "blockiness", "max_blockiness", "block edges ≤ {}", "most"),
-    Rule("dark", "face_luma", "min_face_luma", "a face of luma ≥ {}"),
-    Rule("overexposed", "light_share", "max_light_share", "≤ {} of the face white", "most"),
-    Rule("frozen", "repeat_share", "max_repeat_share", "≤ {} of frames repeated", "most"),
-    Rule("frozen", "freeze_s", "max_freeze_s", "no freeze longer than {} s", "most"),
-    Rule("shaking", "camera_motion", "max_camera_motion", "≤ {} sides a second", "most"),
-    Rule("border", "border_share", "max_border_share", "≤ {} of the clip border", "most"),
-    Rule("overlay", "overlay_share", "max_overlay_share", "≤ {} of face and chest covered", "most"),
-    Rule("little_speech", "speech_share", "min_speech_share", "a speech share ≥ {}"),
-    Rule("language", "language", "languages", "{} to be spoken", "among"),
+    Rule(
+        "gaps",
+        "gap_frames",
+        "max_gap_frames",
+        "≤ {} frames without a detection",
+        bound="most",
+        means="The face was lost in too many frames and had to be interpolated.",
+    ),
+    Rule(
+        "small_in_crop",
+        "face_share",
+        "min_face_share",
+        "a face of ≥ {} of the crop",
+        means="The head moves so far that its face fills too little of the clip.",
+    ),
+    Rule(
+        "turned_away",
+        "yaw_p90_deg",
+        "max_yaw_p90_deg",
+        "yaw ≤ {}° in 90 % of frames",
+        bound="most",
+        means="The head is turned too far to the side, or for too long.",
+    ),
+    Rule("turned_away", "yaw_max_deg", "max_yaw_deg", "yaw ≤ {}° in every frame", bound="most"),
+    Rule("blurred", "sharpness", "min_sharpness", "a sharpness ≥ {}", means="The face is blurred."),
+    Rule(
+        "poor_picture",
+        "image_quality",
+        "min_image_quality",
+        "an image quality ≥ {}",
+        means="The image-quality network finds the picture poor.",
+    ),
+    Rule(
+        "blocky",
+        "blockiness",
+        "max_blockiness",
+        "block edges ≤ {}",
+        bound="most",
+        means="The source was compressed so much that its blocks show.",
+    ),
+    Rule(
+        "dark", "face_luma", "min_face_luma", "a face of luma ≥ {}", means="The face is too dark."
+    ),
+    Rule(
+        "overexposed",
+        "light_share",
+        "max_light_share",
+        "≤ {} of the face white",
+        bound="most",
+        means="Too much of the face is white.",
+    ),
+    Rule(
+        "frozen",
+        "repeat_share",
+        "max_repeat_share",
+        "≤ {} of frames repeated",
+        bound="most",
+        means="The picture freezes, or too many frames repeat the one before.",
+    ),
+    Rule("frozen", "freeze_s", "max_freeze_s", "no freeze longer than {} s", bound="most"),
+    Rule(
+        "shaking",
+        "camera_motion",
+        "max_camera_motion",
+        "≤ {} sides a second",
+        bound="most",
+        means="The camera moves.",
+    ),
+    Rule(
+        "border",
+        "border_share",
+        "max_border_share",
+        "≤ {} of the clip border",
+        bound="most",
+        means="Too much of the clip is a burnt-in border, or lies outside the picture.",
+    ),
+    Rule(
+        "overlay",
+        "overlay_share",
+        "max_overlay_share",
+        "≤ {} of face and chest covered",
+        bound="most",
+        means="A title or logo covers face or chest.",
+    ),
+    Rule(
+        "little_speech",
+        "speech_share",
+        "min_speech_share",
+        "a speech share ≥ {}",
+        means="Too little of the segment is speech.",
+    ),
+    Rule(
+        "language",
+        "language",
+        "languages",
+        "{} to be spoken",
+        bound="among",
+        means="Another language is spoken than was asked for.",
+    ),
     Rule(
         "out_of_sync",
         "sync_off_by_frames",
         "max_sync_off_frames",
         "sound and lips ≤ {} frames apart",
         bound="most",
+        means="Sound and lips are further apart than is repaired.",
     ),
-    Rule("unsure_sync", "sync_known", "require_sync", "a sure offset of sound and lips"),
+    Rule(
+        "unsure_sync",
+        "sync_known",
+        "require_sync",
+        "a sure offset of sound and lips",
+        means="Nobody can say whether sound and lips are in time.",
+    ),
 )
 """In the order in which they are asked: the first that says no gives the reason."""
 BEFORE_CROP = tuple(rule for rule in RULES if rule.setting in PreFilterRules.model_fields)

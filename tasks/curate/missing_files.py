@@ -3,21 +3,18 @@
 Files of rejected clips may be deleted for room: nothing asks for them.
 """
 
-import pyarrow as pa
-
 from vexpress.schemas.dataset import Dataset
 from vexpress.schemas.query import connect
 
 MISSING = """
 SELECT DISTINCT source FROM (
     SELECT source, unnest([media_path, audio_path, features_path]) AS name FROM kept
-) ANTI JOIN present USING (name) WHERE name IS NOT NULL ORDER BY source
+) ANTI JOIN (SELECT unnest($present::VARCHAR[]) AS name) USING (name)
+WHERE name IS NOT NULL ORDER BY source
 """
 
 
 def sources_with_missing_files(dataset: Dataset) -> list[str]:
     """Return their URIs: somebody deleted a kept clip, its sound or its features."""
     names = [*dataset.names("media/*"), *dataset.names("features/*")]
-    connection = connect(dataset)
-    connection.register("present", pa.table({"name": pa.array(names, pa.string())}))
-    return [row[0] for row in connection.sql(MISSING).fetchall()]
+    return [row[0] for row in connect(dataset).execute(MISSING, {"present": names}).fetchall()]

@@ -1,4 +1,4 @@
-"""Find the cuts of a video, frame after frame.
+"""Find the cuts of a video, frame after frame; a scorer of `detect.py`.
 
 Detectors are PySceneDetect's. Frames come small (`LONGEST_SIDE`), as PySceneDetect itself
 scales them. Adaptive threshold 2 is LatentSync's (README, bytedance/LatentSync).
@@ -6,17 +6,24 @@ scales them. Adaptive threshold 2 is LatentSync's (README, bytedance/LatentSync)
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
+import cv2
 import numpy as np
 from pydantic import Field
 
 from vexpress.schemas.errors import ConfigError
 from vexpress.schemas.row import Model
+from vexpress.schemas.video import Video
+from vexpress.tasks.engine.component import make_key
+from vexpress.tasks.engine.shared_decode import Scorer, Scoring
+from vexpress.tasks.engine.units import Cuts
+from vexpress.tasks.engine.weights import Need
+from vexpress.tasks.media.frames import Frames, fit_within, picture_identity
 
 LONGEST_SIDE = 256
 """Longer side of the pictures that detectors see, pixels."""
-VERSION = 1
+TRANSNET_FILE = "transnetv2/transnetv2.onnx"
 
 
 class SceneConfig(Model):
@@ -31,6 +38,61 @@ class SceneConfig(Model):
     """Shortest scene, frames."""
     fades: bool = True
     """Cut in the black between a fade-out and a fade-in, too."""
+
+
+class SceneScorer(Scorer[Video, Frames]):
+    """Finds the cuts of a video."""
+
+    NAME: ClassVar[str] = "scenes"
+    GROUP: ClassVar[str] = "scenes"
+
+    @classmethod
+    def resolve(cls, config: SceneConfig, weights: Path | None) -> tuple[SceneConfig, str | None]:
+        """Raise ConfigError where TransNetV2 is asked for and is not here."""
+        if config.detector == "transnet":
+            transnet_file(weights)
+        return config, None
+
+    @classmethod
+    def needs(cls, weights: Path | None) -> list[Need]:
+        """TransNetV2, only where it is asked for."""
+        file = (weights or Path("WEIGHTS")) / TRANSNET_FILE
+        return [
+            Need(
+                "scenes (TransNetV2)",
+                str(file) if file.is_file() else f"no {file}",
+                file.is_file(),
+                "only for scenes.detector=transnet; the default detector needs no weights",
+            )
+        ]
+
+    def key(self, row: Video) -> str:
+        """Return the ledger key; no digest goes into it, not even that of TransNetV2's file."""
+        return make_key(self.NAME, self.VERSION, self.settings(), picture_identity(row))
+
+    def begin(self, row: Video, shown: Frames) -> Scoring:
+        """Begin a look."""
+        return SceneScoring(row, shown, CutDetector(self.config, self.context.weights))
+
+
+class SceneScoring:
+    """Shows the frames of one video to the detectors, small."""
+
+    def __init__(self, video: Video, frames: Frames, detector: "CutDetector") -> None:
+        self._video, self._frames, self._detector = video, frames, detector
+
+    def see(self, number: int, image_bgr: np.ndarray) -> None:
+        """Look at the next frame."""
+        height, width = image_bgr.shape[:2]
+        size = fit_within(width, height, LONGEST_SIDE)
+        self._detector.see(cv2.resize(image_bgr, size, interpolation=cv2.INTER_AREA))
+
+    def answer(self) -> Iterable[Model]:
+        """Return times and cuts; a scene also ends where a frame is damaged."""
+        times, damage = self._frames.times, self._frames.breaks
+        cuts = sorted({*self._detector.cuts(), *damage} - {len(times)})
+        end = times[-1] + 1 / (self._video.fps or 25)
+        return [Cuts(times=np.array([*times, end]), cuts=cuts)]
 
 
 class CutDetector:
@@ -87,7 +149,7 @@ def make_detectors(config: SceneConfig, weights: Path | None) -> list[tuple[Any,
 
 def transnet_file(weights: Path | None) -> Path:
     """Return the TransNetV2 file; raise ConfigError where it is missing."""
-    path = (weights or Path()) / "transnetv2" / "transnetv2.onnx"
+    path = (weights or Path()) / TRANSNET_FILE
     if weights is None or not path.is_file():
         raise ConfigError(
             f"scenes.detector=transnet: expected {path}, found none. Export TransNetV2 to ONNX "

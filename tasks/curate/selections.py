@@ -8,7 +8,7 @@ import duckdb
 from vexpress.schemas.dataset import Dataset
 from vexpress.schemas.errors import SelectionError
 from vexpress.schemas.manifest import write_part
-from vexpress.schemas.query import connect, query_errors, run_query
+from vexpress.schemas.query import as_dicts, connect, query_errors, run_query
 from vexpress.schemas.selection import Selection
 
 NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")
@@ -22,12 +22,12 @@ def make_selection(dataset: Dataset, name: str, sql: str, *, replace: bool = Fal
     """
     if not NAME.fullmatch(name):
         raise SelectionError(
-            f"--name {name!r}: expected a small letter, then small letters, digits, `-` or `_`, "
+            f"name {name!r}: expected a small letter, then small letters, digits, `-` or `_`, "
             "at most 63, such as hdtf-like."
         )
     if not replace and name in {known.name for known in read_selections(dataset)}:
         raise SelectionError(
-            f"--name {name}: such a selection is there. Choose another name, or --replace."
+            f"selection {name} is there already: choose another name, or replace it."
         )
     chosen = _chosen(dataset, sql)
     made = Selection(
@@ -46,7 +46,7 @@ def read_selections(dataset: Dataset) -> list[Selection]:
     """Return all selections by name, without their clips."""
     columns = [name for name in Selection.model_fields if name != "clip_ids"]
     answer = run_query(dataset, f"SELECT {', '.join(columns)} FROM selections ORDER BY name")
-    return [Selection(**dict(zip(columns, r, strict=True)), clip_ids=[]) for r in answer.fetchall()]
+    return [Selection(**row, clip_ids=[]) for row in as_dicts(answer)]
 
 
 def within_selection(dataset: Dataset, name: str, where: str = "") -> str:
@@ -58,10 +58,10 @@ def within_selection(dataset: Dataset, name: str, where: str = "") -> str:
     if name not in known:
         found = ", ".join(known) or "none"
         raise SelectionError(
-            f"--selection {name}: expected one of this data set's selections, found: {found}."
+            f"selection {name}: expected one of this data set's selections, found: {found}."
         )
     _require_kept(
-        dataset, f"SELECT clip_id FROM selected WHERE name = '{name}'", f"--selection {name}"
+        dataset, f"SELECT clip_id FROM selected WHERE name = '{name}'", f"selection {name}"
     )
     condition = f"clip_id IN (SELECT clip_id FROM selected WHERE name = '{name}')"
     return f"{condition} AND ({where})" if where else condition

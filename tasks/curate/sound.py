@@ -18,8 +18,9 @@ from pydantic import Field
 
 from vexpress.schemas.row import Model
 from vexpress.tasks.curate.crop import MP4_OPTIONS, sound_stream, temporary_file, write_sound
-from vexpress.tasks.engine.step import ClipStep, file_digest, is_rejected
+from vexpress.tasks.engine.step import ClipStep, is_rejected
 from vexpress.tasks.engine.units import Candidate
+from vexpress.tasks.engine.weights import file_digest
 from vexpress.tasks.media.resample import read_sound
 
 RATE = 16000

@@ -11,7 +11,7 @@ the clip's own rate, as SyncNet's are.
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
@@ -23,6 +23,7 @@ from vexpress.sync.lip_sound import PAD_S, RATE, estimate_offset
 from vexpress.tasks.curate.scores import lips, syncnet
 from vexpress.tasks.engine.step import ClipStep, is_rejected
 from vexpress.tasks.engine.units import Candidate
+from vexpress.tasks.engine.weights import Need
 from vexpress.tasks.media.resample import read_sound
 
 LEAST_REPAIRED = {"syncnet": 1.0, "lips": 3.5}
@@ -58,21 +59,59 @@ class SyncClip(ClipStep):
     """Compare sound and lips."""
 
     NAME: ClassVar[str] = "sync"
+    GROUP: ClassVar[str] = "sync"
+    PLACES: ClassVar[frozenset[str]] = frozenset({"model"})
 
-    def run(self, row: Candidate, ledger: Any) -> list[Model]:
-        """Measure, or remember it; what is done about it is decided anew."""
-        if not row.video.audio_streams:
-            return [row]
-        found = super().run(row, ledger)
+    @classmethod
+    def resolve(cls, config: SyncConfig, weights: Path | None) -> tuple[SyncConfig, str | None]:
+        """Choose the back end, and say which.
+
+        Raises ConfigError when SyncNet is asked for and its weights are not there.
+        """
+        asked = config.backend == "syncnet" or config.model is not None
+        path = Path(config.model).expanduser() if config.model else find_syncnet(weights)
+        if config.backend != "lips" and path and path.is_file():
+            definite = config.model_copy(
+                update={"backend": "syncnet", "model": str(path.resolve())}
+            )
+            return definite, f"sync: SyncNet, {path}"
+        if config.backend != "lips" and asked:
+            place = path or f"{weights or '(no folder of weights given)'}/{SYNCNET_FILES[0]}"
+            raise ConfigError(
+                f"sync: expected SyncNet's weights at {place}, found none. Put syncnet_v2.model "
+                "there, give its path as sync.model, or choose sync.backend=lips."
+            )
+        note = "sync: by lip shape and sound"
+        note += "" if config.backend == "lips" else f", no {SYNCNET_FILES[0]} under the weights"
+        return config.model_copy(update={"backend": "lips", "model": None}), note
+
+    @classmethod
+    def needs(cls, weights: Path | None) -> list[Need]:
+        """SyncNet is surer; lip shape and sound need no weights."""
+        file = find_syncnet(weights)
         return [
-            decide(a, self.config) if isinstance(a, Candidate) and not is_rejected(a) else a
-            for a in found
+            Need(
+                "sync (SyncNet)",
+                str(file) if file else f"no {(weights or Path('WEIGHTS')) / SYNCNET_FILES[0]}",
+                file is not None,
+                f"put syncnet_v2.model of syncnet_python at WEIGHTS/{SYNCNET_FILES[0]}; without "
+                "it lip shape and sound are compared",
+            )
         ]
 
-    def key(self, row: Candidate) -> str:
-        """What is done about an offset does not change it."""
-        neutral = type(self)(SyncConfig(), self.context)
-        return super(SyncClip, neutral).key(row)
+    def skip(self, row: Candidate) -> list[Model] | None:
+        """Without sound there is nothing to compare."""
+        return None if row.video.audio_streams else [row]
+
+    def conclude(self, answer: Model) -> Model:
+        """Decide what is done about an offset: it does not change the offset."""
+        if isinstance(answer, Candidate) and not is_rejected(answer):
+            return decide(answer, self.config)
+        return answer
+
+    def settings(self) -> str:
+        """Return what the ledger's keys hold: none of the settings changes what is measured."""
+        return SyncConfig().model_dump_json()
 
     def identity(self, row: Candidate) -> str:
         """The clip, and what was seen of its lips."""
@@ -126,24 +165,3 @@ def decide(row: Candidate, config: SyncConfig) -> Candidate:
         sync_repaired_frames=offset if mend else 0.0,
         sync_off_by_frames=abs(offset) if apart and not mend else 0.0,
     )
-
-
-def resolve_sync(config: SyncConfig, weights: Path | None) -> tuple[SyncConfig, str]:
-    """Return the configuration with a definite back end, and a sentence that says which.
-
-    Raises ConfigError when SyncNet is asked for and its weights are not there.
-    """
-    asked = config.backend == "syncnet" or config.model is not None
-    path = Path(config.model).expanduser() if config.model else find_syncnet(weights)
-    if config.backend != "lips" and path and path.is_file():
-        definite = config.model_copy(update={"backend": "syncnet", "model": str(path.resolve())})
-        return definite, f"sync: SyncNet, {path}"
-    if config.backend != "lips" and asked:
-        place = path or f"{weights or '(no --weights given)'}/{SYNCNET_FILES[0]}"
-        raise ConfigError(
-            f"sync: expected SyncNet's weights at {place}, found none. Put syncnet_v2.model "
-            "there, give its path as sync.model, or choose sync.backend=lips."
-        )
-    note = "sync: by lip shape and sound"
-    note += "" if config.backend == "lips" else f", no {SYNCNET_FILES[0]} under the weights"
-    return config.model_copy(update={"backend": "lips", "model": None}), note

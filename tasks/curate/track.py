@@ -13,7 +13,6 @@ from typing import ClassVar
 
 import numpy as np
 from pydantic import Field
-from scipy.optimize import linear_sum_assignment
 
 from vexpress.schemas.row import Model, content_id
 from vexpress.schemas.scene import Scene
@@ -159,6 +158,8 @@ def assign(
     live: list[Sightings], rows: list[int], frame: int, boxes: np.ndarray, min_overlap: float
 ) -> None:
     """Add each detection of a frame to the face it overlaps best, or begin a new one."""
+    from scipy.optimize import linear_sum_assignment
+
     overlaps = overlap(boxes[[s.rows[-1] for s in live]], boxes[rows])
     left = set(rows)
     for which, row in zip(*linear_sum_assignment(-overlaps), strict=True):

@@ -14,9 +14,11 @@ import numpy as np
 from pydantic import Field
 
 from vexpress.schemas.row import Model
-from vexpress.tasks.curate.sound import RATE, decibels
-from vexpress.tasks.engine.step import Step, file_digest
+from vexpress.schemas.versions import version_of
+from vexpress.tasks.curate.sound import RATE, decibels, speech_share
+from vexpress.tasks.engine.step import Step
 from vexpress.tasks.engine.units import DetectedVideo, SpeechActivity
+from vexpress.tasks.engine.weights import Need, file_digest
 from vexpress.tasks.media.frames import sound_identity
 from vexpress.tasks.media.resample import stream_sound
 
@@ -47,17 +49,29 @@ class DetectSpeech(Step[DetectedVideo]):
     LEDGER_NAME: ClassVar[str] = "listen"
     TAKES: ClassVar[type] = DetectedVideo
 
-    def run(self, row: DetectedVideo, ledger: Any) -> list[Model]:
-        """Without sound, there is nothing to hear."""
-        return super().run(row, ledger) if row.video.audio_streams else [row]
+    @classmethod
+    def needs(cls, weights: Path | None) -> list[Need]:
+        """Silero VAD, by running it over a second of silence."""
+        share = speech_share(np.zeros(RATE, np.float32), VadConfig().vad_threshold)
+        found = (
+            f"faster-whisper {version_of('faster-whisper')}, hears {share:.0%} speech in silence"
+        )
+        return [Need("speech (Silero VAD)", found, share == 0, required=True)]
+
+    def skip(self, row: DetectedVideo) -> list[Model] | None:
+        """Without sound there is nothing to hear."""
+        return None if row.video.audio_streams else [row]
 
     def identity(self, row: DetectedVideo) -> str:
         """The content alone: neither cuts nor faces change what is speech."""
         return sound_identity(row.video)
 
+    @cached_property
     def weights_digest(self) -> str:
-        """Return the digest of Silero's network."""
-        return self._digest
+        """Digest of Silero's network, which a package carries: no row of `runs` names it."""
+        from faster_whisper.utils import get_assets_path
+
+        return file_digest(sorted(Path(get_assets_path()).glob("silero*.onnx")))
 
     def condense(self, row: DetectedVideo, answers: list[Model]) -> list[Model]:
         """Keep where speech is; the rest is kept by `detect`."""
@@ -75,12 +89,6 @@ class DetectSpeech(Step[DetectedVideo]):
         seconds = float(row.cuts.times[-1])
         blocks = stream_sound(row.video, row.video.start_s or 0.0, seconds, RATE)
         yield row.model_copy(update={"speech": detect_speech(blocks, self.config.vad_threshold)})
-
-    @cached_property
-    def _digest(self) -> str:
-        from faster_whisper.utils import get_assets_path
-
-        return file_digest(sorted(Path(get_assets_path()).glob("silero*.onnx")))
 
 
 def detect_speech(blocks: Iterator[np.ndarray], threshold: float) -> SpeechActivity:

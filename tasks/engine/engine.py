@@ -6,7 +6,9 @@ holds back the one before it, a lost actor is replaced and its row run again. On
 on the driver's machine, serves all of them.
 """
 
+import logging
 import os
+import pickle
 import signal
 import threading
 from collections.abc import Iterable, Iterator
@@ -17,9 +19,9 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from vexpress.schemas import errors
-from vexpress.schemas.errors import ConfigError, VexpressDataError, stop_when_full
-from vexpress.schemas.row import Model
+from vexpress.errors import RunError
+from vexpress.schemas.errors import ConfigError, stop_when_full
+from vexpress.schemas.row import Model, formerly
 from vexpress.tasks.engine.ledger import Ledger, LedgerLike, fetch_ledger
 from vexpress.tasks.engine.step import Context, Resources, Step, passes_by
 from vexpress.tasks.engine.units import decode, encode
@@ -39,7 +41,7 @@ class EngineConfig(Model):
     """Most workers a stage (ray)."""
     gpus_per_worker: float = Field(0, ge=0)
     """GPUs, also fractions such as 0.25, of each worker whose step can use one; 0: none."""
-    batch_videos: int = Field(100, ge=1)
+    batch_videos: int = formerly("wave_videos", "batch_videos", 100, ge=1)
     """Videos a batch: what is committed together."""
 
 
@@ -182,15 +184,18 @@ class StageWorker:
             with stop_when_full(self._root):
                 answers = run_steps(self._steps, decode(row["unit"]), self._ledger)
                 return [{"unit": encode(answer)} for answer in answers]
-        except VexpressDataError as error:
-            return [{"unit": STOP + f"{type(error).__name__}\n{error}".encode()}]
+        except RunError as error:
+            return [{"unit": STOP + pickle.dumps(error)}]
 
 
 def raise_stop(unit: bytes) -> None:
-    """Raise what stopped a worker: Ray itself would give its own error with a long trace."""
+    """Raise what stopped a worker.
+
+    Not raised in the worker: Ray Data (2.60) prints several screens about an exception and adds
+    advice of its own to the message.
+    """
     if unit.startswith(STOP):
-        name, _, message = unit.removeprefix(STOP).decode().partition("\n")
-        raise getattr(errors, name)(message)
+        raise pickle.loads(unit.removeprefix(STOP))
 
 
 class RemoteLedger:
@@ -238,6 +243,9 @@ def start_ray() -> bool:
         )
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
+    for handler in logging.getLogger("ray.data").handlers:
+        if isinstance(handler, logging.StreamHandler):  # its log file still gets everything
+            handler.setLevel(logging.ERROR)
     return True
 
 
@@ -275,7 +283,7 @@ def fit_resources(wanted: list[Resources], config: EngineConfig) -> list[Resourc
         if share.gpus > most_gpus:
             raise ConfigError(
                 f"engine.gpus_per_worker={share.gpus:g}: expected a node with that many GPUs, "
-                f"found at most {most_gpus:g}. Set it to 0, or start a node with --num-gpus."
+                f"found at most {most_gpus:g}. Set it to 0, or start a node that has them."
             )
     needed = sum(share.cpus for share in wanted) * config.min_workers
     shrink = min(1.0, 0.9 * cluster.get("CPU", 1) / needed)

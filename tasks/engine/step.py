@@ -10,23 +10,23 @@ Errors a step raises:
 Rejection            the row is rejected with this reason; the run goes on
 ├── (is_error=False) a rule said no
 └── (is_error=True)  something failed; `vexpress retry` runs it again
-VexpressDataError    the configuration cannot work, or the disk is full: the run stops
+RunError             the configuration or the weights cannot work, or the disk is full:
+                     the run stops
 anything else        on one row: rejected as `failed`, is_error; the run goes on
 """
 
-import hashlib
-import json
 import logging
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
 
-from vexpress.schemas.dataset import Dataset
-from vexpress.schemas.errors import VexpressDataError, stop_when_full
+from vexpress.errors import RunError
+from vexpress.schemas.errors import stop_when_full
 from vexpress.schemas.row import Model, content_id
 from vexpress.schemas.video import Video
+from vexpress.tasks.engine.component import Component
+from vexpress.tasks.engine.component import Context as Context
 from vexpress.tasks.engine.ledger import LedgerLike
 from vexpress.tasks.engine.units import Candidate, Update, decode, encode
 
@@ -52,57 +52,37 @@ class Resources:
     gpus: float = 0
 
 
-@dataclass(frozen=True)
-class Context:
-    """What every step may use."""
-
-    dataset: Dataset
-    weights: Path | None = None
-    gpu: bool = False
-    progress: Callable[[float], None] = lambda seconds: None
-    """Told how many more seconds of video were looked at."""
-
-
 MAX_ATTEMPTS = 3
 
 
-def make_key(*parts: str | int | None) -> str:
-    """Return a ledger key: a hash of `parts`."""
-    return hashlib.blake2b(json.dumps(parts).encode(), digest_size=16).hexdigest()
-
-
-class Step(Generic[In]):
+class Step(Component, Generic[In]):
     """Base of all steps; subclasses answer one row in `__call__`."""
 
-    NAME: ClassVar[str]
-    LEDGER_NAME: ClassVar[str] = ""
-    """What its keys call it, where it was called otherwise in version 0.1."""
-    VERSION: ClassVar[int] = 1
     TAKES: ClassVar[type]
     RESOURCES: ClassVar[Resources] = Resources()
     IN_LEDGER: ClassVar[bool] = True
     """False for a step that costs less than looking its answer up."""
 
-    def __init__(self, config: Any, context: Context) -> None:
-        self.config = config
-        self.context = context
-
     @classmethod
-    def versions(cls) -> list[tuple[str, int]]:
-        """Return the name and version of each piece of code whose answers are kept."""
-        return [(cls.LEDGER_NAME or cls.NAME, cls.VERSION)]
+    def components(cls, config: Any) -> list[tuple[type[Component], Any]]:
+        """Return the step, and the scorers that it asks, each with its settings."""
+        return [(cls, config)]
 
     def __call__(self, row: In) -> Iterator[Model]:
         """Answer one row."""
         raise NotImplementedError
 
+    def skip(self, row: In) -> list[Model] | None:
+        """Return the answer where there is nothing to do and the ledger is not asked, or None."""
+        return None
+
+    def conclude(self, answer: Model) -> Model:
+        """Return `answer` with what is decided anew in every run and never kept."""
+        return answer
+
     def identity(self, row: In) -> str:
         """Return what of `row` the answer depends on."""
         raise NotImplementedError
-
-    def weights_digest(self) -> str:
-        """Return a digest of the weights this step uses; empty without weights."""
-        return ""
 
     def is_complete(self, answers: list[Model]) -> bool:
         """Return whether the files that `answers` name are still there."""
@@ -110,15 +90,18 @@ class Step(Generic[In]):
 
     def key(self, row: In) -> str:
         """Return the ledger key of `row`: a hash of all that its answer depends on."""
-        settings = self.config.model_dump_json() if isinstance(self.config, Model) else ""
-        name = self.LEDGER_NAME or self.NAME
-        parts = (name, self.VERSION, settings, self.weights_digest(), self.identity(row))
-        return make_key(*parts)
+        return self.make_key(self.identity(row))
 
     def run(self, row: In, ledger: LedgerLike) -> list[Model]:
         """Answer `row` from the ledger or by work; never raises for a bad row."""
+        skipped = self.skip(row)
+        if skipped is not None:
+            return skipped
         if not self.IN_LEDGER:
             return self.guarded(row, self)
+        return [self.conclude(answer) for answer in self._look_up(row, ledger)]
+
+    def _look_up(self, row: In, ledger: LedgerLike) -> list[Model]:
         key = self.key(row)
         known = ledger.get(key, self.NAME)
         if known is not None:
@@ -161,7 +144,7 @@ class Step(Generic[In]):
                 return list(work(row))
         except Rejection as rejection:
             return [reject(row, rejection)]
-        except VexpressDataError:
+        except RunError:
             raise
         except Exception as error:
             return [reject(row, failure(name, error))]
@@ -239,12 +222,3 @@ def is_error(row: Any) -> bool:
 def passes_by(step: Step[Any], row: Any) -> bool:
     """Return whether `row` is none of `step`'s business."""
     return not isinstance(row, step.TAKES) or is_rejected(row)
-
-
-def file_digest(paths: Iterable[Path]) -> str:
-    """Return a digest of the files' bytes, the same on every machine."""
-    digest = hashlib.sha256()
-    for path in paths:
-        with path.open("rb") as file:
-            digest.update(hashlib.file_digest(file, "sha256").digest())
-    return digest.hexdigest()[:32]

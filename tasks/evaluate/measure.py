@@ -16,9 +16,10 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
-from vexpress.errors import InputError
-from vexpress.faces.embedding import FaceEmbedder, find_arcface, load_face_embedder
-from vexpress.faces.points import Face, FaceDetector, FaceModelError
+from vexpress.errors import InputError, RunError
+from vexpress.faces.backends import BACKENDS
+from vexpress.faces.embedding import FaceEmbedder, embedder_file, load_face_embedder
+from vexpress.faces.points import Face, FaceDetector
 from vexpress.faces.portrait import read_portrait
 from vexpress.media.video import read_frames
 from vexpress.metrics.identity import LikenessScorer
@@ -26,15 +27,19 @@ from vexpress.metrics.keypoints import KpsScorer, nearest_face
 from vexpress.metrics.lip_sync import LipSyncScorer, SyncNetScorer
 from vexpress.metrics.picture import FlickerScorer, SharpnessScorer
 from vexpress.metrics.table import METRICS, VIDEO_METRICS, Measured, unmeasured
-from vexpress.schemas.errors import ConfigError, VexpressDataError, stop_when_full
+from vexpress.schemas.errors import stop_when_full
 from vexpress.schemas.evaluation import Evaluation
 from vexpress.schemas.generation import Generation
 from vexpress.schemas.row import Model
-from vexpress.sync.estimate import SYNCNET_FILES, find_syncnet
-from vexpress.sync.lips import LipReader
+from vexpress.sync.estimate import SYNCNET_FILES, SYNCNET_LICENCE, find_syncnet
+from vexpress.sync.lips import LipReader, lip_reader_files
 from vexpress.sync.syncnet import SyncNet, load_syncnet
-from vexpress.tasks.curate.faces import FaceConfig, open_detector, resolve_backend, weight_files
-from vexpress.tasks.engine.step import Rejection, Resources, Step, file_digest, make_key
+from vexpress.tasks.curate.faces import FaceConfig, FaceScorer, open_detector
+from vexpress.tasks.curate.scores.identity import FaceEmbeddingScorer, IdentityConfig
+from vexpress.tasks.curate.scores.lips import LipConfig, LipScorer
+from vexpress.tasks.engine.component import make_key
+from vexpress.tasks.engine.step import Rejection, Resources, Step
+from vexpress.tasks.engine.weights import Weights, file_digest, read_weights
 from vexpress.tasks.generate.request_clips import reference_picture
 
 log = logging.getLogger(__name__)
@@ -75,12 +80,21 @@ class EvaluateVideo(Step[Generation]):
     def key_of(self, request_id: str, finished_at: str) -> str:
         """Return the key of the video of a request, made at a time."""
         versions = ",".join(f"{m.name}={m.version}" for m in VIDEO_METRICS)
-        settings, digest = self.config.model_dump_json(), self.weights_digest()
+        settings, digest = self.config.model_dump_json(), self.weights_digest
         return make_key(self.NAME, versions, settings, digest, request_id, finished_at)
 
+    @cached_property
     def weights_digest(self) -> str:
-        """Return a digest of the detector's and the recognition model's files."""
-        return self._digest
+        """Digest of the files of all models that measure."""
+        faces, folder = self.config.faces, self.context.weights
+        syncnet = find_syncnet(folder)
+        files = [
+            *BACKENDS[faces.backend].files(faces.model),
+            embedder_file(self.config.identity, self.config.identity_model, folder),
+            *lip_reader_files(),
+            *([syncnet] if syncnet else []),
+        ]
+        return file_digest(files)
 
     def guarded(
         self,
@@ -93,7 +107,7 @@ class EvaluateVideo(Step[Generation]):
         try:
             with stop_when_full(self.context.dataset.root):
                 return list(work(row))
-        except VexpressDataError:
+        except RunError:
             raise
         except Exception as error:
             log.warning("evaluating %s failed", row.request_id, exc_info=error)
@@ -197,12 +211,6 @@ class EvaluateVideo(Step[Generation]):
         file = find_syncnet(self.context.weights)
         return load_syncnet(file, gpu=self.context.gpu) if file else None
 
-    @cached_property
-    def _digest(self) -> str:
-        syncnet = find_syncnet(self.context.weights)
-        files = [*weight_files(self.config.faces), *self._embedder.weights]
-        return file_digest([*files, *self._lip_reader.weights, *([syncnet] if syncnet else [])])
-
 
 @dataclass(frozen=True)
 class Reference:
@@ -228,24 +236,21 @@ def resolve_measuring(
 
     Raises ConfigError for a model that is asked for and is not here.
     """
-    faces, note = resolve_backend(config.faces, weights)
-    file = None if config.identity == "dlib" else find_arcface(config.identity_model, weights)
-    if file is None and config.identity == "arcface":
-        raise ConfigError(str(_no_arcface(config, weights)))
-    chosen = "arcface" if file else "dlib"
-    said = f"likeness: {'ArcFace, ' + str(file) if file else 'dlib (ResNet, 128 numbers)'}"
-    changes = {"faces": faces, "identity": chosen}
-    if file:
-        changes["identity_model"] = str(file.parent)
-    return config.model_copy(update=changes), [note, said]
+    faces, found_by = FaceScorer.resolve(config.faces, weights)
+    asked = IdentityConfig(backend=config.identity, model=config.identity_model)
+    identity, told_by = FaceEmbeddingScorer.resolve(asked, weights)
+    changes = {"faces": faces, "identity": identity.backend, "identity_model": identity.model}
+    return config.model_copy(update=changes), [str(found_by), str(told_by)]
 
 
-def _no_arcface(config: MeasureConfig, weights: Path | None) -> FaceModelError:
-    try:
-        load_face_embedder("arcface", config.identity_model, weights)
-    except FaceModelError as error:
-        return error
-    raise AssertionError("it was not found a moment ago")
+def used_weights(config: MeasureConfig, weights: Path | None) -> list[Weights]:
+    """Return the models that measure videos with a resolved configuration. Their files are read."""
+    identity = IdentityConfig(backend=config.identity, model=config.identity_model)
+    found = [*FaceScorer.weights(config.faces), *FaceEmbeddingScorer.weights(identity)]
+    found += LipScorer.weights(LipConfig(wanted=True))
+    if syncnet := find_syncnet(weights):
+        found.append(read_weights("sync SyncNet", [syncnet], SYNCNET_LICENCE))
+    return found
 
 
 def evaluation_of(

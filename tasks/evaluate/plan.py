@@ -8,7 +8,7 @@ from pydantic import Field
 
 from vexpress.schemas.dataset import Dataset
 from vexpress.schemas.generation import Generation
-from vexpress.schemas.query import connect
+from vexpress.schemas.query import as_dicts, connect
 from vexpress.schemas.row import Model
 from vexpress.tasks.engine.engine import EngineConfig
 from vexpress.tasks.evaluate.measure import EvaluateVideo, MeasureConfig
@@ -73,12 +73,10 @@ def _names(weights: str | None) -> dict[str, str | None]:
 def read_generations(dataset: Dataset, requests: list[str]) -> Iterator[Generation]:
     """Yield the rows of `requests`, in their order."""
     query = "SELECT * FROM generations WHERE list_contains($wanted, request_id)"
-    answer = connect(dataset).execute(query, {"wanted": requests})
-    names = [column[0] for column in answer.description or []]
     known = set(Generation.model_fields)
     rows = {}
-    for values in answer.fetchall():
-        fields = {n: v for n, v in zip(names, values, strict=True) if n in known}
+    for row in as_dicts(connect(dataset).sql(query, params={"wanted": requests})):
+        fields = {name: value for name, value in row.items() if name in known}
         rows[fields["request_id"]] = Generation.model_validate(fields)
     yield from (rows[request] for request in requests if request in rows)
 

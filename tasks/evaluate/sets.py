@@ -19,7 +19,8 @@ from vexpress.metrics.table import METRICS, Measured, measured, unmeasured
 from vexpress.schemas.dataset import Dataset
 from vexpress.schemas.evaluation import Evaluation
 from vexpress.schemas.row import Model
-from vexpress.tasks.engine.step import file_digest, make_key
+from vexpress.tasks.engine.component import make_key
+from vexpress.tasks.engine.weights import file_digest
 from vexpress.tasks.evaluate.measure import evaluation_row
 
 FILES = {"fid": INCEPTION, "fvd": I3D}

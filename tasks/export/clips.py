@@ -15,10 +15,11 @@ import numpy as np
 import pyarrow as pa
 import safetensors.numpy
 
+from vexpress.schemas.arrow import read_value
 from vexpress.schemas.dataset import Dataset
 from vexpress.schemas.errors import DatasetError
 from vexpress.schemas.query import ask_where, connect
-from vexpress.tasks.train.clips import identity_column, landmarks_of, points_of, read_value
+from vexpress.tasks.train.clips import identity_column, landmarks_of, points_of
 from vexpress.training.clips import held_out
 
 INTERNAL = ("status", "reason", "detail", "is_error")
@@ -170,14 +171,14 @@ def _require_files(dataset: Dataset, clips: pa.Table, files: dict[str, tuple[int
 
 
 def _licences(connection: duckdb.DuckDBPyConnection, clips: pa.Table) -> dict[str, Any]:
-    """Licences and how many clips each covers; weights of every run, once each."""
+    """Licences and how many clips each covers; weights of every curation, once each."""
     pairs = zip(clips["source"].to_pylist(), clips["licence"].to_pylist(), strict=True)
     sources = Counter((source, licence or NOT_STATED) for source, licence in pairs)
     by_licence: Counter[str] = Counter()
     for (_, licence), count in sources.items():
         by_licence[licence] += count
     weights: dict[str, dict[str, str]] = {}
-    for (text,) in connection.sql("SELECT weights FROM runs").fetchall():
+    for (text,) in connection.sql("SELECT weights FROM runs WHERE kind = 'curate'").fetchall():
         for used in json.loads(text or "[]"):
             kept = {key: str(used.get(key, "")) for key in ("name", "sha256", "licence")}
             weights[kept["name"] + kept["sha256"]] = kept

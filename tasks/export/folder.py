@@ -5,18 +5,17 @@ is written before any of them. A file appears under its name only when it is com
 is there under a digest that has not changed is done, and what is not named there is not ours.
 """
 
-import contextlib
-import hashlib
 import json
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from vexpress.files import PARTIAL, whole_file
+from vexpress.hashes import blake2b
 from vexpress.schemas.errors import DatasetError
 
 PLAN = "export.json"
-PARTIAL = ".partial"
 
 
 class ExportFolder:
@@ -42,6 +41,8 @@ class ExportFolder:
         names of those that are not done. What an earlier export left and does not belong here
         any more is removed."""
         self.path.mkdir(parents=True, exist_ok=True)
+        for left in self.path.rglob(f".*{PARTIAL}"):
+            left.unlink()  # of an export that was killed
         for name in self._there:
             if files.get(name) != self._planned[name]:
                 (self.path / name).unlink()
@@ -52,15 +53,8 @@ class ExportFolder:
 
     def write(self, name: str, write: Callable[[Path], Any]) -> None:
         """Let `write` make a file under another name, then give it its own."""
-        target = self.path / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        partial = target.with_name(f".{target.name}{PARTIAL}")
-        try:
+        with whole_file(self.path / name, flush=True) as partial:
             write(partial)
-            _flush(partial)
-            partial.replace(target)
-        finally:
-            partial.unlink(missing_ok=True)
 
     def write_json(self, name: str, value: Any) -> None:
         """Write `value` as JSON."""
@@ -94,9 +88,4 @@ def _files_below(folder: Path) -> Iterator[str]:
 def digest_of(*parts: object) -> str:
     """Return a digest of `parts`, which are plain values."""
     text = json.dumps(parts, sort_keys=True, default=str)
-    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
-
-
-def _flush(path: Path) -> None:
-    with contextlib.suppress(OSError), path.open("rb") as file:
-        os.fsync(file.fileno())
+    return blake2b(text.encode())

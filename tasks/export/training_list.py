@@ -15,14 +15,15 @@ from typing import Any
 
 import numpy as np
 
+from vexpress.schemas.arrow import read_value
 from vexpress.schemas.dataset import Dataset
 from vexpress.schemas.query import connect
 from vexpress.tasks.export.clips import LICENCES, ClipPoints, clip_points, select_clips
 from vexpress.tasks.export.folder import ExportFolder, digest_of
-from vexpress.tasks.train.clips import gather_clips, read_value
+from vexpress.tasks.train.clips import gather_clips
+from vexpress.training.audio_features import read_vectors
 from vexpress.training.clips import ClipFiles
 from vexpress.training.published_list import Listed, write_face_info, write_vectors
-from vexpress.training.sound_vectors import read_vectors
 
 KIND = "vexpress-json"
 LIST = "list.json"

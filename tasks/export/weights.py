@@ -19,18 +19,25 @@ def export_weights(
     copied from the folder `beside`, where they are there, so that `folder` is complete.
     Raises ConfigError when no stage is finished.
     """
-    numbers = [stage] if stage else [3, 2, 1]
-    done = [run / f"stage_{n}" for n in numbers if (run / f"stage_{n}/done.json").is_file()]
+    done = _finished_stages(run)
+    if stage:
+        done = [folder for folder in done if folder.name == f"stage_{stage}"]
     if not done:
         raise ConfigError(
             f"{run}: expected a finished stage{f' {stage}' if stage else ''}, found none. "
             "Finish it with vexpress train."
         )
-    mean = done[0] / "weights_mean"
-    source = mean if mean.is_dir() else done[0] / "weights"
+    mean = done[-1] / "weights_mean"
+    source = mean if mean.is_dir() else done[-1] / "weights"
     write_networks(folder, saved_networks(source / "v-express"), ".bin")
     for name in BESIDE:
         found = pretrained_in(beside, name) if beside else None
         if found and not (folder / name).exists():
             shutil.copytree(found, folder / name)
     return folder
+
+
+def _finished_stages(run: Path) -> list[Path]:
+    """The folders of the run's finished stages, the last one last."""
+    found = [path.parent for path in run.glob("stage_*/done.json")]
+    return sorted(found, key=lambda folder: int(folder.name.removeprefix("stage_")))

@@ -5,10 +5,12 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from vexpress.faces.retarget import Strategy
+from vexpress.faces.strategy import Strategy
 from vexpress.inference.request import VideoSettings
-from vexpress.inference.settings import Sampling
-from vexpress.schemas.row import Model
+from vexpress.inference.settings import ModelChoice, Sampling
+from vexpress.schemas.model import Model
+
+EngineKind = Literal["local", "ray"]
 
 
 class Parameters(VideoSettings, Sampling):
@@ -29,33 +31,10 @@ class Parameters(VideoSettings, Sampling):
         return VideoSettings(strategy=strategy, **self.model_dump(include=names))
 
 
-class ModelChoice(Model):
-    """Which model makes the videos."""
-
-    preset: Literal["published", "tiny"] = "published"
-    """`published`: V-Express's layout, downloaded or trained here. `tiny`: a small model with
-    random weights, which only shows that everything runs."""
-    dtype: Literal["auto", "fp32", "fp16", "bf16"] = "auto"
-    """Number format; `auto`: fp16 on a GPU, else fp32."""
-    solver: Literal["ddim", "unipc", "dpmpp"] = "ddim"
-    """`unipc` and `dpmpp` need fewer `steps`."""
-    preview_vae: str | None = None
-    """Folder of a tiny autoencoder (taesd), for requests with `preview`."""
-    face_model: str = "buffalo_l"
-    """insightface pack that finds the faces; dlib where it is not at hand."""
-
-    def absolute(self) -> "ModelChoice":
-        """Return it with folders that mean the same to Ray's workers, which start in another."""
-        given = {"preview_vae": self.preview_vae, "face_model": self.face_model}
-        folders = {name: Path(text).expanduser() for name, text in given.items() if text}
-        here = {name: str(path.absolute()) for name, path in folders.items() if path.is_dir()}
-        return self.model_copy(update=here)
-
-
 class Workers(Model):
     """Who makes the videos."""
 
-    kind: Literal["local", "ray"] = "local"
+    kind: EngineKind = "local"
     """`local`: this process. `ray`: actors, on this machine or the cluster of RAY_ADDRESS."""
     count: int = Field(2, ge=1, le=1000)
     """Actors, each with the model resident (ray)."""

@@ -4,12 +4,12 @@ from pathlib import Path
 
 from vexpress.schemas.dataset import Dataset
 from vexpress.schemas.query import connect
+from vexpress.tasks.engine.duration import span
 from vexpress.tasks.generate.config import GenerateConfig
 from vexpress.tasks.generate.done import leave_out_done
 from vexpress.tasks.generate.order import cost
 from vexpress.tasks.generate.requests import RequestPlan, plan_requests
 from vexpress.tasks.generate.weights import used_weights
-from vexpress.tasks.reports.funnel import span
 
 SHOWN = 40
 EARLIER = """

@@ -22,24 +22,24 @@ from vexpress.errors import (
     InputError,
     PointsError,
     PortraitError,
+    RunError,
     SettingsError,
     SoundError,
-    WeightsError,
 )
 from vexpress.faces.points import FaceDetector
 from vexpress.faces.portrait import Portrait, read_portrait
+from vexpress.hashes import sha256_of_file
 from vexpress.inference.generate import Prepared, prepare, render
 from vexpress.inference.loading import load_pipeline
 from vexpress.inference.pipeline import VExpressPipeline
 from vexpress.inference.request import Request
 from vexpress.schemas.dataset import Dataset
-from vexpress.schemas.errors import ConfigError, VexpressDataError, stop_when_full
+from vexpress.schemas.errors import ConfigError, stop_when_full
 from vexpress.schemas.generation import Generation
 from vexpress.schemas.row import Model
 from vexpress.tasks.engine.step import Rejection
 from vexpress.tasks.generate.config import GenerateConfig
 from vexpress.tasks.generate.request_clips import write_inputs
-from vexpress.tasks.generate.request_files import digest
 from vexpress.tasks.generate.requests import PlannedVideo, new_row
 from vexpress.tasks.generate.weights import UsedWeights, load_detector
 
@@ -117,7 +117,7 @@ class Generator:
     def make(self, planned: PlannedVideo, attempt: int = 1) -> Generation:
         """Return the row of the request; what is wrong with it never raises.
 
-        What is wrong with the run does: VexpressDataError, WeightsError.
+        What is wrong with the run does: RunError.
         """
         began, clock = datetime.now(UTC).isoformat(), time.monotonic()
 
@@ -136,7 +136,7 @@ class Generator:
         try:
             with stop_when_full(self.job.root), tempfile.TemporaryDirectory() as inputs:
                 return self._make(planned, attempt, Path(inputs), row)
-        except (VexpressDataError, WeightsError):
+        except RunError:
             raise
         except Rejection as rejection:
             return row(status="rejected", reason=rejection.reason, detail=rejection.detail)
@@ -267,7 +267,7 @@ def forget_notes(dataset: Dataset, rows: list[Generation]) -> None:
 
 def _is_still(path: str, column: str, planned: PlannedVideo) -> bool:
     try:
-        return digest(Path(path)) == planned.digests[column]
+        return sha256_of_file(Path(path)) == planned.digests[column]
     except OSError:
         return False
 

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from vexpress.errors import VExpressError
-from vexpress.schemas.errors import ConfigError, VexpressDataError
+from vexpress.schemas.errors import ConfigError
 from vexpress.schemas.generation import Generation
 from vexpress.tasks.engine.engine import start_ray
 from vexpress.tasks.generate.config import Workers
@@ -68,7 +68,7 @@ class RayPool:
     def results(self, runs: list[list[PlannedVideo]]) -> Iterator[Generation]:
         """Yield the row of each request, in the order they are ready.
 
-        Raises what is wrong with the run: VexpressDataError, VExpressError.
+        Raises what is wrong with the run: RunError, or an InputError of settings.
         """
         import ray
 
@@ -108,7 +108,7 @@ class RayPool:
         except RayTaskError as error:
             # Only what is wrong with the whole run leaves a worker as an exception.
             cause = error.cause
-            if isinstance(cause, VexpressDataError | VExpressError):
+            if isinstance(cause, VExpressError):
                 raise type(cause)(str(cause)) from None
             raise
         except RayError as error:

@@ -4,7 +4,6 @@ What a clip stands in for is written to files, so that it is read and checked li
 other input.
 """
 
-import hashlib
 import itertools
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 from PIL import Image
 
+from vexpress.hashes import sha256_of_file
 from vexpress.schemas.dataset import Dataset
 from vexpress.schemas.generation import Generation
 from vexpress.schemas.query import connect
@@ -124,4 +124,4 @@ def _is_inside(name: str) -> bool:
 
 def _digest(dataset: Dataset, name: str) -> str:
     with dataset.fs.open(dataset.path(name), "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        return sha256_of_file(file)

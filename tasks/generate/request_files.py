@@ -5,7 +5,6 @@ links out of them, no addresses, no devices. Sizes are read off headers before a
 decoded.
 """
 
-import hashlib
 import re
 import stat
 from pathlib import Path
@@ -58,7 +57,7 @@ class Roots:
             raise Rejection(
                 "not_allowed",
                 f"{text}: it leads out of the folders that requests may read: {listed}. "
-                "More are allowed with --allow",
+                "More are allowed with `allow`",
             )
         return _regular(real, text)
 
@@ -147,12 +146,6 @@ def _check_size(path: Path, most_mb: float) -> None:
             f"{path}: expected at most {most_mb:g} MB, "
             f"found {told_apart(size / MEGA, most_mb, 1)} MB",
         )
-
-
-def digest(path: Path) -> str:
-    """Return the SHA-256 of a file, hex."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def without_credentials(text: str) -> str:

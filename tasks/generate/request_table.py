@@ -18,12 +18,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import ValidationError
 
-from vexpress.errors import SettingsError
 from vexpress.inference.pipeline import FACTOR
 from vexpress.schemas.dataset import Dataset
 from vexpress.schemas.errors import ConfigError
-from vexpress.schemas.query import query_errors, run_query
+from vexpress.schemas.query import as_dicts, query_errors, run_query
 from vexpress.schemas.request import INPUTS, AskedVideo
+from vexpress.schemas.settings import problems
 from vexpress.tasks.generate.config import Parameters
 
 SUFFIXES = (".parquet", ".csv", ".jsonl", ".ndjson", ".sql")
@@ -108,12 +108,10 @@ def _cells(table: str, dataset: Dataset) -> Iterator[Cells]:
 def _from_query(sql: str, dataset: Dataset) -> Iterator[Cells]:
     dataset.require()
     answer = run_query(dataset, sql)
-    columns = answer.columns
-    _check_columns(columns)
+    _check_columns(answer.columns)
     with query_errors():
-        rows = answer.limit(MAX_ROWS + 1).fetchall()
-    for row in rows:
-        yield _named(dict(zip(columns, row, strict=True)))
+        rows = as_dicts(answer.limit(MAX_ROWS + 1))
+    yield from map(_named, rows)
 
 
 def _from_parquet(path: Path) -> Iterator[Cells]:
@@ -204,12 +202,7 @@ def _wrong_parameters(given: Cells, defaults: Parameters, driven: bool) -> Itera
     try:
         merged = merge(defaults, given)
     except ValidationError as error:
-        for problem in error.errors(include_url=False):
-            place = ".".join(map(str, problem["loc"])) or "parameters"
-            yield f"{place}: {problem['msg'].lower()}, found {_short(problem['input'])}"
-        return
-    except SettingsError as error:
-        yield f"window, overlap: {error}"
+        yield from problems(error, Parameters, given)
         return
     for name in ("width", "height"):
         if getattr(merged, name) % FACTOR:
@@ -219,7 +212,7 @@ def _wrong_parameters(given: Cells, defaults: Parameters, driven: bool) -> Itera
 
 
 def merge(defaults: Parameters, given: Cells) -> Parameters:
-    """Return the parameters of a row; raises ValidationError or SettingsError."""
+    """Return the parameters of a row; raises ValidationError."""
     return Parameters.model_validate({**defaults.model_dump(), **given})
 
 

@@ -11,12 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from vexpress.faces.kps_file import rate_file
-from vexpress.faces.retarget import Strategy
+from vexpress.faces.strategy import Strategy
+from vexpress.hashes import sha256_of_file
 from vexpress.schemas.dataset import Dataset
 from vexpress.schemas.generation import Generation
 from vexpress.schemas.request import INPUTS, AskedVideo
 from vexpress.schemas.row import Model
-from vexpress.tasks.engine.step import Rejection, make_key
+from vexpress.tasks.engine.component import make_key
+from vexpress.tasks.engine.step import Rejection
 from vexpress.tasks.generate.config import GenerateConfig, Parameters
 from vexpress.tasks.generate.request_clips import ClipInputs, find_clips
 from vexpress.tasks.generate.request_files import (
@@ -25,7 +27,6 @@ from vexpress.tasks.generate.request_files import (
     check_portrait,
     check_sound,
     check_video,
-    digest,
     without_credentials,
 )
 from vexpress.tasks.generate.request_table import is_query, list_tables, merge, read_requests
@@ -210,7 +211,7 @@ class Planner:
 
     def _digest(self, path: Path) -> str:
         if str(path) not in self._digests:
-            self._digests[str(path)] = digest(path)
+            self._digests[str(path)] = sha256_of_file(path)
         return self._digests[str(path)]
 
     def _request_id(self, digests: dict[str, str], asked: Parameters, strategy: Strategy) -> str:

@@ -3,14 +3,15 @@
 import hashlib
 from pathlib import Path
 
-from vexpress.faces.points import LICENCES, FaceDetector
+from vexpress.faces.points import FaceDetector
+from vexpress.hashes import sha256
 from vexpress.inference.loading import detector_for
+from vexpress.inference.random_model import tiny_pipeline
 from vexpress.schemas.errors import ConfigError
 from vexpress.schemas.row import Model
-from vexpress.tasks.engine.step import file_digest
+from vexpress.tasks.engine.weights import file_digest
 from vexpress.tasks.generate.config import ModelChoice
 from vexpress.weights.catalogue import TABLE, Places, locate
-from vexpress.weights.random_model import tiny_pipeline
 
 RANDOM = "random weights, no licence needed"
 
@@ -33,7 +34,6 @@ class UsedWeights(Model):
 def used_weights(choice: ModelChoice, folder: Path | None) -> UsedWeights:
     """Find and read the weights. Raises MissingWeightsError where there are none."""
     detector = detector_for(choice.face_model, folder)
-    faces = LICENCES["dlib" if detector.name.startswith("dlib") else "insightface"]
     preview = _files(Path(choice.preview_vae)) if choice.preview_vae else []
     if choice.preview_vae and not preview:
         raise ConfigError(f"model.preview_vae: expected a folder, found none: {choice.preview_vae}")
@@ -49,8 +49,8 @@ def used_weights(choice: ModelChoice, folder: Path | None) -> UsedWeights:
     parts.append(file_digest(extra))
     return UsedWeights(
         name=name,
-        sha256=hashlib.sha256("".join(parts).encode()).hexdigest(),
-        licence=f"{licence}; {faces}",
+        sha256=sha256("".join(parts).encode()),
+        licence=f"{licence}; {detector.licence}",
         files=[str(file) for file in [*files, *extra]],
         faces=detector.name,
     )

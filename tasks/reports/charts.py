@@ -1,6 +1,7 @@
 """Distributions of the scores that thresholds use, ready to be drawn.
 
-Counting happens in SQL; here numbers become the geometry of small SVG charts.
+Which columns, and how each is drawn, stands beside them in `schemas/clip.py`. Counting happens
+in SQL; here numbers become the geometry of small SVG charts.
 """
 
 import math
@@ -9,6 +10,8 @@ from typing import Any
 
 import duckdb
 
+from vexpress.schemas.axis import Axis, axis_of, unit_of
+from vexpress.schemas.clip import Clip
 from vexpress.tasks.curate.filter import RULES, Rule
 
 BINS = 24
@@ -23,13 +26,9 @@ class Score:
     """A column of `clips` to look at."""
 
     column: str
-    title: str
-    unit: str = ""
-    low: float | None = None
-    """Where the axis starts (null: at the least value); the first bin takes what is lower."""
-    high: float | None = None
-    """Where it ends (null: at the greatest value); the last bin takes what is higher."""
-    whole: bool = False
+    axis: Axis
+    unit: str
+    whole: bool
     """Whether values are whole numbers."""
 
     @property
@@ -43,47 +42,16 @@ class Score:
         return self.rule is None or self.rule.bound == "least"
 
 
-GROUPS: dict[str, tuple[Score, ...]] = {
-    "The stretch and its face": (
-        Score("faces", "Faces at once", "one is asked for", low=0, whole=True),
-        Score("frames", "Length", "frames", low=0, whole=True),
-        Score("face_side_px", "Face side", "px", low=0),
-        Score("face_share", "Face side over crop", low=0, high=1),
-        Score("det_score_mean", "Detector score, mean", low=0.4, high=1),
-        Score("det_score_min", "Detector score, least", low=0.4, high=1),
-        Score("gap_frames", "Frames without a detection", low=0, whole=True),
-        Score("points_jitter", "Trembling of points", "face sides", low=0),
-    ),
-    "How the head moves": (
-        Score("yaw_p90_deg", "Yaw in 90 % of frames", "°", low=0, high=90),
-        Score("yaw_max_deg", "Yaw, most", "°", low=0, high=90),
-        Score("pitch_p90_deg", "Pitch in 90 % of frames", "°", low=0, high=90),
-        Score("roll_p90_deg", "Roll in 90 % of frames", "°", low=0, high=90),
-        Score("head_motion", "Speed of the head", "face sides a second", low=0),
-        Score("camera_motion", "Speed of the background", "clip sides a second", low=0),
-    ),
-    "The picture": (
-        Score("sharpness", "Sharpness of the face", low=0, high=1),
-        Score("image_quality", "Image-quality network", low=0),
-        Score("noise", "Noise", "levels of 255", low=0),
-        Score("blockiness", "Blocks of compression", low=0),
-        Score("face_luma", "Brightness of the face", low=0, high=1),
-        Score("dark_share", "Black in the face", low=0, high=1),
-        Score("light_share", "White in the face", low=0, high=1),
-        Score("repeat_share", "Repeated frames", low=0, high=1),
-        Score("freeze_s", "Longest freeze", "s", low=0),
-        Score("border_share", "Border", low=0, high=1),
-        Score("overlay_share", "Titles over face and chest", low=0, high=1),
-    ),
-    "The sound": (
-        Score("speech_share", "Speech share", low=0, high=1),
-        Score("audio_rms_db", "Level", "dB", low=-80, high=0),
-        Score("sync_offset_frames", "Sound after lips", "frames of 1/25 s", low=-15, high=15),
-        Score("sync_off_by_frames", "Still apart after the repair", "frames", low=0, high=15),
-        Score("sync_confidence", "How sure the offset is", low=0),
-    ),
-}
-"""Scores to look at, by heading."""
+def scores() -> dict[str, list[Score]]:
+    """Return the columns of `clips` that have an axis, by heading."""
+    found: dict[str, list[Score]] = {}
+    for name, field in Clip.model_fields.items():
+        axis = axis_of(field)
+        if axis:
+            whole = field.annotation in (int, int | None)
+            score = Score(name, axis, unit_of(name, field), whole)
+            found.setdefault(axis.heading, []).append(score)
+    return found
 
 
 @dataclass(frozen=True)
@@ -122,8 +90,8 @@ def read_charts(
     """
     known = {row[0] for row in connection.execute("DESCRIBE clips").fetchall()}
     charts = {
-        heading: [_chart(connection, s, keep or {}) for s in scores if s.column in known]
-        for heading, scores in GROUPS.items()
+        heading: [_chart(connection, s, keep or {}) for s in group if s.column in known]
+        for heading, group in scores().items()
     }
     return {heading: found for heading, found in charts.items() if found}
 
@@ -158,8 +126,8 @@ def _bins(
     score: Score, least: float, most: float, threshold: float | None
 ) -> tuple[float, float, int]:
     """Return start, width and number of bins; whole numbers get bins of whole width."""
-    start = least if score.low is None else score.low
-    end = max(most, threshold or most) if score.high is None else score.high
+    start = least if score.axis.low is None else score.axis.low
+    end = max(most, threshold or most) if score.axis.high is None else score.axis.high
     if score.whole:
         end = max(end, start + FEWEST_BINS - 1)
         step = max(1, math.ceil((end + 1 - start) / BINS))

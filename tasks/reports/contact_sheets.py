@@ -16,6 +16,7 @@ import duckdb
 import numpy as np
 
 from vexpress.schemas.dataset import Dataset
+from vexpress.schemas.query import as_dicts
 from vexpress.tasks.engine.step import Rejection
 from vexpress.tasks.reports.reasons import explain
 from vexpress.tasks.reports.thumbnails import (
@@ -112,9 +113,8 @@ def read_sheets(dataset: Dataset, connection: duckdb.DuckDBPyConnection) -> list
     for clip_id, box, score, detected in connection.sql(FACES).fetchall():
         faces.setdefault(clip_id, []).append(face_mark(box, score, detected))
     groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
-    answer = connection.sql("SELECT * FROM chosen ORDER BY status, total DESC, reason, n")
-    for values in answer.fetchall():
-        row = dict(zip(answer.columns, values, strict=True))
+    chosen = "SELECT * FROM chosen ORDER BY status, total DESC, reason, n"
+    for row in as_dicts(connection.sql(chosen)):
         groups.setdefault((row["status"], row["reason"] or ""), []).append(row)
     return [
         _sheet(status, reason, rows[0]["total"], [exhibit(dataset, r, kps, faces) for r in rows])
@@ -185,7 +185,7 @@ def _of_clip(
 def _of_source(row: dict[str, Any], faces: list[FaceMark]) -> np.ndarray:
     if not row["width"] or not row["height"]:
         raise Rejection("unreadable", "the size of its picture is not known")
-    # Frame times are not in the manifests: within a stretch they are taken to be even.
+    # Frame times are not in the manifests: within a segment they are taken to be even.
     share = (row["middle"] - row["start_frame"] + 0.5) / (row["end_frame"] - row["start_frame"])
     corners = [row[name] for name in ("crop_x1", "crop_y1", "crop_x2", "crop_y2")]
     return source_picture(
@@ -201,6 +201,13 @@ def _of_source(row: dict[str, Any], faces: list[FaceMark]) -> np.ndarray:
 def encode_jpeg(picture: np.ndarray) -> bytes:
     """Return uint8 (height, width, 3) BGR as JPEG."""
     return cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1].tobytes()
+
+
+def shrink_jpeg(jpeg: bytes, width: int) -> bytes:
+    """Return a JPEG that is at most `width` pixels wide."""
+    picture: Any = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
+    scale = min(1.0, width / picture.shape[1])
+    return encode_jpeg(cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA))
 
 
 def draw_sheet(sheet: Sheet) -> np.ndarray:

@@ -10,9 +10,10 @@ from typing import Any
 import duckdb
 
 from vexpress.schemas.dataset import Dataset
-from vexpress.schemas.query import connect
+from vexpress.schemas.query import as_dicts, connect
 from vexpress.schemas.row import Model
-from vexpress.tasks.curate.config import PRESETS, load_config
+from vexpress.tasks.curate.config import load_config
+from vexpress.tasks.curate.presets import PRESETS
 from vexpress.tasks.reports.charts import HEIGHT, WIDTH, read_charts
 from vexpress.tasks.reports.contact_sheets import draw_sheet, encode_jpeg, read_sheets
 from vexpress.tasks.reports.funnel import headline, read_funnel, read_sources
@@ -73,9 +74,8 @@ def write_report(dataset: Dataset) -> ReportPaths:
 
 def read_runs(connection: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
     """Return the rows of `runs`, newest first, with their JSON columns read."""
-    answer = connection.sql("SELECT * FROM runs ORDER BY started_at DESC, run_id")
-    rows = [dict(zip(answer.columns, row, strict=True)) for row in answer.fetchall()]
-    readable = ("config", "versions", "step_seconds")
+    rows = as_dicts(connection.sql("SELECT * FROM runs ORDER BY started_at DESC, run_id"))
+    readable = ("config", "versions", "counts", "step_seconds")
     for row in rows:
         row |= {name: _object(row[name]) for name in readable}
         row["weights"] = _list(row["weights"])

@@ -12,7 +12,7 @@ import numpy as np
 
 from vexpress.metrics.table import METRICS, VIDEO_METRICS
 from vexpress.schemas.dataset import Dataset
-from vexpress.schemas.query import connect
+from vexpress.schemas.query import as_dicts, connect
 from vexpress.tasks.evaluate.plan import read_generations
 from vexpress.tasks.evaluate.side_by_side import strip, write_side_by_side
 from vexpress.tasks.reports.contact_sheets import encode_jpeg
@@ -49,6 +49,7 @@ def write_evaluation_report(dataset: Dataset, shown: int) -> None:
         "evaluation",
         number=number,
         root=dataset.root,
+        headline="Generated videos in numbers",
         rows=summary_rows(connection),
         pairs=pair_rows(connection),
         exhibits=exhibits,
@@ -58,7 +59,7 @@ def write_evaluation_report(dataset: Dataset, shown: int) -> None:
 
 def summary_rows(connection: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
     """Return `evaluation_summary` in the order of the table of metrics, with reasons."""
-    rows = _dicts(connection.sql(SUMMARY))
+    rows = as_dicts(connection.sql(SUMMARY))
     for row in rows:
         metric = METRICS.get(row["metric"])
         row["says"] = metric.says if metric else row["metric"]
@@ -80,7 +81,7 @@ SELECT s.*, coalesce(r.reasons, '') AS reasons FROM evaluation_summary s LEFT JO
 def pair_rows(connection: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
     """Return each pair of checkpoints once, where both made the same requests."""
     query = "SELECT * FROM evaluation_pairs WHERE weights_sha256 < other_sha256"
-    rows = _dicts(connection.sql(query))
+    rows = as_dicts(connection.sql(query))
     for row in rows:
         row["says"] = METRICS[row["metric"]].says if row["metric"] in METRICS else row["metric"]
     return rows
@@ -145,7 +146,3 @@ def number(value: float | None, unit: str = "") -> str:
     if value is None:
         return "–"
     return f"{value:.3g} {unit}".strip()
-
-
-def _dicts(answer: duckdb.DuckDBPyRelation) -> list[dict[str, Any]]:
-    return [dict(zip(answer.columns, row, strict=True)) for row in answer.fetchall()]

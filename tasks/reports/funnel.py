@@ -8,11 +8,11 @@ from typing import Any
 
 import duckdb
 
+from vexpress.schemas.query import as_dicts
+from vexpress.tasks.engine.duration import THIN, span
 from vexpress.tasks.reports.reasons import explain
 
 MAX_SOURCES = 200
-THIN = "\N{NARROW NO-BREAK SPACE}"
-"""Keeps a number and its unit on one line."""
 STAGES = {
     ("source", "found"): ("Sources", "files found"),
     ("scene", "found"): ("Scenes", "shots between cuts, of readable sources"),
@@ -129,9 +129,7 @@ SELECT * FROM joined ORDER BY seconds - kept_s DESC, source LIMIT $limit
 
 def read_sources(connection: duckdb.DuckDBPyConnection) -> SourceTable:
     """Return the sources, the most lost time first, at most `MAX_SOURCES`."""
-    answer = connection.execute(SOURCES, {"limit": MAX_SOURCES})
-    columns = [column[0] for column in answer.description or []]
-    rows = [dict(zip(columns, row, strict=True)) for row in answer.fetchall()]
+    rows = as_dicts(connection.execute(SOURCES, {"limit": MAX_SOURCES}))
     (count,) = connection.execute("SELECT count(*) FROM videos").fetchall()[0]
     return SourceTable(rows, count - len(rows))
 
@@ -146,15 +144,3 @@ def headline(funnel: Funnel) -> str:
         f"Of {span(funnel.source_s)} in {videos}, {span(funnel.kept_s)} were kept "
         f"in {clips}: {100 * funnel.kept_share:.0f}{THIN}%."
     )
-
-
-def span(seconds: float | None) -> str:
-    """Return a length of time as a person says it: 8.4 s, 1 min 37 s, 12.40 h."""
-    if not seconds:
-        return f"0{THIN}s"
-    if seconds < 60:
-        return f"{seconds:.1f}{THIN}s"
-    if seconds < 3600:
-        minutes, rest = divmod(round(seconds), 60)
-        return f"{minutes}{THIN}min{THIN}{rest:02}{THIN}s"
-    return f"{seconds / 3600:,.2f}{THIN}h"

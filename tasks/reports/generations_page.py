@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 
 from vexpress.schemas.dataset import Dataset
-from vexpress.schemas.query import connect
+from vexpress.schemas.query import as_dicts, connect
 from vexpress.tasks.media.frames import check_size, open_media, to_upright_bgr, video_streams
 from vexpress.tasks.reports.contact_sheets import fit
+from vexpress.tasks.reports.funnel import span
 from vexpress.tasks.reports.page import render
 from vexpress.tasks.reports.thumbnails import frame_at
 
@@ -68,23 +69,25 @@ def write_page(dataset: Dataset) -> str:
         "generations",
         side=SIDE,
         root=dataset.root,
+        headline=headline(made, rejected + failed, video_s),
         made=made,
         rejected=rejected,
         failed=failed,
         video_s=video_s,
         work_s=work_s,
-        videos=[show(dataset, row) for row in _rows(connection, MADE, SHOWN)],
-        missing=_rows(connection, NOT_MADE, REASONS_SHOWN),
-        weights=_rows(connection, WEIGHTS),
+        videos=[show(dataset, row) for row in as_dicts(connection.execute(MADE, {"most": SHOWN}))],
+        missing=as_dicts(connection.execute(NOT_MADE, {"most": REASONS_SHOWN})),
+        weights=as_dicts(connection.execute(WEIGHTS)),
     )
     dataset.write(PAGE, text.encode("utf-8", "replace"))
     return PAGE
 
 
-def _rows(connection: Any, sql: str, most: int | None = None) -> list[dict[str, Any]]:
-    answer = connection.execute(sql, {"most": most} if most else None)
-    columns = [column[0] for column in answer.description]
-    return [dict(zip(columns, row, strict=True)) for row in answer.fetchall()]
+def headline(made: int, missing: int, video_s: float) -> str:
+    """Return the one sentence that says it all."""
+    said = f"{made:,} video{'s' * (made != 1)}, {span(video_s)} of speech"
+    lost = f"; {missing:,} request{'s' * (missing != 1)} without one" if missing else ""
+    return f"{said if made else 'No video was made yet'}{lost}."
 
 
 def show(dataset: Dataset, row: dict[str, Any], count: int = 3) -> Shown:

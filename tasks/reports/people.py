@@ -14,9 +14,10 @@ import duckdb
 import numpy as np
 
 from vexpress.schemas.dataset import Dataset
+from vexpress.schemas.query import as_dicts
+from vexpress.tasks.engine.duration import span
 from vexpress.tasks.engine.step import Rejection
 from vexpress.tasks.reports.contact_sheets import Exhibit, Sheet
-from vexpress.tasks.reports.funnel import span
 from vexpress.tasks.reports.thumbnails import clip_pictures
 
 log = logging.getLogger(__name__)
@@ -45,7 +46,7 @@ ORDER BY coalesce(d.picture, d.look) + coalesce(d.sound, 0), c.clip_id LIMIT $sh
 
 def read_people(dataset: Dataset, connection: duckdb.DuckDBPyConnection) -> Sheet:
     """Return a face of each person of kept clips, those with the most clips first."""
-    rows = _rows(connection, PEOPLE, PEOPLE_SHOWN)
+    rows = as_dicts(connection.execute(PEOPLE, {"shown": PEOPLE_SHOWN}))
     exhibits = [
         _exhibit(
             {**row, "clip_id": row["name"], "detail": _counted(row)},
@@ -60,7 +61,7 @@ def read_people(dataset: Dataset, connection: duckdb.DuckDBPyConnection) -> Shee
 
 def read_pairs(dataset: Dataset, connection: duckdb.DuckDBPyConnection) -> Sheet:
     """Return duplicates, each beside the clip that is kept, at the same moment."""
-    rows = _rows(connection, PAIRS, PAIRS_SHOWN)
+    rows = as_dicts(connection.execute(PAIRS, {"shown": PAIRS_SHOWN}))
     exhibits = [_exhibit(row, partial(_both, dataset, row)) for row in rows]
     total = rows[0]["total"] if rows else 0
     note = "Left the clip that is kept, right its copy at the same moment; the least alike first."
@@ -107,9 +108,3 @@ def _exhibit(row: dict[str, Any], look: Callable[[], list[np.ndarray]]) -> Exhib
 def _counted(row: dict[str, Any]) -> str:
     clips = "1 clip" if row["clips"] == 1 else f"{row['clips']:,} clips"
     return f"{clips}, {span(row['seconds'])}"
-
-
-def _rows(connection: duckdb.DuckDBPyConnection, sql: str, shown: int) -> list[dict[str, Any]]:
-    answer = connection.execute(sql, {"shown": shown})
-    columns = [column[0] for column in answer.description or []]
-    return [dict(zip(columns, row, strict=True)) for row in answer.fetchall()]

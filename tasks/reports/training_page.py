@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from vexpress.files import write_text
 from vexpress.tasks.reports.page import render
-from vexpress.tasks.train.stage import read_done
-from vexpress.training.job import StageJob
-from vexpress.training.measurements import Gate, check_gates
+from vexpress.training.gates import Gate, check_gates
 from vexpress.training.metrics_log import read_metrics
 from vexpress.training.settings import StageSettings, TrainSettings
+from vexpress.training.stage_job import StageJob, read_done
 
 WIDTH, HEIGHT = 560, 160
 """Plot area, SVG units."""
@@ -44,19 +44,21 @@ class StagePage:
 def write_train_report(run: Path, settings: TrainSettings) -> Path:
     """Write the page of what the run has reached so far; returns its path."""
     stages = []
-    for number in (1, 2, 3):
-        job = StageJob(run=run, number=number, settings=settings)
+    for stage in settings.stages:
+        job = StageJob(run=run, number=stage.number, settings=settings)
         metrics = read_metrics(job.folder / "metrics.jsonl")
         if metrics:
             stages.append(stage_page(job, metrics))
     page = render(
-        "training", run=run.resolve(), settings=settings, stages=stages, plot=(WIDTH, HEIGHT)
+        "training",
+        root=run.resolve(),
+        headline="Training run",
+        settings=settings,
+        stages=stages,
+        plot=(WIDTH, HEIGHT),
     )
     path = run / "report.html"
-    run.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    partial.write_text(page, encoding="utf-8")
-    partial.replace(path)
+    write_text(path, page)
     return path
 
 

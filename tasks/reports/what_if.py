@@ -12,8 +12,9 @@ import duckdb
 from vexpress.schemas.dataset import Dataset
 from vexpress.schemas.query import connect
 from vexpress.tasks.curate.filter import RULES, KeepRules, Rule
+from vexpress.tasks.reports.reasons import NOT_MEASURED
 
-KEPT, NOT_MEASURED = "kept", "not_measured"
+KEPT = "kept"
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ def verdicts_sql(keep: KeepRules, columns: set[str]) -> str:
 
 
 def verdict_sql(keep: KeepRules, columns: set[str]) -> str:
-    """Return an SQL expression over `judged`: `kept` or the reason under the rules `keep`.
+    """Return an SQL expression over `filtered`: `kept` or the reason under the rules `keep`.
 
     What no rule decided (no face, several faces, an error) stays as it is.
     A candidate that was never cropped and that these rules would let pass is `not_measured`.

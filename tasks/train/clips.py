@@ -12,13 +12,13 @@ from typing import Any
 import av
 import duckdb
 import numpy as np
-import pyarrow as pa
 
+from vexpress.schemas.arrow import read_value
 from vexpress.schemas.dataset import Dataset
 from vexpress.schemas.query import ask_where, connect
+from vexpress.training.audio_features import check_vectors
 from vexpress.training.clips import ClipError, ClipFiles, TrainingClip
 from vexpress.training.lips import lip_boxes, lip_source
-from vexpress.training.sound_vectors import check_vectors
 
 PROBES = 8
 """Files opened at once while they are checked."""
@@ -51,7 +51,7 @@ def gather_clips(
             f"{len(problems)} of {len(rows)} clips cannot be trained on:\n  "
             + "\n  ".join(problems[:SHOWN])
             + more
-            + "\nRun `vexpress curate` again, or leave these out with --where."
+            + "\nRun `vexpress curate` again, or leave these out with `where`."
         )
     return [answer for answer in found if isinstance(answer, TrainingClip)]
 
@@ -77,16 +77,6 @@ def identity_column(connection: duckdb.DuckDBPyConnection) -> str:
     """The SQL expression over `clips` that tells who is seen: the person, else the source."""
     columns = {row[0] for row in connection.sql("DESCRIBE kept").fetchall()}
     return f"coalesce({IDENTITY}, video_id)" if IDENTITY in columns else "video_id"
-
-
-def read_value(scalar: pa.Scalar) -> Any:
-    """A Python value; a list of points, however deep, becomes its numbers in one row."""
-    if not isinstance(scalar, pa.ListScalar) or scalar.values is None:
-        return scalar.as_py()
-    values = scalar.values
-    while pa.types.is_list(values.type) or pa.types.is_fixed_size_list(values.type):
-        values = values.flatten()
-    return values.to_numpy(zero_copy_only=False)
 
 
 def _clip(dataset: Dataset, row: dict[str, Any], folder: Path | None) -> TrainingClip | str:

@@ -4,25 +4,21 @@ One row a finished command that trained something. Its id is also that of a snap
 after curation; the snapshot whose clips were trained on is in the row's configuration.
 """
 
-import json
-import secrets
 from dataclasses import asdict
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from vexpress.schemas.dataset import Dataset
 from vexpress.schemas.manifest import write_run
 from vexpress.schemas.query import run_query
-from vexpress.schemas.run import Run
-from vexpress.schemas.versions import versions_of
-from vexpress.tasks.curate.chain import Weights
-from vexpress.tasks.engine.step import file_digest
+from vexpress.schemas.run import Run, new_run_id
+from vexpress.tasks.engine.weights import Weights, read_weights
 from vexpress.tasks.train.stage import uses_ray
 from vexpress.training.clips import ClipIndex
-from vexpress.training.job import CLIPS, StageJob
 from vexpress.training.metrics_log import read_metrics
 from vexpress.training.settings import TrainSettings
+from vexpress.training.stage_job import CLIPS, StageJob
 from vexpress.weights.catalogue import network_files, networks_in
 
 LIBRARIES = ("vexpress", "prefect", "ray", "torch", "diffusers", "transformers")
@@ -49,31 +45,28 @@ def record_run(
     """
     if source.endswith(".json"):
         return None
-    run_id = f"{started:%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
+    run_id = new_run_id(started)
     stages = {n: _of_this_command(run, n, settings, started) for n in trained}
-    row = Run(
-        run_id=run_id,
-        kind="train",
-        source=str(run.resolve()),
-        started_at=started.isoformat(),
-        finished_at=datetime.now(UTC).isoformat(),
+    begun = Run.begun(
+        run_id,
+        "train",
+        str(run.resolve()),
+        started,
         engine="ray" if uses_ray(settings.engine) else "local",
         config=(run / "run.json").read_text(),
-        versions=versions_of(LIBRARIES),
-        weights=json.dumps([asdict(weights) for weights in _weights(run, settings, trained)]),
+        libraries=LIBRARIES,
+        weights=[asdict(weights) for weights in _weights(run, settings, trained)],
         notes=[f"stages {', '.join(map(str, trained))}"],
-        videos=0,
-        videos_done_before=0,
-        clips_kept=len(ClipIndex(run / CLIPS)),
-        clips_rejected=0,
-        units_run=sum(len(lines) for lines in stages.values()),
-        units_reused=sum(settings.stage(n).steps - len(lines) for n, lines in stages.items()),
-        step_seconds=json.dumps(
-            {f"stage_{n}": round(sum(x["seconds"] for x in s), 3) for n, s in stages.items()}
-        ),
-        snapshot=f"snapshots/{run_id}.json",
     )
-    write_run(Dataset(source), row)
+    counts = {
+        "clips": len(ClipIndex(run / CLIPS)),
+        "steps": sum(len(lines) for lines in stages.values()),
+        "steps_done_before": sum(
+            settings.stage(n).steps - len(lines) for n, lines in stages.items()
+        ),
+    }
+    seconds = {f"stage_{n}": sum(line["seconds"] for line in s) for n, s in stages.items()}
+    write_run(Dataset(source), begun.finished(counts, seconds))
     return run_id
 
 
@@ -95,5 +88,5 @@ def _weights(run: Path, settings: TrainSettings, trained: list[int]) -> list[Wei
         files = network_files(networks_in(folder) or folder)
         licence = "as the weights it started from" if name != "start" else "not known"
         paths = sorted(files.values())
-        found.append(Weights(name, [str(path) for path in paths], file_digest(paths), licence))
+        found.append(read_weights(name, paths, licence))
     return found

@@ -3,7 +3,7 @@
 RUN/run.json              source, settings, and the snapshot of the data set it began with
 RUN/clips.safetensors     the clips, as they were when the run started
 RUN/files/                videos and sound of the clips, where the data set is remote
-RUN/stage_N/…             see vexpress/training/stage_run.py
+RUN/stage_N/…             see vexpress/training/stage_job.py
 RUN/weights/              what is exported in the end
 """
 
@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from vexpress.files import write_text
 from vexpress.schemas.dataset import Dataset
 from vexpress.schemas.errors import ConfigError
 from vexpress.schemas.manifest import write_part
@@ -19,17 +20,18 @@ from vexpress.schemas.metric import TrainingMetric
 from vexpress.schemas.row import content_id
 from vexpress.tasks.train.clips import gather_clips
 from vexpress.tasks.train.row import newest_snapshot
+from vexpress.tasks.train.settings import make_settings
 from vexpress.training.clips import ClipFiles, ClipIndex, TrainingClip, check_lengths, write_index
-from vexpress.training.job import CLIPS, StageJob
-from vexpress.training.measurements import Gate
+from vexpress.training.gates import Gate
 from vexpress.training.metrics_log import read_metrics
 from vexpress.training.published_list import read_list
-from vexpress.training.settings import TrainSettings
+from vexpress.training.settings import STAGE_NAMES, TrainSettings
+from vexpress.training.stage_job import CLIPS, StageJob
 
 NOTE, SNAPSHOT, FILES = "run.json", "snapshot", "files"
 FREE = (
     *("engine.kind", "engine.cpus_per_worker", "engine.max_failures", "engine.sharding"),
-    *("engine.save_every", "engine.keep_last", "engine.validate_every"),
+    *("engine.save_every", "engine.keep_last", "engine.validate_every", "engine.loggers"),
     *("gates.", "data.loader_workers", "snapshot"),
 )
 """Settings that may differ when a run is resumed: they do not change what is learned."""
@@ -53,7 +55,7 @@ def open_run(run: Path, source: str, settings: TrainSettings, stages: Sequence[i
     than a sample of one of the `stages`.
     """
     if source.endswith(".json") and settings.where:
-        raise ConfigError("--where: expected a data set to filter, found a JSON list")
+        raise ConfigError("where: expected a data set to filter, found a JSON list")
     wanted = {"source": source, **settings.model_dump(mode="json")}
     note = run / NOTE
     if note.is_file():
@@ -140,13 +142,7 @@ def _write_note(note: Path, content: dict[str, Any]) -> None:
     text = json.dumps(content, indent=1)
     if note.is_file() and note.read_text() == text:
         return
-    note.parent.mkdir(parents=True, exist_ok=True)
-    partial = note.with_suffix(".partial")
-    try:
-        partial.write_text(text)
-        partial.replace(note)
-    finally:
-        partial.unlink(missing_ok=True)
+    write_text(note, text)
 
 
 def _check_lengths(
@@ -159,11 +155,7 @@ def _check_lengths(
 
 
 def _check_same(note: Path, wanted: dict[str, Any]) -> None:
-    try:
-        before = dict(_flat(json.loads(note.read_text())))
-    except ValueError as error:
-        raise ConfigError(f"{note} is damaged ({error}). Start a new run.") from error
-    now = dict(_flat(wanted))
+    before, now = dict(_flat(_completed(note, wanted))), dict(_flat(wanted))
     differs = [
         f"  {key}: was {before.get(key)!r}, is {now.get(key)!r}"
         for key in sorted(before.keys() | now.keys())
@@ -175,6 +167,19 @@ def _check_same(note: Path, wanted: dict[str, Any]) -> None:
             + "\n".join(differs)
             + "\nStart a new run for them, or give the old ones to resume this one."
         )
+
+
+def _completed(note: Path, wanted: Mapping[str, Any]) -> dict[str, Any]:
+    """What a note says, which an earlier version may have written: settings that it did not
+    know are as in the preset, stages that it did not know are as they are `wanted` now."""
+    try:
+        noted = json.loads(note.read_text())
+        beside = {key: noted.pop(key) for key in ("source", SNAPSHOT) if key in noted}
+        stages = {name: wanted[name] for name in STAGE_NAMES}
+        settings = make_settings(noted["preset"], {**stages, **noted})
+    except (ValueError, KeyError, TypeError, AttributeError, ConfigError) as error:
+        raise ConfigError(f"{note} is damaged ({error}). Start a new run.") from error
+    return {**beside, **settings.model_dump(mode="json")}
 
 
 def _flat(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -5,15 +5,14 @@ ones; the work itself is `vexpress.training.stage_run`, which resumes by itself.
 folder must be seen by all machines.
 """
 
-import json
 import logging
 import os
 from typing import Any
 
 from vexpress.errors import VExpressError
 from vexpress.schemas.errors import ConfigError
-from vexpress.training.job import StageJob
 from vexpress.training.settings import EngineSettings
+from vexpress.training.stage_job import StageJob, read_done
 
 log = logging.getLogger(__name__)
 
@@ -28,21 +27,6 @@ def train_stage(job: StageJob) -> dict[str, Any]:
     done = read_done(job)
     assert done is not None, "a stage that ends without an error leaves done.json"
     return done
-
-
-def read_done(job: StageJob) -> dict[str, Any] | None:
-    """What a finished stage reached; None for one that is not finished.
-
-    Raises ConfigError when the file is damaged.
-    """
-    path = job.folder / "done.json"
-    try:
-        found: dict[str, Any] = json.loads(path.read_text())
-    except FileNotFoundError:
-        return None
-    except ValueError as error:
-        raise ConfigError(f"{path} is damaged ({error}). Delete it to finish again.") from error
-    return found
 
 
 def uses_ray(engine: EngineSettings) -> bool:

@@ -43,10 +43,10 @@ def test_everything_listens_on_this_machine_only() -> None:
 def test_secrets_are_files_that_the_services_name_and_nothing_else() -> None:
     secrets = COMPOSE["secrets"]
     used = {name for service in SERVICES.values() for name in service.get("secrets", [])}
-    assert used == set(secrets) == {"postgres_password", "ray_token"}
+    assert used == set(secrets) == {"postgres_password", "ray_token", "api_auth"}
     for service in SERVICES.values():
         for key, value in service.get("environment", {}).items():
-            if "PASSWORD" in key or "TOKEN" in key:
+            if re.search("PASSWORD|TOKEN|AUTH_STRING", key):
                 folder, _, name = str(value).rpartition("/")
                 assert (folder, name in service["secrets"]) == ("/run/secrets", True), key
 

@@ -1,7 +1,7 @@
 """`prefect.yaml` and what the server does by itself fit together, wherever a run runs."""
 
-from vexpress.flows.server.deployments import AUTOMATIONS, FILE, read
-from vexpress.flows.server.embedded import SETTINGS
+from vexpress.flows.server.deployments import AUTOMATIONS, FILE, HOME, read
+from vexpress.flows.server.environment import SETTINGS
 
 HEARTBEAT = "PREFECT_FLOWS_HEARTBEAT_FREQUENCY"
 
@@ -10,8 +10,8 @@ def test_every_run_says_that_it_lives_before_it_is_taken_for_dead() -> None:
     """Prefect's own heartbeat comes every 180 s; a run would count as lost before the first."""
     lost = next(a for a in read(AUTOMATIONS)["automations"] if "silent" in a["name"])
     told = {
-        name: place["job_variables"]["env"][HEARTBEAT]
-        for name, place in read(FILE)["definitions"]["places"].items()
+        name: read(HOME / pool["template"])["job_configuration"]["env"][HEARTBEAT]
+        for name, pool in read(FILE)["definitions"]["pools"].items()
     }
     told["a command that joins a server"] = SETTINGS[HEARTBEAT]
     assert {name for name, every in told.items() if 3 * int(every) > lost["trigger"]["within"]} == (

@@ -24,6 +24,7 @@ from tests.talking_heads import Face, Shot, Speech, VideoFormat, render
 DEPLOY = Path(__file__).parents[2] / "deploy"
 BIN = Path(sys.executable).parent
 PATIENCE_S = 90
+AUTH = "someone:secret"
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,7 @@ class Server:
     def run(self, *command: str) -> str:
         """Run a command as a client of this server; gives its output."""
         own = {"PREFECT_API_URL": self.api, "PREFECT_HOME": str(self.home)}
+        own["PREFECT_API_AUTH_STRING"] = AUTH
         program = [str(BIN / command[0]), *command[1:]]
         done = subprocess.run(
             program, env={**os.environ, **own}, capture_output=True, text=True, timeout=300
@@ -69,6 +71,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     environment = dict(compose["services"]["server"]["environment"])
     with running(binaries) as postgres:
         port = free_port()
+        secret = folder / "api_auth"
+        secret.write_text(AUTH)
         environment |= {
             "PREFECT_SERVER_DATABASE_HOST": "127.0.0.1",
             "PREFECT_SERVER_DATABASE_PORT": str(postgres.port),
@@ -76,10 +80,11 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
             "PREFECT_SERVER_DATABASE_PASSWORD_FILE": str(postgres.password_file),
             "PREFECT_UI_API_URL": f"http://127.0.0.1:{port}/api",
             "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+            "PREFECT_SERVER_API_AUTH_STRING_FILE": str(secret),
             "PREFECT_HOME": str(folder),
             "PATH": f"{BIN}:{os.environ['PATH']}",
         }
-        start = ["prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
+        start = ["python", "-m", "vexpress.flows.server.app", "--port", str(port)]
         log = folder / "server.log"
         with log.open("w") as out:
             process = subprocess.Popen(

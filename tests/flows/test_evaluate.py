@@ -1,7 +1,6 @@
 """Evaluation end to end, on real videos passed off as results: the numbers know which is which."""
 
-import os
-import signal
+import json
 import subprocess
 import sys
 import time
@@ -133,6 +132,12 @@ def test_what_has_numbers_is_not_measured_again(
     said = evaluate(evaluated, f"--weights={networks}")
     assert "0 videos measured (7 had their numbers before)" in said
     assert evaluated.names("manifests/evaluations/*.parquet") == parts
+    query = "SELECT run_id, counts, weights FROM runs WHERE kind = 'evaluate'"
+    ((run_id, counts, weights),) = run_query(evaluated, query).fetchall()
+    assert {"sync lip landmarks", "fid", "fvd"} <= {used["name"] for used in json.loads(weights)}
+    assert json.loads(counts)["videos_measured"] == 7
+    numbers = f"SELECT count(DISTINCT request_id) FROM evaluations WHERE run_id = '{run_id}'"
+    assert run_query(evaluated, numbers).fetchall() == [(7,)]
     newer = [replace(m, version=m.version + (m.name == "flicker")) for m in VIDEO_METRICS]
     monkeypatch.setattr("vexpress.tasks.evaluate.measure.VIDEO_METRICS", tuple(newer))
     said = evaluate(evaluated, f"--weights={networks}", "--limit=1")
@@ -170,7 +175,10 @@ def test_what_cannot_be_measured_has_a_reason_and_what_broke_is_tried_again(
     assert "1 videos measured (2 had their numbers before)" in evaluate(dataset)
     assert values(dataset, "kps_px")["broken"] < 4
     done = CliRunner().invoke(app, ["evaluate", dataset.root, "--set=measure.identify=dlib"])
-    assert done.exit_code == 2 and "no such setting. Known here: faces, identity" in done.output
+    assert (
+        done.exit_code == 2
+        and "Did you mean `measure.identity`? Known here: faces, identity" in done.output
+    )
 
 
 def test_a_run_that_is_killed_goes_on_where_it_was(assets: Path, tmp_path: Path) -> None:
@@ -179,12 +187,12 @@ def test_a_run_that_is_killed_goes_on_where_it_was(assets: Path, tmp_path: Path)
     command = [sys.executable, "-m", "vexpress.flows.cli.app", "evaluate", dataset.root, *FEW]
     command += ["--set=shard_videos=1", "--set=shown=0"]
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    process = subprocess.Popen(command, start_new_session=True, **quiet)
+    process = subprocess.Popen(command, **quiet)
     deadline = time.monotonic() + 120
     while len(dataset.names("manifests/evaluations/*.parquet")) < 2 and process.poll() is None:
         assert time.monotonic() < deadline
         time.sleep(0.05)
-    os.killpg(process.pid, signal.SIGKILL)  # its embedded server too
+    process.kill()
     process.wait()
     killed_after = len(dataset.names("manifests/evaluations/*-0*.parquet"))
     said = evaluate(dataset, "--set=shard_videos=1", "--set=shown=0")

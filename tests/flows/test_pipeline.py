@@ -8,6 +8,9 @@ from typing import Any
 import pytest
 import yaml
 from diffusers import AutoencoderTiny
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.sorting import FlowRunSort
+from prefect.settings import PREFECT_API_URL, temporary_settings
 from typer.testing import CliRunner, Result
 
 from tests.helpers.random_weights import write_weights
@@ -15,7 +18,8 @@ from tests.talking_heads import Face, Shot, Speech, VideoFormat, render
 from vexpress.flows.cli.app import app
 from vexpress.schemas.dataset import Dataset
 from vexpress.schemas.query import run_query
-from vexpress.training.presets import make_settings
+from vexpress.tasks.train.settings import make_settings
+from vexpress.training.settings import STAGE_NAMES
 
 TINIER = {
     "encoder_block_out_channels": (8,) * 4,
@@ -49,9 +53,8 @@ def pipeline_groups(weights: Path) -> dict[str, Any]:
         },
         "train": {
             "start": str(weights),
+            **{name: {**STAGE, "frames": 2} for name in STAGE_NAMES},
             "stage_1": {**STAGE, "batch": 2},
-            "stage_2": {**STAGE, "frames": 3},
-            "stage_3": {**STAGE, "frames": 2},
             "data": {"validation_share": 0, "validation_samples": 2, "reference_margin": 20},
             "gates": {"max_loss_ratio": 9, "min_audio_sensitivity": 0, "min_kps_sensitivity": 0},
         },
@@ -73,7 +76,7 @@ class Pipeline:
         file.write_text(yaml.safe_dump(pipeline_groups(self.weights)))
         names = [str(self.folder / name) for name in ("videos", "dataset")]
         where = ["--out", str(self.folder / "run"), "--weights", str(self.weights)]
-        settings = ["--rules", "permissive", "--preset", "tiny", "--config", str(file)]
+        settings = ["--preset", "permissive", "--train-preset", "tiny", "--config", str(file)]
         return CliRunner().invoke(app, ["pipeline", *names, *where, *settings, *options])
 
 
@@ -157,10 +160,10 @@ def test_a_training_run_of_another_snapshot_is_refused(pipeline: Pipeline) -> No
 @pytest.mark.parametrize(
     ("setting", "said"),
     [
-        ("gates.x=1", "expected groups curate, train, gate, generate"),
+        ("gates.x=1", "Did you mean `gate`? Known here: curate, gate, generate, train"),
         ("gate.min_kept_hours=1", "gate.min_kept_hours"),
-        ("curate.keep.min_framez=1", "keep.min_framez"),
-        ("train.stage_1.stepz=1", "stage_1.stepz"),
+        ("curate.keep.min_framez=1", "curate.keep.min_framez: no such setting"),
+        ("train.stage_1.stepz=1", "train.stage_1.stepz: no such setting"),
     ],
 )
 def test_wrong_settings_are_named_before_anything_starts(
@@ -178,12 +181,8 @@ def test_deployments_want_a_server_that_has_them_and_get_paths_that_mean_the_sam
     words += ["--preset", "tiny", "--set", "train.start=weights", "--requests", "requests.csv"]
     result = CliRunner().invoke(app, ["pipeline", *words])
     assert result.exit_code == 2 and "expected a server in PREFECT_API_URL" in result.output
-    # Only now: the command sets what Prefect reads when it is imported.
-    from prefect.client.orchestration import get_client
-    from prefect.client.schemas.sorting import FlowRunSort
-    from prefect.settings import PREFECT_API_URL, temporary_settings
-
-    with get_client(sync_client=True) as client:  # Prefect's embedded server, without deployments
+    with get_client(sync_client=True) as client:  # Prefect's own server, without deployments
+        monkeypatch.setenv("PREFECT_API_URL", str(client.api_url))
         with temporary_settings({PREFECT_API_URL: str(client.api_url)}):
             result = CliRunner().invoke(app, ["pipeline", *words])
         assert result.exit_code == 2, result.output
@@ -197,7 +196,7 @@ def test_deployments_want_a_server_that_has_them_and_get_paths_that_mean_the_sam
 
 
 def test_places_that_everybody_knows_stay_as_they_are(tmp_path: Path) -> None:
-    from vexpress.flows.pipeline_settings import name_everywhere
+    from vexpress.flows.pipeline import name_everywhere
 
     asked = {"source": "s3://b/v", "dataset": "s3://b/d", "run": str(tmp_path), "weights": None}
     asked |= {"requests": "SELECT clip_id FROM kept", "train": make_settings("tiny", {})}

@@ -24,13 +24,15 @@ from vexpress.inference.settings import Sampling
 from vexpress.schemas.dataset import Dataset
 from vexpress.schemas.query import run_query
 from vexpress.training.model import TrainingModel
+from vexpress.training.settings import STAGE_NAMES
 from vexpress.training.start_weights import saved_networks
 
+STAGES = range(1, len(STAGE_NAMES) + 1)
 STAGE = {"steps": 3, "learning_rate": 1e-3}
 CONFIG: dict[str, Any] = {
+    **{name: {**STAGE, "frames": 2} for name in STAGE_NAMES},
     "stage_1": {**STAGE, "batch": 2},
     "stage_2": {**STAGE, "frames": 3},
-    "stage_3": {**STAGE, "frames": 2},
     "data": {"validation_share": 0.3, "validation_samples": 2},
     "engine": {"save_every": 2, "validate_every": 2},
     "gates": {"max_loss_ratio": 2.0, "min_audio_sensitivity": 0, "min_kps_sensitivity": 0},
@@ -56,7 +58,7 @@ class Trainer:
 
 @pytest.fixture(scope="module")
 def finished(material: Path, tmp_path_factory: pytest.TempPathFactory) -> Trainer:
-    """A run through all three stages."""
+    """A run through all stages."""
     trainer = Trainer(material, tmp_path_factory.mktemp("train"))
     result = trainer()
     assert result.exit_code == 0, result.output
@@ -72,7 +74,7 @@ def test_weights_come_out_in_the_published_layout(finished: Trainer) -> None:
     names = ("audio_projection", "denoising_unet", "motion_module", "reference_net", "v_kps_guider")
     assert sorted(path.name for path in folder.iterdir()) == sorted(f"{name}.bin" for name in names)
     exported = TrainingModel(saved_networks(folder)).state_dict()
-    trained = finished.run_folder / "stage_3/weights/v-express"
+    trained = finished.run_folder / f"{STAGE_NAMES[-1]}/weights/v-express"
     for name, tensor in TrainingModel(saved_networks(trained)).state_dict().items():
         assert torch.equal(tensor, exported[name]), name
 
@@ -91,7 +93,9 @@ def test_exported_weights_make_a_video(finished: Trainer, tmp_path: Path) -> Non
     assert CliRunner().invoke(app, [*export, *options]).exit_code == 0
 
     pipeline = VExpressPipeline.from_published(tmp_path / "weights")
-    trained = saved_networks(finished.run_folder / "stage_3/weights/v-express").denoising_unet
+    trained = saved_networks(
+        finished.run_folder / f"{STAGE_NAMES[-1]}/weights/v-express"
+    ).denoising_unet
     for name, tensor in trained.state_dict().items():
         assert torch.equal(pipeline.denoising_unet.state_dict()[name], tensor), name
     points = np.full((4, 3, 2), 30.0) + np.array([[-9, -7], [9, -7], [0, 2]])
@@ -102,11 +106,11 @@ def test_exported_weights_make_a_video(finished: Trainer, tmp_path: Path) -> Non
 
 def test_metrics_and_gates_can_be_queried_from_the_data_set(finished: Trainer) -> None:
     loss = "SELECT stage, step FROM training WHERE kind = 'train' AND name = 'loss'"
-    assert sorted(rows(finished.dataset, loss)) == [(n, s) for n in (1, 2, 3) for s in (1, 2, 3)]
+    assert sorted(rows(finished.dataset, loss)) == [(n, s) for n in STAGES for s in (1, 2, 3)]
     gates = "SELECT stage, name, passed FROM training WHERE kind = 'gate' ORDER BY stage, name"
     assert rows(finished.dataset, gates) == [
         (1, "held_out_loss_ratio", True),
-        *((n, name, True) for n in (2, 3) for name in
+        *((n, name, True) for n in STAGES[1:] for name in
           ("audio_sensitivity", "held_out_loss_ratio", "kps_sensitivity")),
     ]  # fmt: skip
 
@@ -119,12 +123,14 @@ def test_the_run_is_a_row_of_the_data_set_with_its_snapshot(finished: Trainer) -
     ((engine, config, versions, weights, clips, steps, reused, seconds, snapshot),) = rows(
         finished.dataset, query
     )
-    assert (engine, clips, steps, reused) == ("local", 3, 9, 0)
+    counts = rows(finished.dataset, "SELECT counts FROM runs WHERE kind = 'train'")[0][0]
+    assert json.loads(counts) == {"clips": 3, "steps": 3 * len(STAGES), "steps_done_before": 0}
+    assert (engine, clips, steps, reused) == ("local", 3, 3 * len(STAGES), 0)
     assert json.loads(config)["stage_2"]["frames"] == 3 and "snapshot" in json.loads(config)
     assert json.loads(versions)["torch"] == importlib.metadata.version("torch")
-    assert set(json.loads(seconds)) == {"stage_1", "stage_2", "stage_3"}
+    assert set(json.loads(seconds)) == set(STAGE_NAMES)
     start, trained = json.loads(weights)
-    assert (start["name"], trained["name"]) == ("start", "stage_3")
+    assert (start["name"], trained["name"]) == ("start", STAGE_NAMES[-1])
     assert len(trained["sha256"]) == 32 and trained["sha256"] != start["sha256"]
     listed = json.loads((Path(finished.dataset.root) / snapshot).read_text())["files"]
     assert any("training" in part["file"] and part["rows"] > 9 for part in listed)
@@ -134,7 +140,8 @@ def test_the_report_shows_curves_gates_and_pictures_and_needs_nothing_else(
     finished: Trainer,
 ) -> None:
     page = (finished.run_folder / "report.html").read_text()
-    assert page.count("<polyline") == 6 and page.count("data:image/png;base64,") == 3
+    assert page.count("<polyline") == 2 * len(STAGES)
+    assert page.count("data:image/png;base64,") == len(STAGES)
     assert "audio_sensitivity" in page and "68 landmarks" in page
     assert not re.search(r'(src|href)="(?!data:)', page)
 
@@ -242,9 +249,10 @@ def test_clips_too_short_for_any_stage_are_refused_before_the_first(
 @pytest.mark.parametrize(
     ("option", "said"),
     [
-        ("stage_2.stepz=5", "stage_2.stepz: Extra inputs are not permitted"),
+        ("stage_2.stepz=5", "stage_2.stepz: no such setting. Did you mean `stage_2.steps`?"),
         ("stage_2.kps_drop=1.5", "expected values between 0 and 1"),
         ("stage_1.trains=[everything]", "stage_1.trains.0"),
+        ("stage_2.number=3", "stage_2.number: expected 2, found 3"),
         ("nonsense", "expected group.key=value"),
     ],
 )

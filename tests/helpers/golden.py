@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 from diffusers import AutoencoderKL
 from torch import nn
@@ -22,8 +23,9 @@ from vexpress.networks.denoising_unet import DenoisingUNet
 from vexpress.networks.reference_net import ReferenceNet
 from vexpress.networks.v_kps_guider import VKpsGuider
 
-REFERENCE = Path(__file__).parents[3] / "shared/reference"
-GOLDENS = Path(os.environ.get("VEXPRESS_GOLDENS", REFERENCE / "goldens"))
+SHARED = Path(__file__).parents[3] / "shared/reference"
+REFERENCE = Path(os.environ.get("VEXPRESS_REFERENCE", SHARED))
+GOLDENS = REFERENCE / "goldens"
 KEYS = REFERENCE / "keys"
 TOLERANCE = 2e-4
 
@@ -109,6 +111,14 @@ def goldens() -> list[Golden]:
     """Every pair in the folder."""
     names = sorted(path.stem for path in GOLDENS.glob("*.json"))
     return [Golden(GOLDENS, name) for name in names if (GOLDENS / f"{name}.npz").is_file()]
+
+
+def golden_params(pairs: list[Golden]) -> list[Any]:
+    """Pairs as parameters of a test; one that skips where there are none."""
+    if not pairs:
+        reason = f"no arrays of the published code at {GOLDENS} (set VEXPRESS_REFERENCE)"
+        return [pytest.param(None, id="none", marks=pytest.mark.skip(reason=reason))]
+    return [pytest.param(pair, id=pair.name, marks=pytest.mark.assets) for pair in pairs]
 
 
 def published_keys(name: str) -> dict[str, tuple[int, ...]]:

@@ -13,8 +13,8 @@ from safetensors.torch import save_file
 from transformers import Wav2Vec2ForCTC
 
 from vexpress.inference.pipeline import VExpressPipeline
+from vexpress.inference.random_model import tiny_pipeline
 from vexpress.weights.published import Networks, save_networks
-from vexpress.weights.random_model import tiny_pipeline
 
 State = dict[str, torch.Tensor]
 OLD_ATTENTION = {"to_q": "query", "to_k": "key", "to_v": "value", "to_out.0": "proj_attn"}

@@ -8,7 +8,7 @@ import av
 import cv2
 import numpy as np
 
-from vexpress.faces.points import load_face_detector
+from vexpress.faces.backends import load_face_detector
 from vexpress.tasks.curate.clips import crop_square
 
 SIDE = 512

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import torch
 
-from vexpress.training.job import StageJob
-from vexpress.training.settings import TrainSettings
+from vexpress.training.settings import STAGE_NAMES, TrainSettings
+from vexpress.training.stage_job import StageJob
 from vexpress.training.stage_run import StageRun
 
 LINES = 4
@@ -23,7 +23,7 @@ LINES = 4
 def train(run: Path, settings: TrainSettings) -> None:
     """Train all stages, in order, each from where it was stopped."""
     torch.set_num_threads(1)
-    for number in (1, 2, 3):
+    for number in range(1, len(settings.stages) + 1):
         job = StageJob(run=run, number=number, settings=settings)
         if not (job.folder / "done.json").is_file():
             StageRun(job, torch.device("cpu")).run()
@@ -58,8 +58,8 @@ def kill_in_stage(child: int, stage: Path) -> None:
 def main() -> None:
     """Kill in every stage, then run to the end."""
     run, settings = Path(sys.argv[1]), TrainSettings.model_validate_json(sys.argv[2])
-    for number in (1, 2, 3):
-        kill_in_stage(in_child(run, settings), run / f"stage_{number}")
+    for name in STAGE_NAMES:
+        kill_in_stage(in_child(run, settings), run / name)
     _, status = os.waitpid(in_child(run, settings), 0)
     sys.exit(os.waitstatus_to_exitcode(status))
 

@@ -23,11 +23,14 @@ from prefect.client.schemas.objects import FlowRun
 
 from tests.helpers.ports import free_port
 from tests.talking_heads import Face, Shot, Speech, VideoFormat, render
+from vexpress.flows.server.password import read_or_make
 from vexpress.flows.server.processes import marked
 from vexpress.flows.server.stack import Stack, load
 from vexpress.tasks.curate.config import load_config
 
 PATIENCE_S = 240.0
+SECRET = "planted-4be1d07a92"
+"""What the worker of the tests' stack is told and nobody may read."""
 
 
 def wait(ready: Callable[[], Any], what: str, patience_s: float = PATIENCE_S) -> Any:
@@ -80,7 +83,8 @@ class RunningStack:
     @contextlib.contextmanager
     def client(self) -> Iterator[SyncPrefectClient]:
         """A client of the server."""
-        with SyncPrefectClient(f"{self.url}/api") as client:
+        password = read_or_make(self.state)
+        with SyncPrefectClient(f"{self.url}/api", auth_string=password) as client:
             yield client
 
     def trigger(self, name: str, parameters: dict[str, Any]) -> UUID:

@@ -7,8 +7,8 @@ import torch
 from diffusers import AutoencoderKL
 
 from tests.helpers.small_clips import AUDIO_DIM, write_clips
-from vexpress.training.presets import make_settings
-from vexpress.training.settings import TrainSettings
+from vexpress.tasks.train.settings import make_settings
+from vexpress.training.settings import STAGE_NAMES, TrainSettings
 from vexpress.training.start_weights import random_networks, write_networks
 
 
@@ -35,8 +35,8 @@ def write_random_networks(folder: Path) -> Path:
 def small_settings(material: Path, **overrides: Any) -> TrainSettings:
     """Settings of a run of six steps a stage; `overrides` as of a file."""
     steps = {"steps": 6, "learning_rate": 1e-3}
-    stages = {"stage_1": {**steps, "batch": 2}, "stage_2": {**steps, "frames": 3}}
-    stages["stage_3"] = {**steps, "frames": 2}
+    frames = {"stage_1": {"batch": 2}, "stage_2": {"frames": 3}}
+    stages = {name: {**steps, **frames.get(name, {"frames": 2})} for name in STAGE_NAMES}
     for name, stage in stages.items():
         stage.update(overrides.pop(name, {}))
     data = {"validation_share": 0.3, "validation_samples": 2, "reference_margin": 30}

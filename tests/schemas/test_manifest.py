@@ -2,7 +2,9 @@
 
 import json
 from collections import Counter
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import numpy as np
@@ -148,12 +150,10 @@ def test_the_views_work_for_anyone_with_duckdb(
 
 def test_a_run_names_the_files_and_rows_it_saw(dataset: Dataset) -> None:
     commit_batch(dataset, "w1", several_videos())
-    known: dict[str, object] = {
-        name: {"int": 0, "str": ""}.get(str(field.annotation.__name__), [])  # type: ignore[union-attr]
-        for name, field in Run.model_fields.items()
-    }
-    run = Run.model_validate(known | {"run_id": "r1", "snapshot": "snapshots/r1.json"})
-    write_run(dataset, run)
+    started = datetime.now(UTC)
+    how: dict[str, Any] = {"engine": "local", "config": "{}", "libraries": []}
+    run = Run.begun("r1", "curate", "videos/", started, **how, weights=[], notes=[])
+    write_run(dataset, run.finished({}, {}))
     snapshot = json.loads(dataset.read("snapshots/r1.json"))
     rows_of = {part["file"]: part["rows"] for part in snapshot["files"]}
     assert rows_of["manifests/clips/w1.parquet"] == 4

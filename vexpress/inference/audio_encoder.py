@@ -8,7 +8,8 @@ import torch
 import torch.nn.functional as F
 from transformers import Wav2Vec2FeatureExtractor, Wav2Vec2Model
 
-SAMPLE_RATE = 16_000
+from vexpress.media.sound import SAMPLE_RATE
+
 SAMPLES_A_VECTOR = 320
 WHOLE_S = 120
 """Up to this length the sound is encoded in one piece, as published."""

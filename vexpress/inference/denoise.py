@@ -14,10 +14,10 @@ import torch
 
 from vexpress.faces.v_kps_image import draw_all
 from vexpress.inference.allocator import keep_freed_memory
-from vexpress.inference.conditions import Conditions
 from vexpress.inference.settings import Sampling
 from vexpress.inference.windows import plan_windows
 from vexpress.networks.attention import KeyValue
+from vexpress.networks.conditions import Conditions
 from vexpress.networks.denoising_unet import DenoisingUNet, Inner
 from vexpress.networks.v_kps_guider import VKpsGuider
 

@@ -16,7 +16,8 @@ from vexpress.errors import PointsError, SettingsError
 from vexpress.faces.kps_file import EVEN_S, read_kps, read_times, resample_points, scale_points
 from vexpress.faces.points import FaceDetector
 from vexpress.faces.portrait import Portrait, read_portrait
-from vexpress.faces.retarget import Strategy, retarget
+from vexpress.faces.retarget import retarget
+from vexpress.faces.strategy import Strategy
 from vexpress.inference.median_filter import filter_stream
 from vexpress.inference.pipeline import FACTOR, VExpressPipeline
 from vexpress.inference.request import Request
@@ -64,7 +65,7 @@ def prepare(
             f"a video of {request.width}x{request.height}: expected multiples of {FACTOR}"
         )
     if request.kps and request.video:
-        raise SettingsError("driving points: expected --kps or --video, found both")
+        raise SettingsError("driving points: expected kps or video, found both")
     size = request.width, request.height
     sound = read_sound(request.audio, max_sound_s)
     if portrait is None:

@@ -2,28 +2,28 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal
 
 import torch
 from diffusers import AutoencoderTiny
 
 from vexpress.errors import MissingWeightsError, SettingsError
-from vexpress.faces.points import FaceDetector, load_face_detector
+from vexpress.faces.backends import load_face_detector
+from vexpress.faces.points import FaceDetector
 from vexpress.inference.pipeline import VExpressPipeline
-from vexpress.inference.solvers import Solver, make_scheduler
+from vexpress.inference.random_model import tiny_pipeline
+from vexpress.inference.settings import Dtype, ModelPreset, Solver
+from vexpress.inference.solvers import make_scheduler
 from vexpress.weights.published import check_complete, naming
-from vexpress.weights.random_model import tiny_pipeline
 
-Model = Literal["published", "tiny"]
 DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
 
 def load_pipeline(
-    model: Model = "published",
+    model: ModelPreset = "published",
     weights: Path | None = None,
-    dtype: str = "auto",
+    dtype: Dtype = "auto",
     devices: Sequence[str] = (),
-    solver: str = Solver.DDIM,
+    solver: Solver = Solver.DDIM,
     preview: Path | None = None,
     parts: Mapping[str, Path] | None = None,
 ) -> VExpressPipeline:
@@ -37,14 +37,14 @@ def load_pipeline(
     _check_device(device)
     number = DTYPES[dtype if dtype != "auto" else "fp16" if device.type == "cuda" else "fp32"]
     if number == torch.float16 and device.type == "cpu":
-        raise SettingsError("--dtype fp16 is for GPUs; on the CPU take fp32 or bf16")
+        raise SettingsError("dtype fp16 is for GPUs; on the CPU take fp32 or bf16")
     if model == "tiny":
         pipeline = tiny_pipeline()
         if number != torch.float32:
             pipeline.to(number)
     else:
         pipeline = VExpressPipeline.from_published(weights, number, parts)
-    pipeline.scheduler = make_scheduler(Solver(solver))
+    pipeline.scheduler = make_scheduler(solver)
     if preview:
         pipeline.register_modules(preview_vae=_load_preview(preview).to(number))
     return pipeline.to(device)
@@ -58,7 +58,7 @@ def choose_devices(
         return tuple(named) if gpu is None else (f"cuda:{gpu}",)
     found = tuple(f"cuda:{index}" for index in range(torch.cuda.device_count()))
     if not found:
-        raise SettingsError("all GPUs: torch finds none here; take --device cpu")
+        raise SettingsError("all GPUs: torch finds none here; take the device cpu")
     return found
 
 
@@ -79,7 +79,7 @@ def detector_for(face_model: str, weights: Path | None) -> FaceDetector:
 def _load_preview(folder: Path) -> AutoencoderTiny:
     if not (folder / "config.json").is_file():
         raise MissingWeightsError(
-            f"--preview {folder}: expected a diffusers folder of an AutoencoderTiny, such as a "
+            f"preview_vae {folder}: expected a diffusers folder of an AutoencoderTiny, such as a "
             "download of madebyollin/taesd"
         )
     with naming(folder):
@@ -96,4 +96,4 @@ def _best_device() -> str:
 
 def _check_device(device: torch.device) -> None:
     if device.type == "cuda" and not torch.cuda.is_available():
-        raise SettingsError(f"--device {device}: torch finds no GPU here; take --device cpu")
+        raise SettingsError(f"device {device}: torch finds no GPU here; take the device cpu")

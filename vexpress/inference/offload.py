@@ -1,4 +1,9 @@
-"""Where the networks of a pipeline are: on its device, or with low memory there only at work."""
+"""Where the networks of a pipeline are: on its device, or with low memory there only at work.
+
+Not diffusers' `enable_model_cpu_offload`: its hooks belong to a pipeline, where `memory` is
+asked for with each video; they move a network when its `forward` is called, and ours are also
+called by other methods; and the last network stays on the device where its work failed.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -32,16 +37,16 @@ class OffloadPipeline(DiffusionPipeline):
         found = super()._execution_device
         return self._home if self._home and found.type == "cpu" else found
 
-    def bring(self, *networks: nn.Module) -> None:
+    def move_to_device(self, *networks: nn.Module) -> None:
         """Put networks, which a video with low memory may have left on the CPU, on the device."""
         device = self._execution_device
         for network in networks:
             network.to(device)
 
     @contextmanager
-    def resident(self, memory: Memory, *networks: nn.Module) -> Iterator[None]:
+    def on_device(self, memory: Memory, *networks: nn.Module) -> Iterator[None]:
         """Have networks on the device; with low memory they leave it afterwards."""
-        self.bring(*networks)
+        self.move_to_device(*networks)
         try:
             yield
         finally:

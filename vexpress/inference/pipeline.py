@@ -26,6 +26,8 @@ from vexpress.networks.audio_projection import AudioProjection
 from vexpress.networks.denoising_unet import DenoisingUNet
 from vexpress.networks.reference_net import ReferenceNet
 from vexpress.networks.v_kps_guider import VKpsGuider
+from vexpress.weights.catalogue import locate
+from vexpress.weights.published import load_audio_encoder, load_networks, load_vae
 
 FACTOR = 8
 """Pixels of the video per latent."""
@@ -104,9 +106,6 @@ class VExpressPipeline(OffloadPipeline):
         paths of single parts. Raises MissingWeightsError or CheckpointError, which name
         what is missing or unexpected.
         """
-        from vexpress.weights.catalogue import locate
-        from vexpress.weights.published import load_audio_encoder, load_networks, load_vae
-
         places = locate(Path(folder) if folder else None, parts)
         networks = load_networks(places, dtype)
         encoder, extractor = load_audio_encoder(places.audio_encoder, dtype)
@@ -176,24 +175,24 @@ class VExpressPipeline(OffloadPipeline):
         sampling = sampling or Sampling()
         self._check(points, waveform, width, height, preview, sampling)
         frames = padded_frames(len(points), sampling.window, sampling.overlap)
-        with self.resident(sampling.memory, self.audio_encoder, self.audio_projection):
+        with self.on_device(sampling.memory, self.audio_encoder, self.audio_projection):
             tokens = self.encode_audio(waveform, len(points), frames)
         if isinstance(reference_image, Mapping):
             features = reference_image
         else:
-            with self.resident(sampling.memory, self.vae, self.reference_net):
+            with self.on_device(sampling.memory, self.vae, self.reference_net):
                 features = self.encode_reference(reference_image, width, height)
         padding = ((0, frames - len(points)), (0, 0), (0, 0))
         scene = DenoiseInputs(np.pad(points, padding, mode="edge"), tokens, (width, height))
         latents = self.draw_noise(frames, width, height, seed)
         if sampling.memory == "normal":
             latents = latents.to(self._execution_device)
-        with self.resident(sampling.memory, self.denoising_unet, self.v_kps_guider):
+        with self.on_device(sampling.memory, self.denoising_unet, self.v_kps_guider):
             workers = self._workers(features, scene, sampling, devices)
             latents = self._denoise(latents, workers, sampling, callback_on_step_end)
             del workers
         vae = self.preview_vae if preview else self.vae
-        with self.resident(sampling.memory, vae):
+        with self.on_device(sampling.memory, vae):
             yield from self._decode(vae, latents[:, :, : len(points)], sampling)
 
     def encode_audio(self, waveform: np.ndarray, frames: int, padded: int) -> torch.Tensor:
@@ -210,7 +209,7 @@ class VExpressPipeline(OffloadPipeline):
         self, image: Image.Image | np.ndarray, width: int, height: int
     ) -> dict[str, torch.Tensor]:
         """Portrait to features of the reference net, by block."""
-        self.bring(self.vae, self.reference_net)
+        self.move_to_device(self.vae, self.reference_net)
         if isinstance(image, np.ndarray):
             image = Image.fromarray(image)
         pixels = VaeImageProcessor(FACTOR).preprocess(image, height=height, width=width)

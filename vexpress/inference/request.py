@@ -5,7 +5,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field
 
 from vexpress.faces.kps_file import MAX_FPS
-from vexpress.faces.retarget import Strategy
+from vexpress.faces.strategy import Strategy
 from vexpress.inference.settings import Sampling
 
 
@@ -15,7 +15,9 @@ class VideoSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     strategy: Strategy = Strategy.FIX_FACE
-    """How driving points become the reference's."""
+    """How driving points become the reference's. `fix_face`: a still head. `no_retarget`: the same
+    person in both. `offset_retarget`: slight motion. `naive_retarget`: as published.
+    `similarity_retarget`: another person's motion, kept in the frame."""
     width: int = Field(512, ge=64, le=4096)
     """Width of the video, pixels."""
     height: int = Field(512, ge=64, le=4096)
@@ -44,8 +46,7 @@ class Request(VideoSettings):
     kps: Path | None = None
     """Driving points, kps.pth."""
     kps_fps: float | None = Field(None, gt=0, le=MAX_FPS)
-    """Frames a second of the driving points; null: as stands beside them, else those of the
-    video to make."""
+    """Frames a second of the driving points, where no kps.pth.json beside them tells."""
     video: Path | None = None
     """Driving video, whose points are found here."""
     published_length: bool = False

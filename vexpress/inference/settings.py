@@ -1,15 +1,35 @@
-"""How a video is sampled. The defaults are the published command's."""
+"""Which model makes a video and how it is sampled. The defaults are the published command's.
 
+This file imports nothing heavy: the command line shows what it says.
+"""
+
+from enum import StrEnum
+from pathlib import Path
 from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from vexpress.errors import SettingsError
 from vexpress.inference.windows import check_window
 
+ModelPreset = Literal["published", "tiny"]
+Dtype = Literal["auto", "fp32", "fp16", "bf16"]
 Memory = Literal["normal", "low"]
+
+
+class Solver(StrEnum):
+    """Name of a scheduler. Fewer steps with a better one give nearly the same video."""
+
+    DDIM = "ddim"
+    """The published one."""
+    UNIPC = "unipc"
+    DPMPP = "dpmpp"
+
+
 FAST: dict[str, Any] = {"steps": 12, "guidance_share": 0.5, "reuse_every": 2}
-"""What `vexpress generate --fast` changes, with the solver UniPC: approximate. Its error with
+"""What the choice `fast` changes, with FAST_SOLVER: approximate. Its error with
 random weights is in benchmarks/README.md; with trained ones it was not measured."""
+FAST_SOLVER = Solver.UNIPC
 
 
 class Sampling(BaseModel):
@@ -46,7 +66,10 @@ class Sampling(BaseModel):
 
     @model_validator(mode="after")
     def _windows_make_sense(self) -> Self:
-        check_window(self.window, self.overlap)
+        try:
+            check_window(self.window, self.overlap)
+        except SettingsError as error:
+            raise ValueError(f"window, overlap: {error}") from error
         return self
 
     def guides(self, step: int) -> bool:
@@ -56,3 +79,28 @@ class Sampling(BaseModel):
     def reuses(self, step: int) -> bool:
         """Whether step number `step` reuses inner layers of the step before."""
         return step % self.reuse_every != 0
+
+
+class ModelChoice(BaseModel):
+    """Which model makes the videos."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    preset: ModelPreset = "published"
+    """`published`: V-Express's layout, downloaded or trained here. `tiny`: a small model with
+    random weights, which only shows that everything runs."""
+    dtype: Dtype = "auto"
+    """Number format; `auto`: fp16 on a GPU, else fp32."""
+    solver: Solver = Solver.DDIM
+    """`unipc` and `dpmpp` need fewer `steps`."""
+    preview_vae: str | None = None
+    """Folder of a tiny autoencoder (taesd) to decode previews with."""
+    face_model: str = "buffalo_l"
+    """insightface pack that finds the faces, by name or folder; dlib where it is not at hand."""
+
+    def absolute(self) -> Self:
+        """Return it with folders that mean the same to processes that start in another."""
+        given = {"preview_vae": self.preview_vae, "face_model": self.face_model}
+        folders = {name: Path(text).expanduser() for name, text in given.items() if text}
+        here = {name: str(path.absolute()) for name, path in folders.items() if path.is_dir()}
+        return self.model_copy(update=here)

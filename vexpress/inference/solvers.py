@@ -1,22 +1,11 @@
-"""Schedulers to choose from. `ddim` is the published one; the others need fewer steps.
+"""Schedulers to choose from: `Solver` in settings.py."""
 
-Fewer steps with a better solver give nearly the same video: approximate.
-"""
-
-from enum import StrEnum
 from typing import Any
 
 from diffusers import DPMSolverMultistepScheduler, UniPCMultistepScheduler
 
 from vexpress.inference.pipeline import published_scheduler
-
-
-class Solver(StrEnum):
-    """Name of a scheduler."""
-
-    DDIM = "ddim"
-    UNIPC = "unipc"
-    DPMPP = "dpmpp"
+from vexpress.inference.settings import Solver
 
 
 def make_scheduler(solver: Solver) -> Any:

@@ -9,10 +9,11 @@ import av
 import numpy as np
 
 from vexpress.errors import SoundError
-from vexpress.inference.audio_encoder import SAMPLE_RATE
 from vexpress.media.formats import open_media
 from vexpress.media.tracks import decode_sound, sound_track
 
+SAMPLE_RATE = 16_000
+"""Of the sound that V-Express hears, Hz."""
 SILENCE_PEAK = 1e-3
 """Peak (-60 dBFS) below which sound counts as silent."""
 

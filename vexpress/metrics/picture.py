@@ -7,7 +7,7 @@ from vexpress.faces.points import Face
 from vexpress.metrics.table import Measured, measured, unmeasured
 
 
-def sharpness(image_bgr: np.ndarray) -> float:
+def laplacian_variance(image_bgr: np.ndarray) -> float:
     """Return the variance of the Laplacian of uint8 (H, W, 3), grey levels squared.
 
     Pech-Pacheco et al., ICPR 2000: the less fine detail, the lower. It depends on what is in
@@ -18,17 +18,21 @@ def sharpness(image_bgr: np.ndarray) -> float:
 
 
 class SharpnessScorer:
-    """The median frame's fine detail relative to the reference's at the same size."""
+    """The median frame's fine detail relative to the reference's at the same size.
+
+    Not the `sharpness` of clips (table `clips`), which is 0..1, of the face alone and compares
+    different pictures: here 1 is as sharp as the reference.
+    """
 
     NAMES = ("sharpness",)
 
     def __init__(self, reference_bgr: np.ndarray) -> None:
-        self._reference = sharpness(reference_bgr)
+        self._reference = laplacian_variance(reference_bgr)
         self._found: list[float] = []
 
     def see(self, frame: int, image_bgr: np.ndarray, face: Face | None) -> None:
         """Look at frame `frame`."""
-        self._found.append(sharpness(image_bgr))
+        self._found.append(laplacian_variance(image_bgr))
 
     def results(self) -> list[Measured]:
         """Return `sharpness`: the square root of the ratio, as amplitudes are compared."""

@@ -13,8 +13,8 @@ from diffusers.configuration_utils import register_to_config
 from diffusers.models.modeling_utils import ModelMixin  # noqa: F401  (a pipeline looks for it here)
 from torch import nn
 
-from vexpress.inference.conditions import Conditions
 from vexpress.networks.attention import KeyValue, project
+from vexpress.networks.conditions import Conditions
 from vexpress.networks.transformer_block import DenoisingBlock, Pass
 from vexpress.networks.unet import DownBlock, Skips, UNet, UNetPlan, UpBlock
 

@@ -15,8 +15,8 @@ import torch
 from diffusers.models.attention import FeedForward
 from torch import nn
 
-from vexpress.inference.conditions import Conditions
 from vexpress.networks.attention import Source, attend, attend_to_zeros, make_attention
+from vexpress.networks.conditions import Conditions
 
 
 class Pass:

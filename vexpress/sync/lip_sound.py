@@ -13,9 +13,9 @@ Sign: a positive offset means that the sound is late, heard after the lips moved
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.ndimage import gaussian_filter1d
 
 from vexpress.sync.estimate import FPS, MOST_LAG, SyncEstimate
+from vexpress.sync.lip_sound_filters import FILTERS
 
 RATE = 16000
 HOP = 160
@@ -69,7 +69,7 @@ def estimate_offset(
     problem = why_not(lips, sound)
     if problem:
         return SyncEstimate(None, None, problem)
-    filters = filters or _fitted()
+    filters = filters or Filters(**FILTERS)
     heard, seen = sound_features(sound), lip_features(lips) @ filters.lips
     at_lags = [windows(heard, len(lips), lag) @ filters.sound for lag in LAGS]
     curve = np.array([agreement(signals, seen, filters.weights) for signals in at_lags])
@@ -108,6 +108,8 @@ def lip_features(lips: np.ndarray) -> np.ndarray:
 
 def sound_features(sound: np.ndarray) -> np.ndarray:
     """Return (T, BANDS), one row each 10 ms: levels of mel bands, mean 0 and deviation 1."""
+    from scipy.ndimage import gaussian_filter1d
+
     padded = np.pad(sound.astype(np.float64), FRAME // 2)
     frames = np.lib.stride_tricks.sliding_window_view(padded, FRAME)[::HOP] * np.hanning(FRAME)
     power = np.abs(np.fft.rfft(frames, 512)) ** 2
@@ -148,11 +150,7 @@ def by_chance(signals: np.ndarray, seen: np.ndarray, weights: np.ndarray) -> flo
     return float(np.sqrt(np.mean(np.square(found)))) + 1e-9
 
 
-def _fitted() -> Filters:
-    from vexpress.sync.lip_sound_filters import FILTERS
-
-    return FILTERS
-
-
 def _slow(lips: np.ndarray) -> np.ndarray:
+    from scipy.ndimage import gaussian_filter1d
+
     return np.asarray(gaussian_filter1d(lips, SLOW, axis=0))

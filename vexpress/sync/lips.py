@@ -6,10 +6,12 @@ that every detector here knows. On 155 frames of 25 real clips that box's centre
 between eyes and mouth (7 % of its side off) and its side was 2.38 times the mean used below.
 """
 
+from pathlib import Path
+
 import cv2
 import numpy as np
 
-from vexpress.faces.points import dlib_model
+from vexpress.faces.points import DlibDetector, dlib_model
 
 BOX_SIDE = 2.38
 """Side of dlib's box over the geometric mean of eye distance and eye-to-mouth distance."""
@@ -19,13 +21,18 @@ SHAPE = ("inner_opening", "outer_opening", "width", "chin", "lower_lip", "upper_
 """Names of the six distances, each over the clip's median distance between the eyes."""
 
 
+def lip_reader_files() -> tuple[Path, ...]:
+    """Return the files of dlib's landmark model."""
+    return (dlib_model(DlibDetector.file),)
+
+
 class LipReader:
     """Finds 68 landmarks where five points are known; 1 ms a frame."""
 
     def __init__(self) -> None:
         import dlib
 
-        self.weights = (dlib_model("shape_predictor_68_face_landmarks.dat"),)
+        self.weights = lip_reader_files()
         self._predictor = dlib.shape_predictor(str(self.weights[0]))
 
     def landmarks(self, image_bgr: np.ndarray, five_points: np.ndarray) -> np.ndarray:

@@ -5,7 +5,6 @@ bands from 0 to 8 kHz, 13 coefficients, the first replaced by the log of the ene
 """
 
 import numpy as np
-from scipy.fft import dct
 
 RATE = 16000
 WINDOW, HOP, SIZE = 400, 160, 512
@@ -19,6 +18,8 @@ def mfcc(sound: np.ndarray) -> np.ndarray:
 
     `sound` (samples,) in units of 16 bit samples, -32768 … 32767.
     """
+    from scipy.fft import dct
+
     signal = np.append(sound[:1], sound[1:] - PREEMPHASIS * sound[:-1]).astype(np.float64)
     count = 1 + max(0, -(-(len(signal) - WINDOW) // HOP))
     padded = np.pad(signal, (0, max(0, (count - 1) * HOP + WINDOW - len(signal))))

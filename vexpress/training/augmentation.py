@@ -62,8 +62,8 @@ class View:
         return np.concatenate([corners.min(axis=1), corners.max(axis=1)], axis=1)
 
 
-def whole_view(width: int, height: int, size: int) -> View:
-    """The whole picture."""
+def full_view(width: int, height: int, size: int) -> View:
+    """A view of the full picture."""
     return View(0, 0, width, height, size)
 
 

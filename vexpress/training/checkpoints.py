@@ -5,7 +5,6 @@ checkpoints/step-00000100/state.pt          everything that changes while traini
 """
 
 import errno
-import hashlib
 import json
 import logging
 import os
@@ -16,6 +15,8 @@ from typing import Any
 import torch
 
 from vexpress.errors import CheckpointError
+from vexpress.files import flush_to_disk
+from vexpress.hashes import sha256_of_file
 
 log = logging.getLogger(__name__)
 STATE, NOTE = "state.pt", "checkpoint.json"
@@ -42,7 +43,7 @@ class Checkpoints:
                 torch.save(state, file)
             note = {"step": step, **_fingerprint(partial / STATE)}
             (partial / NOTE).write_text(json.dumps(note))
-            _flush(partial / STATE)
+            flush_to_disk(partial / STATE)
             target = self._path(step)
             shutil.rmtree(target, ignore_errors=True)
             partial.rename(target)
@@ -60,8 +61,8 @@ class Checkpoints:
         found = self.folder.glob(f"step-*/{NOTE}")
         return sorted(int(path.parent.name.removeprefix("step-")) for path in found)
 
-    def newest_whole(self) -> int | None:
-        """Step of the newest checkpoint that is whole; None where there is none at all.
+    def newest_complete(self) -> int | None:
+        """Step of the newest checkpoint that is complete; None where there is none at all.
 
         Reads it from end to end. Raises CheckpointError when there are some and all are damaged.
         """
@@ -75,7 +76,7 @@ class Checkpoints:
             log.warning("%s is damaged (%s); taking the one before", self._path(step), problem)
         if steps:
             raise CheckpointError(
-                f"{self.folder}: expected a whole checkpoint, found {len(steps)} that are all "
+                f"{self.folder}: expected a complete checkpoint, found {len(steps)} that are all "
                 "damaged. Delete the folder to train the stage again from its start."
             )
         return None
@@ -104,13 +105,11 @@ class Checkpoints:
 
 
 def _fingerprint(path: Path) -> dict[str, Any]:
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return {"bytes": path.stat().st_size, "sha256": digest}
+    return {"bytes": path.stat().st_size, "sha256": sha256_of_file(path)}
 
 
 def _problem(folder: Path) -> str | None:
-    """What is wrong with a checkpoint, in words; None when it is whole."""
+    """What is wrong with a checkpoint, in words; None when it is complete."""
     try:
         note = json.loads((folder / NOTE).read_text())
         found = _fingerprint(folder / STATE)
@@ -118,11 +117,3 @@ def _problem(folder: Path) -> str | None:
         return str(error)
     differs = [key for key in found if note.get(key) != found[key]]
     return f"{', '.join(differs)} differ from what was written" if differs else None
-
-
-def _flush(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -4,9 +4,7 @@ The file is written once, when a run starts, and read piece by piece from then o
 holds none of it in memory, and a data set that grows meanwhile does not change the run.
 """
 
-import hashlib
 import json
-import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -17,7 +15,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from vexpress.errors import InputError, VExpressError
-from vexpress.weights.checkpoint import READABLE
+from vexpress.files import READABLE, whole_file
+from vexpress.hashes import blake2b
 
 
 class ClipError(InputError):
@@ -91,20 +90,15 @@ class ClipIndex:
 def write_index(path: Path, clips: Sequence[TrainingClip]) -> None:
     """Write the clips of a run as one file. Raises ClipError when there are none."""
     if not clips:
-        raise ClipError("training: expected at least one clip, found none. Loosen --where.")
+        raise ClipError("training: expected at least one clip, found none. Loosen `where`.")
     arrays = {
         "kps": np.concatenate([clip.kps for clip in clips]).astype(np.float32),
         "lip_boxes": np.concatenate([clip.lip_boxes for clip in clips]).astype(np.float32),
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        listing = json.dumps([asdict(clip.files) for clip in clips])
+    listing = json.dumps([asdict(clip.files) for clip in clips])
+    with whole_file(path) as partial:
         save_file(arrays, partial, metadata={"clips": listing})
         partial.chmod(READABLE)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def split_clips(clips: Sequence[ClipFiles], share: float, seed: int) -> tuple[list[int], list[int]]:
@@ -154,9 +148,9 @@ def check_lengths(clips: Sequence[ClipFiles], needed: int, stage: int) -> None:
         raise ClipError(
             f"stage {stage}: expected clips of at least {needed} frames (frames + "
             f"reference_margin), found {len(short)} of {len(clips)} shorter: {names}. "
-            f'Start a run without them: with --where "frames >= {needed}", or a list without them.'
+            f'Start a run without them: with where "frames >= {needed}", or a list without them.'
         )
 
 
-def _rank(seed: int, group: str) -> bytes:
-    return hashlib.blake2b(f"{seed}\x1f{group}".encode(), digest_size=8).digest()
+def _rank(seed: int, group: str) -> str:
+    return blake2b(f"{seed}\x1f{group}".encode(), 8)

@@ -1,7 +1,7 @@
 """One worker or many: the same code, with torch.distributed where it was started.
 
-`ddp` keeps whole weights in each worker; `fsdp` shards them (torch FSDP2). Checkpoints hold
-whole tensors in both cases, so that a run can go on with another number of machines.
+`ddp` keeps full weights in each worker; `fsdp` shards them (torch FSDP2). Checkpoints hold
+full tensors in both cases, so that a run can go on with another number of machines.
 """
 
 import contextlib
@@ -29,7 +29,7 @@ from vexpress.networks.transformer_block import TransformerBlock
 from vexpress.training.model import TrainingModel
 
 SHARD_UNITS = (TransformerBlock, ResnetBlock2D, MotionModule)
-_WHOLE = StateDictOptions(full_state_dict=True, cpu_offload=True)
+_FULL = StateDictOptions(full_state_dict=True, cpu_offload=True)
 
 
 def rank() -> int:
@@ -79,7 +79,7 @@ def mean_over_workers(value: torch.Tensor) -> float:
     return float(value) / workers()
 
 
-def of_first(number: int, device: torch.device) -> int:
+def broadcast_from_first(number: int, device: torch.device) -> int:
     """The number that the first worker gives, in all workers."""
     if workers() == 1:
         return number
@@ -88,14 +88,14 @@ def of_first(number: int, device: torch.device) -> int:
     return int(told)
 
 
-def whole(tensor: torch.Tensor) -> torch.Tensor:
-    """The whole of a tensor that may be sharded, on the CPU."""
+def full_tensor(tensor: torch.Tensor) -> torch.Tensor:
+    """A tensor that may be sharded, gathered on the CPU."""
     tensor = tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
     return tensor.detach().cpu()
 
 
-def fill_shard(target: torch.Tensor, source: torch.Tensor) -> None:
-    """Copy a whole tensor into one that may be sharded."""
+def copy_into_shard(target: torch.Tensor, source: torch.Tensor) -> None:
+    """Copy a full tensor into one that may be sharded."""
     if isinstance(target, DTensor):
         target.copy_(distribute_tensor(source, target.device_mesh, target.placements))
     else:
@@ -103,18 +103,18 @@ def fill_shard(target: torch.Tensor, source: torch.Tensor) -> None:
 
 
 def model_state(model: nn.Module) -> dict[str, Any]:
-    """Whole weights by name, on the CPU; empty in all workers but the first when sharded."""
-    return get_model_state_dict(model, options=_WHOLE)
+    """Full weights by name, on the CPU; empty in all workers but the first when sharded."""
+    return get_model_state_dict(model, options=_FULL)
 
 
 def load_model_state(model: nn.Module, state: dict[str, Any]) -> None:
-    """Put whole weights into a model that may be sharded."""
+    """Put full weights into a model that may be sharded."""
     set_model_state_dict(model, state, options=StateDictOptions(full_state_dict=True))
 
 
 def optimiser_state(model: nn.Module, optimiser: torch.optim.Optimizer) -> dict[str, Any]:
-    """The optimiser's state by parameter name, whole, on the CPU."""
-    return get_optimizer_state_dict(model, optimiser, options=_WHOLE)
+    """The optimiser's state by parameter name, gathered, on the CPU."""
+    return get_optimizer_state_dict(model, optimiser, options=_FULL)
 
 
 def load_optimiser_state(

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from vexpress.files import write_text
+
 END_BYTES = 16_384
 
 
@@ -14,10 +16,7 @@ class MetricsLog:
 
     def __init__(self, path: Path, last_step: int) -> None:
         kept = [line for line in read_metrics(path) if line["step"] <= last_step]
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(".partial")
-        partial.write_text("".join(json.dumps(line) + "\n" for line in kept))
-        partial.replace(path)
+        write_text(path, "".join(json.dumps(line) + "\n" for line in kept))
         self._file = path.open("a", buffering=1)
 
     def write(self, step: int, kind: str, values: Mapping[str, float]) -> None:

@@ -6,8 +6,8 @@ Shapes: B samples, F frames, E audio channels, h and w latent height and width.
 import torch
 from torch import nn
 
-from vexpress.inference.conditions import Conditions
 from vexpress.networks.audio_projection import AudioProjection
+from vexpress.networks.conditions import Conditions
 from vexpress.networks.denoising_unet import DenoisingUNet
 from vexpress.networks.reference_net import ReferenceNet
 from vexpress.networks.v_kps_guider import VKpsGuider

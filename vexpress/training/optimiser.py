@@ -1,4 +1,4 @@
-"""The optimiser and the running mean of the weights."""
+"""The optimiser and the exponential moving average (EMA) of the weights."""
 
 from collections.abc import Mapping
 from importlib.util import find_spec
@@ -9,7 +9,7 @@ from diffusers.training_utils import EMAModel
 from torch import nn
 
 from vexpress.errors import SettingsError
-from vexpress.training.distributed import fill_shard, whole
+from vexpress.training.distributed import copy_into_shard, full_tensor
 from vexpress.training.settings import StageSettings, rate_at
 
 
@@ -40,8 +40,8 @@ def set_learning_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:
         group["lr"] = rate
 
 
-class RunningMean:
-    """Exponential mean of the trained weights, by name."""
+class WeightsEma:
+    """Exponential moving average of the trained weights, by name."""
 
     def __init__(self, trained: Mapping[str, nn.Parameter], decay: float) -> None:
         self._names = list(trained)
@@ -52,15 +52,15 @@ class RunningMean:
         self._mean.step(trained.values())
 
     def state(self) -> dict[str, Any]:
-        """Whole tensors by name, and the number of steps taken."""
+        """Full tensors by name, and the number of steps taken."""
         means = zip(self._names, self._mean.shadow_params, strict=True)
         return {
-            "means": {name: whole(mean) for name, mean in means},
+            "means": {name: full_tensor(mean) for name, mean in means},
             "steps": self._mean.optimization_step,
         }
 
     def load(self, state: Mapping[str, Any]) -> None:
         """Take over what `state` gave."""
         for name, mean in zip(self._names, self._mean.shadow_params, strict=True):
-            fill_shard(mean, state["means"][name])
+            copy_into_shard(mean, state["means"][name])
         self._mean.optimization_step = state["steps"]

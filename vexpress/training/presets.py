@@ -1,11 +1,9 @@
 """Complete settings: `full` is the published schedule, `tiny` goes through it in minutes."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
-from pydantic import ValidationError
-
-from vexpress.errors import SettingsError
 from vexpress.training.settings import (
     DataSettings,
     EngineSettings,
@@ -17,90 +15,77 @@ SPATIAL = ("reference_net", "denoising_spatial", "v_kps_guider")
 TEMPORAL = ("audio_projection", "denoising_audio", "denoising_motion")
 
 
-def first_stage(**changes: Any) -> StageSettings:
-    """Pictures, one frame at a time."""
-    base = StageSettings(
-        number=1, trains=SPATIAL, zero_at_start=True, frames=1, batch=8, steps=40_000
-    )
-    return base.derive(**changes)
+@dataclass(frozen=True)
+class StagePreset:
+    """What a stage changes of the settings of the stage before it."""
+
+    changes: Mapping[str, Any]
+    """In every preset."""
+    full: Mapping[str, Any] = field(default_factory=dict)
+    """In the preset `full` besides."""
+    tiny: Mapping[str, Any] = field(default_factory=dict)
+    """In the preset `tiny` besides."""
 
 
-def second_stage(first: StageSettings, **changes: Any) -> StageSettings:
-    """Sound and motion; strong conditions are dropped so that the sound must be used."""
-    derived = {
-        "number": 2,
-        "trains": TEMPORAL,
-        "frames": 20,
-        "batch": 1,
-        "steps": 75_000,
-        "lip_weight": 100.0,
-        "reference_drop": 0.2,
-        "kps_drop": 0.5,
-    }
-    return first.derive(**{**derived, **changes})
-
-
-def third_stage(second: StageSettings, **changes: Any) -> StageSettings:
-    """Everything together, from exactly what stage 2 learned."""
-    derived = {
-        "number": 3,
-        "trains": (*SPATIAL, *TEMPORAL),
-        "zero_at_start": False,
-        "frames": 8,
-        "steps": 100_000,
-    }
-    return second.derive(**{**derived, **changes})
+STAGES = (
+    StagePreset(  # pictures, one frame at a time
+        {"trains": SPATIAL, "zero_at_start": True, "frames": 1, "batch": 8, "steps": 40_000},
+        full={"precision": "bfloat16", "gradient_checkpointing": True},
+        tiny={"batch": 4, "steps": 200, "learning_rate": 1e-3},
+    ),
+    StagePreset(  # sound and motion; strong conditions are dropped so that the sound must be used
+        {
+            "trains": TEMPORAL,
+            "frames": 20,
+            "batch": 1,
+            "steps": 75_000,
+            "lip_weight": 100.0,
+            "reference_drop": 0.2,
+            "kps_drop": 0.5,
+        },
+        tiny={"frames": 8, "steps": 200},
+    ),
+    StagePreset(  # everything together, from exactly what stage 2 learned
+        {
+            "trains": (*SPATIAL, *TEMPORAL),
+            "zero_at_start": False,
+            "frames": 8,
+            "steps": 100_000,
+        },
+        tiny={"learning_rate": 3e-4, "steps": 100},
+    ),
+)
+"""The stages in order: `stage_1` and so on of TrainSettings, which has a field for each."""
 
 
 def full() -> TrainSettings:
     """The published model at 512x512, on GPUs."""
-    first = first_stage(precision="bfloat16", gradient_checkpointing=True)
-    second = second_stage(first)
     return TrainSettings(
         preset="full",
         data=DataSettings(loader_workers=4),
-        stage_1=first,
-        stage_2=second,
-        stage_3=third_stage(second),
         engine=EngineSettings(gpu=True),
+        **_stages([{**stage.changes, **stage.full} for stage in STAGES]),
     )
 
 
 def tiny() -> TrainSettings:
     """Random weights at 64x64 on a CPU: shows that everything works, not a likeness."""
-    first = first_stage(batch=4, steps=200, learning_rate=1e-3)
-    second = second_stage(first, frames=8, steps=200)
     return TrainSettings(
         preset="tiny",
         data=DataSettings(image_size=64, validation_share=0.2, validation_samples=4),
-        stage_1=first,
-        stage_2=second,
-        stage_3=third_stage(second, learning_rate=3e-4, steps=100),
         engine=EngineSettings(save_every=50, validate_every=50),
+        **_stages([{**stage.changes, **stage.tiny} for stage in STAGES]),
     )
 
 
+def _stages(changes: list[dict[str, Any]]) -> dict[str, StageSettings]:
+    """Settings of the stages by their keys, from what each changes of the one before."""
+    values: dict[str, Any] = {}
+    stages = {}
+    for number, changed in enumerate(changes, 1):
+        values |= {**changed, "number": number}
+        stages[f"stage_{number}"] = StageSettings(**values)
+    return stages
+
+
 PRESETS = {"full": full, "tiny": tiny}
-
-
-def make_settings(preset: str, overrides: Mapping[str, Any]) -> TrainSettings:
-    """Return a preset with overrides: nested keys, as in a YAML file.
-
-    Raises SettingsError that names every wrong key and value.
-    """
-    if preset not in PRESETS:
-        raise SettingsError(f"preset {preset!r}: expected one of {sorted(PRESETS)}")
-    merged = _merge(PRESETS[preset]().model_dump(), overrides)
-    try:
-        return TrainSettings.model_validate(merged)
-    except ValidationError as error:
-        lines = [f"  {'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
-        raise SettingsError("training settings:\n" + "\n".join(lines)) from error
-
-
-def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    merged = dict(base)
-    for key, value in over.items():
-        nested = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
-        merged[key] = _merge(merged[key], value) if nested else value
-    return merged

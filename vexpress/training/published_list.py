@@ -16,10 +16,10 @@ import numpy as np
 import torch
 
 from vexpress.errors import InputError
+from vexpress.pt_files import read_pt
+from vexpress.training.audio_features import KEY, check_vectors
 from vexpress.training.clips import ClipError, ClipFiles, TrainingClip
 from vexpress.training.lips import lip_boxes, lip_source
-from vexpress.training.pickled import read_pickled
-from vexpress.training.sound_vectors import KEY, check_vectors
 
 ENTRIES = {"video", "face_info", "audio_embeds"}
 UNCOUNTED = 1
@@ -60,12 +60,15 @@ def write_face_info(clip: Listed, path: Path) -> None:
     What the data does not hold is None there: pose, gender, age, embedding. 68 landmarks
     are written as `landmark_3d_68` with depth zero.
     """
-    torch.save([[_face(clip, frame)] for frame in range(len(clip.points))], path)
+    faces = [[_face(clip, frame)] for frame in range(len(clip.points))]
+    with path.open("wb") as file:  # torch would write the name of a path into the file
+        torch.save(faces, file)
 
 
 def write_vectors(vectors: torch.Tensor, path: Path) -> None:
     """Write audio embeddings, float32 (N, 1, E)."""
-    torch.save({KEY: vectors}, path)
+    with path.open("wb") as file:
+        torch.save({KEY: vectors}, file)
 
 
 def _is_entry(entry: Any) -> bool:
@@ -101,8 +104,8 @@ def _read_clip(folder: Path, entry: dict[str, str]) -> TrainingClip:
 def _read_faces(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
     """Points (F, 5, 2), and landmarks (F, 106 or 68, 2) where every frame has them."""
     try:
-        faces = [frame[0] for frame in read_pickled(path) if len(frame) == 1]
-        total = len(read_pickled(path))
+        faces = [frame[0] for frame in read_pt(path) if len(frame) == 1]
+        total = len(read_pt(path))
         points = np.stack([np.asarray(face["kps"], np.float32) for face in faces])
     except (InputError, TypeError, KeyError, ValueError, IndexError) as error:
         raise ClipError(f"{path}: expected a list of one face a frame: {error}") from error

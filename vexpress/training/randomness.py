@@ -1,14 +1,14 @@
 """Random numbers by name: the same parts always give the same numbers, on every machine."""
 
-import hashlib
-
 import torch
+
+from vexpress.hashes import blake2b
 
 
 def generator(*parts: object) -> torch.Generator:
     """A CPU generator that depends on nothing but `parts`."""
-    digest = hashlib.blake2b(repr(parts).encode(), digest_size=8).digest()
-    return torch.Generator().manual_seed(int.from_bytes(digest, "big") >> 1)
+    digest = int(blake2b(repr(parts).encode(), 8), base=16)
+    return torch.Generator().manual_seed(digest >> 1)
 
 
 def chance(rate: float, random: torch.Generator) -> bool:

@@ -18,12 +18,12 @@ import torch
 from torch.utils.data import Dataset, Sampler
 
 from vexpress.faces.v_kps_image import draw_all
-from vexpress.training.augmentation import View, draw_view, whole_view
+from vexpress.training.audio_features import read_vectors, vectors_of_frames
+from vexpress.training.augmentation import View, draw_view, full_view
 from vexpress.training.clips import ClipError, ClipIndex
 from vexpress.training.lips import lip_mask
 from vexpress.training.randomness import chance, generator, integer
 from vexpress.training.settings import DataSettings, StageSettings, rate_at
-from vexpress.training.sound_vectors import read_vectors, vectors_of_frames
 
 LATENT_CELL = 8
 LATENT_CHANNELS = 4
@@ -116,7 +116,7 @@ class StageSamples(Dataset[Sample]):
     def _view(self, clip: int, random: torch.Generator) -> View:
         files, size = self.index.clips[clip], self.data.image_size
         if self.purpose != "train":
-            return whole_view(files.width, files.height, size)
+            return full_view(files.width, files.height, size)
         return draw_view(
             files.width,
             files.height,
@@ -213,7 +213,7 @@ def read_frames(video: str, numbers: list[int]) -> np.ndarray:
         found = "is missing" if not Path(video).is_file() else "cannot be decoded"
         raise ClipError(
             f"{video} {found}: expected frames up to {max(numbers)}. ({_first_line(error)}) "
-            "Make the clip again, or leave it out with --where."
+            "Make the clip again, or leave it out with `where`."
         ) from error
 
 

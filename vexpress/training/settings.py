@@ -1,7 +1,7 @@
-"""What a training run is told: the data, the three stages, the gates, the machines.
+"""What a training run is told: the data, the stages, the gates, the machines.
 
-A stage is a complete configuration made by a function; stage 2 is derived from stage 1
-and stage 3 from stage 2 (VEXPRESS section 5). A file of overrides names what differs.
+Each stage is a complete configuration; `presets.py` has what it changes of the one before it
+(VEXPRESS section 5). A file of overrides names what differs from a preset.
 """
 
 from pathlib import Path
@@ -19,6 +19,7 @@ Part = Literal[
     "v_kps_guider",
     "audio_projection",
 ]
+LoggerName = Literal["tensorboard", "wandb"]
 Rate = float | tuple[tuple[int, float], ...]
 """A number, or points (step, value) with straight lines between them."""
 Share = Annotated[Rate, Field(description="between 0 and 1")]
@@ -58,8 +59,8 @@ class DataSettings(Settings):
 class StageSettings(Settings):
     """One stage, complete."""
 
-    number: Literal[1, 2, 3]
-    """Which stage."""
+    number: int = Field(ge=1)
+    """Which stage, from 1."""
     trains: tuple[Part, ...]
     """The parts that learn; all others keep their weights."""
     zero_at_start: bool
@@ -95,7 +96,7 @@ class StageSettings(Settings):
     gradient_checkpointing: bool = False
     """Recompute activations in the backward pass: less memory, more time."""
     ema_decay: float | None = Field(None, gt=0, lt=1)
-    """Decay of a running mean of the weights, exported beside them; null for none."""
+    """Decay of a moving average of the weights (EMA), exported beside them; null for none."""
     eight_bit_adam: bool = False
     """Keep AdamW's state in 8 bits (needs the package bitsandbytes and a GPU)."""
 
@@ -133,7 +134,7 @@ class EngineSettings(Settings):
     cpus_per_worker: float = Field(1, gt=0)
     """CPU cores that Ray sets aside for a worker."""
     sharding: Literal["ddp", "fsdp"] = "ddp"
-    """`ddp`: whole weights in each worker; `fsdp`: fully sharded (torch FSDP2)."""
+    """`ddp`: full weights in each worker; `fsdp`: fully sharded (torch FSDP2)."""
     max_failures: int = Field(2, ge=0)
     """How often lost workers are replaced, each time resuming from the last checkpoint."""
     save_every: int = Field(1000, ge=1)
@@ -142,6 +143,9 @@ class EngineSettings(Settings):
     """Checkpoints kept a stage."""
     validate_every: int = Field(1000, ge=1)
     """Steps between validations."""
+    loggers: tuple[LoggerName, ...] = ()
+    """Where numbers go besides the metrics log: `tensorboard` (`tensorboard --logdir RUN`),
+    `wandb` (Weights & Biases); needs the package of that name."""
 
 
 class TrainSettings(Settings):
@@ -172,18 +176,33 @@ class TrainSettings(Settings):
     """Where it runs."""
 
     @model_validator(mode="after")
+    def _stages_are_in_order(self) -> Self:
+        for number, stage in enumerate(self.stages, 1):
+            if stage.number != number:
+                raise ValueError(f"stage_{number}.number: expected {number}, found {stage.number}")
+        return self
+
+    @model_validator(mode="after")
     def _sharding_fits_precision(self) -> Self:
-        precisions = {self.stage(number).precision for number in (1, 2, 3)}
+        precisions = {stage.precision for stage in self.stages}
         if self.engine.sharding == "fsdp" and "float16" in precisions:
             raise ValueError("engine.sharding=fsdp: expected float32 or bfloat16, found float16")
         return self
 
+    @property
+    def stages(self) -> tuple[StageSettings, ...]:
+        """All stages, in order."""
+        return tuple(getattr(self, name) for name in STAGE_NAMES)
+
     def stage(self, number: int) -> StageSettings:
-        """Return a stage by its number."""
-        stages = {1: self.stage_1, 2: self.stage_2, 3: self.stage_3}
-        if number not in stages:
-            raise SettingsError(f"stage {number}: expected 1, 2 or 3")
-        return stages[number]
+        """Return a stage by its number, from 1."""
+        if not 1 <= number <= len(STAGE_NAMES):
+            raise SettingsError(f"stage {number}: expected 1 to {len(STAGE_NAMES)}")
+        return self.stages[number - 1]
+
+
+STAGE_NAMES = tuple(name for name in TrainSettings.model_fields if name.startswith("stage_"))
+"""The stages by the keys of their settings, in order; each is trained from the one before."""
 
 
 def rate_at(rate: Rate, step: int) -> float:

@@ -1,7 +1,7 @@
 """Train one stage, from wherever it was stopped to its end.
 
 Runs in every worker; torch.distributed is used where it was started. What a run leaves
-where: `vexpress/training/job.py`.
+where: `vexpress/training/stage_job.py`.
 """
 
 import json
@@ -15,25 +15,27 @@ import torch
 from torch.utils.data import DataLoader
 
 from vexpress.errors import VExpressError
+from vexpress.files import write_text
 from vexpress.inference.allocator import keep_freed_memory
 from vexpress.inference.pipeline import published_scheduler
 from vexpress.training import distributed
+from vexpress.training.audio_features import read_vectors
 from vexpress.training.autoencoder import load_autoencoder
 from vexpress.training.batches import model_inputs, to_device
 from vexpress.training.checkpoints import Checkpoints
 from vexpress.training.clips import ClipError, ClipIndex, check_lengths, split_clips
 from vexpress.training.diffusion import snr_weights, velocity_losses
-from vexpress.training.job import CLIPS, StageJob, vae_folder
-from vexpress.training.measurements import Measuring
+from vexpress.training.loggers import Logger, open_loggers
 from vexpress.training.metrics_log import MetricsLog, at_step, latest, read_metrics
 from vexpress.training.model import TrainingModel, empty_like
-from vexpress.training.optimiser import RunningMean, make_optimiser, set_learning_rate
-from vexpress.training.parts import set_trained, zero_outputs
+from vexpress.training.optimiser import WeightsEma, make_optimiser, set_learning_rate
 from vexpress.training.preview import generate_window, write_preview
 from vexpress.training.samples import Sample, StageSamples, StepSampler, is_unconditional
 from vexpress.training.settings import rate_at
-from vexpress.training.sound_vectors import read_vectors
+from vexpress.training.stage_job import CLIPS, StageJob, vae_folder
 from vexpress.training.start_weights import saved_networks, start_networks, write_networks
+from vexpress.training.trainable_parts import set_trained, zero_outputs
+from vexpress.training.validation import Validator
 
 log = logging.getLogger(__name__)
 DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -57,7 +59,7 @@ class StageRun:
         )
         self.scheduler = published_scheduler()
         self.vae = load_autoencoder(vae_folder(self.settings)).to(device)
-        self.samples, self.measuring = self._samples()
+        self.samples, self.validator = self._samples()
         self.model = self._model()
         self.trained = set_trained(self.model, self.stage.trains)
         self.wrapped = distributed.wrap(self.model, self.settings.engine.sharding, device)
@@ -66,20 +68,25 @@ class StageRun:
         self.optimiser = make_optimiser(list(self.trained.values()), self.stage)
         self.scaler = torch.amp.GradScaler(device.type, enabled=self.stage.precision == "float16")
         decay = self.stage.ema_decay
-        self.mean = RunningMean(self.trained, decay) if decay else None
+        self.ema = WeightsEma(self.trained, decay) if decay else None
         self.checkpoints = Checkpoints(job.folder / "checkpoints", self.settings.engine.keep_last)
         self.step = self._resume()
         self.metrics = self._metrics()
+        self.loggers = self._loggers()
 
     def run(self) -> None:
         """Train what is left, measure, write the weights, and say so in `done.json`."""
         with keep_freed_memory(self.device):
-            self._train()
+            try:
+                self._train()
+            finally:
+                for logger in self.loggers:
+                    logger.close()
             self._finish()
 
     def _train(self) -> None:
         if self.step == 0:
-            self._write(0, "validation", {"held_out_loss": self.measuring.loss(self.model)})
+            self._write(0, "validation", {"held_out_loss": self.validator.loss(self.model)})
         batches = self._batches()
         while self.step < self.stage.steps:
             self._train_step(batches)
@@ -133,21 +140,21 @@ class StageRun:
         self.scaler.step(self.optimiser)
         self.scaler.update()
         self.optimiser.zero_grad(set_to_none=True)
-        if self.mean:
-            self.mean.step(self.trained)
-        return float(distributed.whole(norm))
+        if self.ema:
+            self.ema.step(self.trained)
+        return float(distributed.full_tensor(norm))
 
     def _check(self, loss: float) -> None:
         if loss != loss or loss == float("inf"):
             raise TrainingDiverged(
                 f"stage {self.job.number}, step {self.step}: expected a finite loss, found {loss}. "
-                "The last checkpoint is whole. Lower learning_rate, or use float32 or bfloat16, "
+                "The last checkpoint is complete. Lower learning_rate, or use float32 or bfloat16, "
                 "in a new run."
             )
 
     def _validate(self) -> None:
-        self._write(self.step, "validation", {"held_out_loss": self.measuring.loss(self.model)})
-        batch = to_device(self.measuring.batch(0), self.device)
+        self._write(self.step, "validation", {"held_out_loss": self.validator.loss(self.model)})
+        batch = to_device(self.validator.batch(0), self.device)
         generated = generate_window(self.model, self.vae, batch)
         if distributed.rank() == 0:
             path = self.job.folder / f"previews/step-{self.step:08d}.png"
@@ -162,31 +169,31 @@ class StageRun:
             "model": distributed.model_state(self.wrapped),
             "optimiser": distributed.optimiser_state(self.wrapped, self.optimiser),
             "scaler": self.scaler.state_dict(),
-            "mean": self.mean.state() if self.mean else None,
+            "mean": self.ema.state() if self.ema else None,
         }
         if distributed.rank() == 0:
             self.checkpoints.save(self.step, state)
 
     def _resume(self) -> int:
         """Take over the newest checkpoint; returns its step, 0 where there is none."""
-        newest = self.checkpoints.newest_whole() if distributed.rank() == 0 else None
-        step = distributed.of_first(newest or 0, self.device)
+        newest = self.checkpoints.newest_complete() if distributed.rank() == 0 else None
+        step = distributed.broadcast_from_first(newest or 0, self.device)
         if step == 0:
             return 0
         state = self.checkpoints.load(step)
         distributed.load_model_state(self.wrapped, state["model"])
         distributed.load_optimiser_state(self.wrapped, self.optimiser, state["optimiser"])
         self.scaler.load_state_dict(state["scaler"])
-        if self.mean and state["mean"]:
-            self.mean.load(state["mean"])
+        if self.ema and state["mean"]:
+            self.ema.load(state["mean"])
         log.info("stage %d: going on after step %d", self.job.number, step)
         return step
 
     def _finish(self) -> None:
         """Measure once more, export, and write `done.json` last."""
-        found = self.measuring.sensitivity(self.model)
+        found = self.validator.sensitivity(self.model)
         state = distributed.model_state(self.wrapped)
-        means = self.mean.state()["means"] if self.mean else {}
+        means = self.ema.state()["means"] if self.ema else {}
         if self.metrics is None:
             return
         self.metrics.close()
@@ -203,12 +210,10 @@ class StageRun:
             "lips": sorted({clip.lips for clip in self.index.clips}),
             "measurements": found,
         }
-        partial = self.job.folder / "done.partial"
-        partial.write_text(json.dumps(done, indent=1))
-        partial.replace(self.job.folder / "done.json")
+        write_text(self.job.folder / "done.json", json.dumps(done, indent=1))
 
     def _export(self, name: str, state: dict[str, Any]) -> None:
-        """Write whole weights in the published layout."""
+        """Write full weights in the published layout."""
         model = empty_like(self.model)
         model.load_state_dict(state, assign=True)
         write_networks(self.job.folder / name, model.networks)
@@ -234,7 +239,7 @@ class StageRun:
     def _learning(self) -> Iterator[tuple[str, torch.nn.Parameter]]:
         return ((n, p) for n, p in self.model.named_parameters() if p.requires_grad)
 
-    def _samples(self) -> tuple[StageSamples, Measuring]:
+    def _samples(self) -> tuple[StageSamples, Validator]:
         data, seed = self.settings.data, self.settings.seed
         train, held = split_clips(self.index.clips, data.validation_share, seed)
         if len(self.index) < 2:
@@ -245,7 +250,7 @@ class StageRun:
         a_step = self.stage.batch * self.stage.accumulate * distributed.workers()
         samples = StageSamples(self.index, train, self.stage, data, seed, samples_a_step=a_step)
         checks = samples.for_validation(held)
-        return samples, Measuring(checks, self.vae, self.scheduler, self.device)
+        return samples, Validator(checks, self.vae, self.scheduler, self.device)
 
     def _batches(self) -> Iterator[Sample]:
         sampler = StepSampler(self.stage, distributed.rank(), distributed.workers(), self.step)
@@ -262,6 +267,13 @@ class StageRun:
             return None
         return MetricsLog(self.job.folder / "metrics.jsonl", self.step)
 
+    def _loggers(self) -> list[Logger]:
+        if distributed.rank() != 0:
+            return []
+        return open_loggers(self.settings.engine.loggers, self.job.folder, self.step)
+
     def _write(self, step: int, kind: str, values: dict[str, float]) -> None:
         if self.metrics:
             self.metrics.write(step, kind, values)
+        for logger in self.loggers:
+            logger.log(step, {f"{kind}/{name}": value for name, value in values.items()})

@@ -24,10 +24,11 @@ from vexpress.weights.catalogue import (
     UNET_CONFIG,
     Places,
     find_file,
+    find_weight_file,
     network_files,
     networks_in,
 )
-from vexpress.weights.checkpoint import State, find_weight_file, load_state, read_state
+from vexpress.weights.checkpoint import State, load_state, read_state
 from vexpress.weights.published import Networks, load_networks, save_networks
 
 TINY_UNET = {
@@ -50,7 +51,7 @@ def start_networks(settings: TrainSettings, audio_dim: int) -> Networks:
             raise SettingsError(
                 "training the full model: expected `start`, a folder of weights to start from "
                 "(published V-Express, or unet/ of Stable Diffusion 1.5 with "
-                f"{MOTION_FILE}.safetensors), found none. For a try-out use --preset tiny."
+                f"{MOTION_FILE}.safetensors), found none. For a try-out set preset to tiny."
             )
         return random_networks(settings.seed, audio_dim)
     if networks_in(settings.start):
@@ -111,19 +112,19 @@ def from_stable_diffusion(folder: Path, seed: int, audio_dim: int) -> Networks:
             "(as .safetensors, .bin or .pth)"
         )
     spatial, motion = read_state(path), read_state(motion_path)
-    sizes = _sizes(folder / "unet/config.json")
+    config = _unet_config(folder / "unet/config.json")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(generator(seed, "weights").initial_seed())
         networks = Networks(
-            ReferenceNet.from_config(sizes),
-            DenoisingUNet.from_config(sizes),
-            VKpsGuider.from_config({"out_channels": sizes["block_out_channels"][0]}),
+            ReferenceNet.from_config(config),
+            DenoisingUNet.from_config(config),
+            VKpsGuider.from_config({"out_channels": config["block_out_channels"][0]}),
             AudioProjection.from_config(
-                {"audio_dim": audio_dim, "output_dim": sizes["cross_attention_dim"]}
+                {"audio_dim": audio_dim, "output_dim": config["cross_attention_dim"]}
             ),
         )
     reference = {k: v for k, v in spatial.items() if not k.startswith("conv_norm_out")}
-    load_state(networks.reference_net, _own(reference), str(path))
+    load_state(networks.reference_net, _float32_copy(reference), str(path))
     _load_denoising(networks.denoising_unet, spatial, motion, f"{path} with {motion_path.name}")
     return networks
 
@@ -139,17 +140,17 @@ def _load_denoising(unet: DenoisingUNet, spatial: State, motion: State, source: 
     stray = [key for key in motion if "motion_modules." not in key]
     if stray:
         raise CheckpointError(f"{source}: expected motion modules alone, found {stray[:4]}")
-    load_state(unet, _own({**spatial, **copies, **motion}), source)
+    load_state(unet, _float32_copy({**spatial, **copies, **motion}), source)
 
 
-def _own(state: State) -> State:
+def _float32_copy(state: State) -> State:
     """A copy in float32: each network, and each of its weights, learns by itself."""
     return {key: tensor.to(torch.float32, copy=True) for key, tensor in state.items()}
 
 
-def _sizes(config: Path) -> dict[str, Any]:
+def _unet_config(file: Path) -> dict[str, Any]:
     try:
-        found: Mapping[str, Any] = json.loads(config.read_text())
+        found: Mapping[str, Any] = json.loads(file.read_text())
         return {
             "block_out_channels": tuple(found["block_out_channels"]),
             "layers_per_block": found["layers_per_block"],
@@ -159,5 +160,5 @@ def _sizes(config: Path) -> dict[str, Any]:
         }
     except (OSError, KeyError, ValueError) as error:
         raise CheckpointError(
-            f"{config}: expected Stable Diffusion's U-Net sizes: {error}"
+            f"{file}: expected Stable Diffusion's U-Net sizes: {error}"
         ) from error

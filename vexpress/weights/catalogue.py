@@ -1,7 +1,7 @@
 """Which weights V-Express needs, where they come from, and where they are found.
 
-Looked for in this order: a path given for the part itself, the folder given (`--weights`
-or `VEXPRESS_WEIGHTS`), the hub cache of this machine, a download. The published layout:
+Looked for in this order: a path given for the part itself, the folder given (else that of
+`VEXPRESS_WEIGHTS`), the hub cache of this machine, a download. The published layout:
 
     model_ckpts/
     ├── v-express/                reference_net, denoising_unet, motion_module,
@@ -21,7 +21,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vexpress.errors import MissingWeightsError
-from vexpress.weights.checkpoint import find_weight_file
 
 
 @dataclass(frozen=True)
@@ -61,6 +60,8 @@ TABLE = (
 )
 NETWORKS = ("reference_net", "denoising_unet", "v_kps_guider", "audio_projection")
 FILES = (*NETWORKS, "motion_module")
+SUFFIXES = (".safetensors", ".bin", ".pth")
+"""Of weight files, the one that is taken first first."""
 UNET_CONFIG = "stable-diffusion-v1-5/unet/config.json"
 
 
@@ -150,6 +151,11 @@ def _roots(folder: Path) -> tuple[Path, Path]:
     return folder, folder / "model_ckpts"
 
 
+def find_weight_file(folder: Path, stem: str) -> Path | None:
+    """Return `folder/stem` with the first suffix that exists."""
+    return next((p for s in SUFFIXES if (p := folder / f"{stem}{s}").is_file()), None)
+
+
 def network_files(folder: Path) -> dict[str, Path]:
     """The V-Express files that a folder holds, by published name without suffix."""
     found = {name: find_weight_file(folder, name) for name in FILES}
@@ -184,8 +190,9 @@ def _snapshot(entry: WeightsEntry) -> Path:
 
 HOW = (
     "How to get them: on a machine with internet, `hf download tk93/V-Express --local-dir DIR` "
-    "brings all parts; then give --weights DIR or set VEXPRESS_WEIGHTS=DIR. Expected in DIR "
-    "(or DIR/model_ckpts): v-express/{reference_net,denoising_unet,motion_module,v_kps_guider,"
-    "audio_projection}.bin (or .pth, .safetensors), sd-vae-ft-mse/, wav2vec2-base-960h/. "
-    "To try the command without weights: --preset tiny (random weights, no likeness)."
+    "brings all parts; then name DIR as the folder of weights or set VEXPRESS_WEIGHTS=DIR. "
+    "Expected in DIR (or DIR/model_ckpts): v-express/{reference_net,denoising_unet,"
+    "motion_module,v_kps_guider,audio_projection}.bin (or .pth, .safetensors), "
+    "sd-vae-ft-mse/, wav2vec2-base-960h/. "
+    "To try it without weights: the preset tiny (random weights, no likeness)."
 )

@@ -4,7 +4,6 @@ A weight file is a flat dictionary of tensors: `.safetensors`, or `.bin`/`.pth` 
 by `torch.save`. The latter is a pickle, so it is only read with `weights_only=True`.
 """
 
-import os
 import pickle
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -15,18 +14,12 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from vexpress.errors import CheckpointError
+from vexpress.files import READABLE, whole_file
+from vexpress.weights.catalogue import SUFFIXES
 
-SUFFIXES = (".safetensors", ".bin", ".pth")
-READABLE = 0o644
-"""Mode of what is written: safetensors alone would keep it from everybody else."""
 _SHOWN = 8
 
 State = dict[str, torch.Tensor]
-
-
-def find_weight_file(folder: Path, stem: str) -> Path | None:
-    """Return `folder/stem` with the first suffix that exists."""
-    return next((p for s in SUFFIXES if (p := folder / f"{stem}{s}").is_file()), None)
 
 
 def read_state(path: Path) -> State:
@@ -58,15 +51,10 @@ def write_state(path: Path, state: Mapping[str, torch.Tensor]) -> None:
     """Write a weight file; the suffix tells the format. Never leaves half a file."""
     if path.suffix not in SUFFIXES:
         raise ValueError(f"{path}: expected a suffix of {SUFFIXES}")
-    path.parent.mkdir(parents=True, exist_ok=True)
     state = {key: tensor.detach().cpu().contiguous() for key, tensor in state.items()}
-    partial = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
-    try:
+    with whole_file(path) as partial:
         save_file(state, partial) if path.suffix == ".safetensors" else torch.save(state, partial)
         partial.chmod(READABLE)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def load_state(module: nn.Module, state: Mapping[str, torch.Tensor], source: str) -> None:

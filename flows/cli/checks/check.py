@@ -2,12 +2,13 @@
 
 import os
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 State = Literal["ok", "missing", "not needed"]
-INSTALL = "pip install -e . -c constraints.txt"
+INSTALL = "make setup"
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,15 @@ def line(name: str, found: str, *, good: bool, needed: bool = True, todo: str = 
     """Return a line; `todo` is said only where something is not there."""
     state: State = "ok" if good else "missing" if needed else "not needed"
     return Check(name, state, found, "" if good else todo)
+
+
+def guarded(name: str, look: Callable[..., list[Check]], *about: Any) -> list[Check]:
+    """Return the lines of `look(*about)`; where it fails, one line that says so."""
+    try:
+        return look(*about)
+    except Exception as error:  # a broken install fails in ways of its own
+        found = masked(f"the check failed: {type(error).__name__}: {error}"[:200])
+        return [Check(name, "missing", found, f"install the project again: {INSTALL}")]
 
 
 def masked(text: str) -> str:

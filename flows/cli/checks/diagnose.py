@@ -5,7 +5,7 @@ Nothing is downloaded, started or written; addresses are shown without credentia
 
 from collections.abc import Callable
 
-from vexpress.flows.cli.checks.check import INSTALL, Check, Setup, masked
+from vexpress.flows.cli.checks.check import Check, Setup, guarded
 from vexpress.flows.cli.checks.machine import (
     check_codecs,
     check_dataset,
@@ -13,32 +13,25 @@ from vexpress.flows.cli.checks.machine import (
     check_machine,
     check_packages,
 )
-from vexpress.flows.cli.checks.models import check_faces, check_speech, check_weights
+from vexpress.flows.cli.checks.models import check_components, check_weights
 from vexpress.flows.cli.checks.services import check_prefect, check_ray
+
+CHECKS: dict[str, Callable[[Setup], list[Check]]] = {
+    "packages": check_packages,
+    "machine": check_machine,
+    "data set": check_dataset,
+    "GPU": check_gpu,
+    "codecs": check_codecs,
+    "curation": check_components,
+    "weights": check_weights,
+    "Ray": check_ray,
+    "Prefect": check_prefect,
+}
 
 
 def examine(setup: Setup) -> list[Check]:
     """Look at everything; a look that fails is itself a line."""
-    looks: list[tuple[str, Callable[[Setup], list[Check]]]] = [
-        ("packages", check_packages),
-        ("machine", check_machine),
-        ("data set", check_dataset),
-        ("GPU", check_gpu),
-        ("codecs", check_codecs),
-        ("speech (Silero VAD)", check_speech),
-        ("faces", check_faces),
-        ("weights", check_weights),
-        ("Ray", check_ray),
-        ("Prefect", check_prefect),
-    ]
-    lines: list[Check] = []
-    for name, look in looks:
-        try:
-            lines += look(setup)
-        except Exception as error:  # a broken install fails in ways of its own
-            found = masked(f"the check failed: {type(error).__name__}: {error}"[:200])
-            lines.append(Check(name, "missing", found, f"install the project again: {INSTALL}"))
-    return lines
+    return [line for name, check in CHECKS.items() for line in guarded(name, check, setup)]
 
 
 def verdict(setup: Setup, checks: list[Check]) -> tuple[bool, str]:

@@ -10,7 +10,7 @@ from typing import Any
 from vexpress.flows.cli.checks.check import INSTALL, Check, Setup, line, masked
 from vexpress.schemas.versions import version_of
 
-PYTHONS = ((3, 11), (3, 13))
+PYTHONS = ((3, 11), (3, 14))
 """First Python that will do, and the first that will not."""
 WORK_PACKAGES = (
     *("prefect", "av", "scenedetect", "opencv-python", "onnxruntime", "faster-whisper"),
@@ -27,7 +27,9 @@ def check_packages(setup: Setup) -> list[Check]:
     """Python, and the packages that curation and the model need."""
     version = sys.version_info[:2]
     good = PYTHONS[0] <= version < PYTHONS[1]
-    python = line("Python", platform.python_version(), good=good, todo="use Python 3.11 or 3.12")
+    python = line(
+        "Python", platform.python_version(), good=good, todo="use Python 3.11, 3.12 or 3.13"
+    )
     models = _packages("packages of the model", MODEL_PACKAGES, needed=False)
     return [python, _packages("packages", ("vexpress", *WORK_PACKAGES), needed=True), models]
 

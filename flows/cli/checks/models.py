@@ -1,125 +1,46 @@
-"""Models that curation, training and generation need: speech, faces, features, V-Express."""
+"""Models that curation, training and generation need."""
 
-import importlib.util
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from vexpress.flows.cli.checks.check import INSTALL, Check, Setup, line
-from vexpress.schemas.versions import version_of
+from vexpress.flows.cli.checks.check import INSTALL, Check, Setup, guarded, line
 
-
-def check_speech(setup: Setup) -> list[Check]:
-    """Silero VAD, by running it over a second of silence."""
-    import numpy as np
-
-    from vexpress.tasks.curate.sound import RATE, speech_share
-
-    share = speech_share(np.zeros(RATE, np.float32), threshold=0.5)
-    found = f"faster-whisper {version_of('faster-whisper')}, hears {share:.0%} speech in silence"
-    vad = line("speech (Silero VAD)", found, good=share == 0, todo=INSTALL)
-    return [vad, *_transcription(setup.weights)]
+if TYPE_CHECKING:
+    from vexpress.tasks.engine.component import Component
 
 
-def _transcription(weights: Path | None) -> list[Check]:
-    """Both back ends of transcription; neither is needed."""
-    from vexpress.schemas.errors import ConfigError
-    from vexpress.tasks.curate.speech.transcribe import (
-        PREFIX,
-        SpeechConfig,
-        find_whisperx,
-        resolve_speech,
-    )
+def check_components(setup: Setup) -> list[Check]:
+    """What each step and scorer of curation says that it needs or can use."""
+    from vexpress.tasks.curate.chain import components
+    from vexpress.tasks.curate.config import CurateConfig
 
-    chosen, said = resolve_speech(SpeechConfig(), weights)
-    try:
-        whisperx = " ".join(map(str, reversed(find_whisperx(None))))
-    except ConfigError:
-        whisperx = ""
     return [
-        line(
-            "transcription (faster-whisper)",
-            chosen.model or said.removeprefix("speech: "),
-            good=chosen.model is not None,
-            needed=False,
-            todo=f"to have words in the data set: hf download Systran/{PREFIX}small "
-            f"--local-dir WEIGHTS/{PREFIX}small",
-        ),
-        line(
-            "transcription (whisperx)",
-            whisperx or "no environment",
-            good=bool(whisperx),
-            needed=False,
-            todo="only for speech.backend=whisperx: make whisperx, or name VEXPRESS_WHISPERX",
-        ),
+        said
+        for component, _ in components(CurateConfig())
+        for said in guarded(component.NAME, _needs, component, setup.weights)
     ]
 
 
-def check_faces(setup: Setup) -> list[Check]:
-    """Face back ends; one of them is enough."""
-    from vexpress.faces.points import find_insightface
-    from vexpress.tasks.curate.faces import PACKS
-
-    folders = [find_insightface(pack, setup.weights) for pack in PACKS]
-    here = [str(folder) for folder in folders if folder]
-    dlib = has_dlib()
+def _needs(component: "type[Component]", weights: Path | None) -> list[Check]:
     return [
         line(
-            "faces (insightface)",
-            "; ".join(here) or f"none of {', '.join(PACKS)}",
-            good=bool(here),
-            needed=not dlib,
-            todo=f"put one at WEIGHTS/insightface/models/{PACKS[0]}, or let `vexpress curate --set "
-            "faces.backend=insightface` fetch it from github.com; without one dlib is used",
-        ),
-        line(
-            "faces (dlib)",
-            "HOG detector, 68 landmarks" if dlib else "not installed",
-            good=dlib,
-            needed=not here,
-            todo="pip install dlib-bin face-recognition-models",
-        ),
+            need.name,
+            need.found,
+            good=need.is_here,
+            needed=need.required,
+            todo=need.todo or INSTALL,
+        )
+        for need in component.needs(weights)
     ]
-
-
-def has_dlib() -> bool:
-    """Return whether dlib and its landmark model are installed."""
-    from vexpress.faces.points import FaceModelError, dlib_model
-
-    try:
-        landmarks = dlib_model("shape_predictor_68_face_landmarks.dat")
-    except FaceModelError:
-        return False
-    return landmarks.is_file() and importlib.util.find_spec("dlib") is not None
 
 
 def check_weights(setup: Setup) -> list[Check]:
-    """Weights of audio features, scene detection and V-Express."""
-    from vexpress.tasks.curate.features import FeatureConfig, resolve_features
+    """The folder with weights, and those of V-Express."""
     from vexpress.weights.catalogue import TABLE
 
     given = setup.weights
-    features, said = resolve_features(FeatureConfig(), given)
-    model = FeatureConfig().model
-    transnet = (given or Path("WEIGHTS")) / "transnetv2" / "transnetv2.onnx"
     lines = [] if given is None else [_folder(given)]
-    return [
-        *lines,
-        line(
-            "audio features",
-            features.model or said.removeprefix("features: "),
-            good=features.model is not None,
-            needed=False,
-            todo=f"to have them in the data set: hf download facebook/{model} --local-dir "
-            f"WEIGHTS/{model}",
-        ),
-        line(
-            "scenes (TransNetV2)",
-            str(transnet) if transnet.is_file() else f"no {transnet}",
-            good=transnet.is_file(),
-            needed=False,
-            todo="only for --set scenes.detector=transnet; the default detector needs no weights",
-        ),
-        *(_vexpress_part(entry.name, entry.repository, given) for entry in TABLE),
-    ]
+    return [*lines, *(_vexpress_part(entry.name, entry.repository, given) for entry in TABLE)]
 
 
 def _folder(weights: Path) -> Check:

@@ -4,6 +4,7 @@ import os
 import socket
 
 from vexpress.flows.cli.checks.check import INSTALL, Check, Setup, line, masked
+from vexpress.flows.cli.running import ask_server
 from vexpress.schemas.versions import version_of
 
 PATIENCE_S = 2.0
@@ -38,30 +39,17 @@ def can_connect(host: str, port: int) -> bool:
 
 def check_prefect(setup: Setup) -> list[Check]:
     """Prefect itself, and the server that it is told to use."""
-    from prefect.settings import get_current_settings
-
     version = version_of("prefect") or "none"
-    url = get_current_settings().api.url
+    url = os.environ.get("PREFECT_API_URL", "")
     if not url:
-        return [line("Prefect", f"{version}, embedded server on SQLite", good=True)]
-    answer = health(url)
+        return [line("Prefect", f"{version}, not used: PREFECT_API_URL is not set", good=True)]
+    answers, said = ask_server(url)
     return [
         line("Prefect", version, good=True),
         line(
             "PREFECT_API_URL",
-            f"{masked(url)} {answer or 'does not answer'}",
-            good=answer is not None,
-            todo="start it (prefect server start), or unset PREFECT_API_URL to run embedded",
+            f"{masked(url)} {said if answers else 'does not answer'}",
+            good=answers,
+            todo="start it (prefect server start), or unset PREFECT_API_URL to run without",
         ),
     ]
-
-
-def health(url: str) -> str | None:
-    """Return what the server's health page answers, or None where nothing answers."""
-    import httpx
-
-    try:
-        status = httpx.get(f"{url.rstrip('/')}/health", timeout=PATIENCE_S).status_code
-    except httpx.HTTPError:
-        return None
-    return f"answers {status}" if status < 500 else None

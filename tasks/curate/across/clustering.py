@@ -8,10 +8,6 @@ scipy, or, where that is too much for a table, in rounds. benchmarks/README.md h
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.cluster.hierarchy import fcluster, linkage
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
-from scipy.spatial.distance import pdist
 
 CELLS = 1 << 23
 """Distances that are in memory at once."""
@@ -38,6 +34,9 @@ def group_vectors(vectors: np.ndarray, limit: float) -> np.ndarray:
 
 def hanging_together(vectors: np.ndarray, limit: float) -> np.ndarray:
     """Return the part, int (N,), of each vector: chains of pairs not farther than `limit`."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
     count, first = len(vectors), 0
     squares = (vectors**2).sum(axis=1)
     parts = np.arange(count)
@@ -57,6 +56,9 @@ def hanging_together(vectors: np.ndarray, limit: float) -> np.ndarray:
 
 def by_table(vectors: np.ndarray, limit: float) -> np.ndarray:
     """Return the group, int (N,), of each vector by scipy's average linkage."""
+    from scipy.cluster.hierarchy import fcluster, linkage
+    from scipy.spatial.distance import pdist
+
     if len(vectors) == 1:
         return np.zeros(1, np.int64)
     joined = linkage(pdist(vectors, "sqeuclidean"), "average")

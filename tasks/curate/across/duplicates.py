@@ -17,8 +17,8 @@ from typing import Any
 import duckdb
 import numpy as np
 from pydantic import Field
-from scipy.cluster.hierarchy import DisjointSet
 
+from vexpress.schemas.arrow import read_value
 from vexpress.schemas.clip import Clip
 from vexpress.schemas.dataset import Dataset
 from vexpress.schemas.duplicate import Duplicate
@@ -30,7 +30,6 @@ from vexpress.schemas.video import Video
 from vexpress.tasks.curate.across.made_from import made_from
 from vexpress.tasks.curate.across.match_clips import Match, MatchRules, Series, is_copy, match
 from vexpress.tasks.curate.scores.fingerprints import BANDS, PLACES, RATE_HZ
-from vexpress.tasks.train.clips import read_value
 
 VERSION = 3
 NEXT = 16
@@ -129,6 +128,8 @@ def groups_of(pairs: np.ndarray, copy: Copy) -> list[list[int]]:
 
     Nothing is compared that hangs together already.
     """
+    from scipy.cluster.hierarchy import DisjointSet
+
     together = DisjointSet(np.unique(pairs).tolist())
     for better, other in pairs.tolist():
         if not together.connected(better, other) and copy(better, other):

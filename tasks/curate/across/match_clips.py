@@ -9,8 +9,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from pydantic import Field
-from scipy.fft import irfft, next_fast_len, rfft
-from scipy.ndimage import uniform_filter1d
 
 from vexpress.schemas.row import Model
 from vexpress.tasks.curate.scores.fingerprints import IS_ODD, RATE_HZ, WINDOW
@@ -154,6 +152,8 @@ def _products(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
     By FFT: many small matrix products would each wake BLAS's threads.
     """
+    from scipy.fft import irfft, next_fast_len, rfft
+
     count = len(a) + len(b) - 1
     size = next_fast_len(count, real=True)
     spectra = rfft(a, size, axis=0) * rfft(b[::-1], size, axis=0)
@@ -167,6 +167,8 @@ def _between(values: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> np.nda
 
 def _changes(values: np.ndarray) -> np.ndarray:
     """Values (T, C) without what stays for two seconds."""
+    from scipy.ndimage import uniform_filter1d
+
     return values - uniform_filter1d(values, WINDOW, axis=0, mode="nearest")
 
 

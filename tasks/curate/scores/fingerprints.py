@@ -14,12 +14,12 @@ from typing import ClassVar
 
 import cv2
 import numpy as np
-from scipy.fft import dct
 
 from vexpress.schemas.fingerprint import ClipFingerprint
 from vexpress.schemas.keypoints import ClipKps
 from vexpress.schemas.row import Model
-from vexpress.tasks.curate.scores.scorer import Scorer, Scoring
+from vexpress.tasks.curate.scores.scorer import ClipScorer
+from vexpress.tasks.engine.shared_decode import Scoring
 from vexpress.tasks.engine.units import Candidate
 from vexpress.tasks.media.resample import read_sound
 
@@ -61,7 +61,7 @@ class FingerprintConfig(Model):
     """Nothing can be set: prints of other settings could not be compared."""
 
 
-class FingerprintScorer(Scorer):
+class FingerprintScorer(ClipScorer):
     """Takes a print of every clip."""
 
     NAME: ClassVar[str] = "fingerprints"
@@ -162,6 +162,8 @@ def picture_codes(values: np.ndarray) -> np.ndarray:
 
 def sound_codes(levels: np.ndarray) -> np.ndarray:
     """Return codes, int32, of levels (T, 12)."""
+    from scipy.fft import dct
+
     return np.unique(_codes(dct(levels, axis=1, norm="ortho")[:, :SPACES], STILL_SOUND))
 
 
@@ -172,6 +174,8 @@ MIRROR = int(np.packbits(np.repeat(IS_ODD[CHOSEN], TIMES)).tobytes().hex(), 16)
 def _codes(values: np.ndarray, still: float) -> np.ndarray:
     """Codes of values (T, 8): two a window that is not still, as it is and with the sign
     turned that is least sure."""
+    from scipy.fft import dct
+
     if len(values) < WINDOW:
         return np.zeros(0, np.int32)
     windows = np.lib.stride_tricks.sliding_window_view(values, WINDOW, axis=0)[::STEP]

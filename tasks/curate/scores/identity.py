@@ -16,19 +16,27 @@ import numpy as np
 from pydantic import Field
 
 from vexpress.errors import PointsError
-from vexpress.faces.embedding import FaceEmbedder, find_arcface, load_face_embedder
-from vexpress.faces.points import FaceModelError, dlib_model, missing_model
+from vexpress.faces.embedding import (
+    DLIB_FILE,
+    LICENCES,
+    PACKS,
+    FaceEmbedder,
+    embedder_file,
+    find_arcface,
+    load_face_embedder,
+)
+from vexpress.faces.points import missing_model
 from vexpress.schemas.errors import ConfigError
 from vexpress.schemas.face_embedding import FaceEmbedding
 from vexpress.schemas.keypoints import ClipKps
 from vexpress.schemas.row import Model
-from vexpress.tasks.curate.scores.scorer import Scorer, Scoring
-from vexpress.tasks.engine.step import file_digest
+from vexpress.tasks.curate.scores.scorer import ClipScorer
+from vexpress.tasks.engine.shared_decode import Scoring
 from vexpress.tasks.engine.units import Candidate
+from vexpress.tasks.engine.weights import Need, Weights, read_weights
 
 LOOKS = 12
 """Frames whose sharpness is measured."""
-DLIB_FILE = "dlib_face_recognition_resnet_model_v1.dat"
 
 
 class IdentityConfig(Model):
@@ -42,26 +50,60 @@ class IdentityConfig(Model):
     """Most frames of a clip that are embedded."""
 
 
-class FaceEmbeddingScorer(Scorer):
+class FaceEmbeddingScorer(ClipScorer):
     """Embeds the face of every clip; loads its model for the first."""
 
     NAME: ClassVar[str] = "identity"
+    GROUP: ClassVar[str] = "identity"
+    PLACES: ClassVar[frozenset[str]] = frozenset({"model"})
 
     def wanted(self, row: Candidate) -> bool:
         """Return whether a back end was chosen."""
         return bool(self.config.backend != "none")
 
-    def settings(self) -> str:
-        """Where the model lies is no setting: the digest of its file stands for it."""
-        return str(self.config.model_copy(update={"model": ""}).model_dump_json())
+    @classmethod
+    def resolve(
+        cls, config: IdentityConfig, weights: Path | None
+    ) -> tuple[IdentityConfig, str | None]:
+        """Choose the back end, and say which.
 
-    def weights_digest(self) -> str:
-        """Return the digest of the model's file."""
-        return self._digest
+        Raises ConfigError when ArcFace is asked for and its model is not here.
+        """
+        if config.backend == "none":
+            return config, "identity: none, so persons are not told apart"
+        file = None if config.backend == "dlib" else find_arcface(config.model, weights)
+        if file:
+            folder = str(file.parent)
+            chosen = config.model_copy(update={"backend": "arcface", "model": folder})
+            return chosen, f"identity: ArcFace, {folder}"
+        if config.backend == "arcface" or config.model != "auto":
+            wanted = PACKS[0] if config.model == "auto" else config.model
+            raise ConfigError(missing_model(wanted, weights))
+        return config.model_copy(update={"backend": "dlib"}), "identity: dlib (ResNet, 128 numbers)"
 
-    @cached_property
-    def _digest(self) -> str:
-        return file_digest(weight_files(self.config))
+    @classmethod
+    def weights(cls, config: IdentityConfig) -> list[Weights]:
+        """Return the recognition model."""
+        if config.backend == "none":
+            return []
+        file = embedder_file(config.backend, config.model)
+        name = f"identity {config.backend}"
+        licence = LICENCES["dlib" if file.name == DLIB_FILE else "arcface"]
+        return [read_weights(name, [file], licence)]
+
+    @classmethod
+    def needs(cls, weights: Path | None) -> list[Need]:
+        """ArcFace is better, dlib's ResNet comes with the installation."""
+        file = find_arcface("auto", weights)
+        return [
+            Need(
+                "identity (ArcFace)",
+                str(file) if file else f"none of {', '.join(PACKS)}",
+                file is not None,
+                f"put a pack at WEIGHTS/insightface/models/{PACKS[0]} ({LICENCES['arcface']}); "
+                "without one dlib is used",
+            )
+        ]
 
     @cached_property
     def _embedder(self) -> FaceEmbedder:
@@ -138,32 +180,3 @@ def face_sharpness(image_bgr: np.ndarray, points: np.ndarray) -> float:
         return 0.0
     luma = cv2.cvtColor(image_bgr[y1:y2, x1:x2], cv2.COLOR_BGR2GRAY)
     return float(cv2.Laplacian(luma, cv2.CV_32F).var())
-
-
-def resolve_identity(config: IdentityConfig, weights: Path | None) -> tuple[IdentityConfig, str]:
-    """Return the configuration with a definite model, and a sentence that says which.
-
-    Raises ConfigError when ArcFace is asked for and its model is not here.
-    """
-    if config.backend == "none":
-        return config, "identity: none, so persons are not told apart"
-    file = None if config.backend == "dlib" else find_arcface(config.model, weights)
-    if file:
-        folder = str(file.parent)
-        chosen = config.model_copy(update={"backend": "arcface", "model": folder})
-        return chosen, f"identity: ArcFace, {folder}"
-    if config.backend == "arcface" or config.model != "auto":
-        raise ConfigError(
-            missing_model("buffalo_l" if config.model == "auto" else config.model, weights)
-        )
-    return config.model_copy(update={"backend": "dlib"}), "identity: dlib (ResNet, 128 numbers)"
-
-
-def weight_files(config: IdentityConfig) -> list[Path]:
-    """Return the files of a back end: those that `load_face_embedder` loads."""
-    if config.backend == "none":
-        return []
-    file = None if config.backend == "dlib" else find_arcface(config.model, None)
-    if file is None and config.backend == "arcface":
-        raise FaceModelError(missing_model(config.model, None))
-    return [file or dlib_model(DLIB_FILE)]

@@ -17,9 +17,10 @@ import numpy as np
 from vexpress.schemas.errors import ConfigError
 from vexpress.schemas.keypoints import ClipKps
 from vexpress.schemas.row import Model
-from vexpress.tasks.curate.scores.scorer import Scorer, Scoring
-from vexpress.tasks.engine.step import file_digest
+from vexpress.tasks.curate.scores.scorer import ClipScorer
+from vexpress.tasks.engine.shared_decode import Scoring
 from vexpress.tasks.engine.units import Candidate, Update
+from vexpress.tasks.engine.weights import Need, Weights, read_weights
 
 DEFAULT_FILE = "iqa/hyperiqa.onnx"
 SIDE, SEEN = 256, 224
@@ -35,32 +36,65 @@ class ImageQualityConfig(Model):
     it is there; null: none."""
 
 
-class ImageQualityScorer(Scorer):
+class ImageQualityScorer(ClipScorer):
     """Shows three frames of a clip to the network."""
 
     NAME: ClassVar[str] = "image_quality"
+    GROUP: ClassVar[str] = "image_quality"
+    PLACES: ClassVar[frozenset[str]] = frozenset({"model"})
+
+    @classmethod
+    def resolve(
+        cls, config: ImageQualityConfig, weights: Path | None
+    ) -> tuple[ImageQualityConfig, str | None]:
+        """Choose the file or none, and say which.
+
+        Raises ConfigError when a file is asked for that is not there.
+        """
+        if config.model is None:
+            return config, "image quality: none asked for"
+        if config.model == "auto":
+            file = weights / DEFAULT_FILE if weights else None
+            if file and file.is_file():
+                return _with(file)
+            note = f"image quality: no network, {DEFAULT_FILE} is not under the weights"
+            return ImageQualityConfig(model=None), note
+        places = [Path(config.model).expanduser(), *([weights / config.model] if weights else [])]
+        for place in places:
+            if place.is_file():
+                return _with(place)
+        raise ConfigError(
+            f"image_quality.model: expected an ONNX file at {', '.join(map(str, places))}; "
+            "found none. Give its path, or image_quality.model=null to go without."
+        )
+
+    @classmethod
+    def weights(cls, config: ImageQualityConfig) -> list[Weights]:
+        """Return the network; nothing without one, or before one was looked for."""
+        if config.model in (None, "auto"):
+            return []
+        return [read_weights("image quality", [Path(str(config.model))], "as given with the file")]
+
+    @classmethod
+    def needs(cls, weights: Path | None) -> list[Need]:
+        """Any network will do that scores pictures."""
+        file = (weights or Path("WEIGHTS")) / DEFAULT_FILE
+        return [
+            Need(
+                "image quality",
+                str(file) if file.is_file() else f"no {file}",
+                file.is_file(),
+                f"to have the score: put an ONNX file as of hyperIQA at WEIGHTS/{DEFAULT_FILE}",
+            )
+        ]
 
     def wanted(self, row: Candidate) -> bool:
         """Only where there are weights."""
-        return bool(weight_files(self.config))
-
-    def key(self, row: Candidate) -> str:
-        """Where the model lies is no setting: the digest of its file stands for it."""
-        placeless = type(self)(ImageQualityConfig(model=""), self.context)
-        placeless.__dict__["_digest"] = self._digest
-        return super(ImageQualityScorer, placeless).key(row)
-
-    def weights_digest(self) -> str:
-        """Return the digest of the file."""
-        return self._digest
+        return self.config.model not in (None, "auto")
 
     def begin(self, row: Candidate, points: ClipKps) -> Scoring:
         """Begin a look."""
         return ImageQualityScoring(self._session, row.clip.frames)
-
-    @cached_property
-    def _digest(self) -> str:
-        return file_digest([Path(self.config.model)])
 
     @cached_property
     def _session(self) -> Any:
@@ -123,32 +157,5 @@ def open_network(file: Path, *, gpu: bool) -> Any:
     return session
 
 
-def weight_files(config: ImageQualityConfig) -> list[Path]:
-    """Return the network's file; nothing without one, or before one was looked for."""
-    return [] if config.model in (None, "auto") else [Path(str(config.model))]
-
-
-def resolve_image_quality(
-    config: ImageQualityConfig, weights: Path | None
-) -> tuple[ImageQualityConfig, str]:
-    """Return the configuration with a definite file or none, and a sentence that says which.
-
-    Raises ConfigError when a file is asked for that is not there.
-    """
-    if config.model is None:
-        return config, "image quality: none asked for"
-    wanted = DEFAULT_FILE if config.model == "auto" else config.model
-    places = [Path(wanted).expanduser(), *([weights / wanted] if weights else [])]
-    if config.model == "auto":
-        places = places[1:]
-    for place in places:
-        if place.is_file():
-            return ImageQualityConfig(model=str(place.resolve())), f"image quality: {place}"
-    if config.model != "auto":
-        looked = ", ".join(map(str, places))
-        raise ConfigError(
-            f"image_quality.model: expected an ONNX file at {looked}; found none. "
-            "Give its path, or image_quality.model=null to go without."
-        )
-    note = f"image quality: no network, {DEFAULT_FILE} is not under the weights"
-    return ImageQualityConfig(model=None), note
+def _with(file: Path) -> tuple[ImageQualityConfig, str]:
+    return ImageQualityConfig(model=str(file.resolve())), f"image quality: {file}"

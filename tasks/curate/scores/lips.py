@@ -9,12 +9,14 @@ from typing import ClassVar
 
 import numpy as np
 
+from vexpress.faces.points import DlibDetector
 from vexpress.schemas.keypoints import ClipKps
 from vexpress.schemas.row import Model
-from vexpress.sync.lips import LipReader, lip_shape
-from vexpress.tasks.curate.scores.scorer import Scorer, Scoring
-from vexpress.tasks.engine.step import file_digest
+from vexpress.sync.lips import LipReader, lip_reader_files, lip_shape
+from vexpress.tasks.curate.scores.scorer import ClipScorer
+from vexpress.tasks.engine.shared_decode import Scoring
 from vexpress.tasks.engine.units import Candidate, Update
+from vexpress.tasks.engine.weights import Weights, read_weights
 
 SERIES = "lips"
 
@@ -26,18 +28,21 @@ class LipConfig(Model):
     """False where SyncNet says whether sound and lips are in time."""
 
 
-class LipScorer(Scorer):
+class LipScorer(ClipScorer):
     """Finds 68 landmarks in every frame; the predictor loads once."""
 
     NAME: ClassVar[str] = "lips"
 
+    @classmethod
+    def weights(cls, config: LipConfig) -> list[Weights]:
+        """Return dlib's landmark model."""
+        if not config.wanted:
+            return []
+        return [read_weights("sync lip landmarks", lip_reader_files(), DlibDetector.licence)]
+
     def wanted(self, row: Candidate) -> bool:
         """Lips are compared with sound."""
         return self.config.wanted and bool(row.video.audio_streams)
-
-    def weights_digest(self) -> str:
-        """Return the digest of dlib's landmark model."""
-        return self._digest
 
     def begin(self, row: Candidate, points: ClipKps) -> Scoring:
         """Begin a look."""
@@ -46,10 +51,6 @@ class LipScorer(Scorer):
     @cached_property
     def _reader(self) -> LipReader:
         return LipReader()
-
-    @cached_property
-    def _digest(self) -> str:
-        return file_digest(self._reader.weights)
 
 
 class LipScoring:

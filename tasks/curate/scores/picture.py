@@ -28,11 +28,12 @@ def face_square(points: np.ndarray, side: int) -> tuple[int, int, int, int]:
     return int(low[0]), int(low[1]), int(high[0]), int(high[1])
 
 
-def sharpness(luma: np.ndarray) -> float:
+def sharpness_by_blurring(luma: np.ndarray) -> float:
     """Return 1 less the blur effect of Crété et al. 2007 (SPIE 6492), 0 … 1.
 
     How much of the difference between neighbours a strong blur takes away: much where the
-    picture was sharp.
+    picture was sharp. It compares different pictures; `sharpness` of generated videos (table
+    `evaluations`, vexpress/metrics/picture.py) compares fine detail with the reference's.
     """
     size = (SHARP_SIDE, SHARP_SIDE)
     picture = cv2.resize(luma, size, interpolation=cv2.INTER_AREA).astype(np.float32)

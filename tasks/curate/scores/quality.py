@@ -19,10 +19,11 @@ from vexpress.tasks.curate.scores.picture import (
     exposure,
     face_square,
     noise,
-    sharpness,
+    sharpness_by_blurring,
     steps,
 )
-from vexpress.tasks.curate.scores.scorer import Scorer, Scoring
+from vexpress.tasks.curate.scores.scorer import ClipScorer
+from vexpress.tasks.engine.shared_decode import Scoring
 from vexpress.tasks.engine.units import Candidate, Update
 
 MAX_SHRINK = 1.35
@@ -36,7 +37,7 @@ class QualityConfig(Model):
     """Every how many frames scores are taken that change slowly, frames."""
 
 
-class QualityScorer(Scorer):
+class QualityScorer(ClipScorer):
     """Looks at every frame of a clip."""
 
     NAME: ClassVar[str] = "quality"
@@ -73,7 +74,7 @@ class QualityScoring:
     def _measure(self, number: int, luma: np.ndarray, small: np.ndarray) -> None:
         left, top, right, bottom = face_square(self._points[number], self._side)
         face = luma[top:bottom, left:right]
-        self._of_face.append((sharpness(face), *exposure(face)))
+        self._of_face.append((sharpness_by_blurring(face), *exposure(face)))
         self._noise.append(noise(luma))
         self._camera.see(small, self._small(self._points[number]))
         self._still.see(small)

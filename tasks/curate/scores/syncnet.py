@@ -12,11 +12,12 @@ import numpy as np
 
 from vexpress.schemas.keypoints import ClipKps
 from vexpress.schemas.row import Model
-from vexpress.sync.estimate import FPS
+from vexpress.sync.estimate import FPS, SYNCNET_LICENCE
 from vexpress.sync.lip_sound import RATE
-from vexpress.tasks.curate.scores.scorer import Scorer, Scoring
-from vexpress.tasks.engine.step import file_digest
+from vexpress.tasks.curate.scores.scorer import ClipScorer
+from vexpress.tasks.engine.shared_decode import Scoring
 from vexpress.tasks.engine.units import Candidate, Update
+from vexpress.tasks.engine.weights import Weights, read_weights
 from vexpress.tasks.media.resample import read_sound, shown_frames
 
 SERIES = "syncnet"
@@ -29,24 +30,22 @@ class SyncNetConfig(Model):
     """File with SyncNet's weights; null: nothing is measured."""
 
 
-class SyncNetScorer(Scorer):
+class SyncNetScorer(ClipScorer):
     """Runs the picture tower over the frames; the network loads once."""
 
     NAME: ClassVar[str] = "syncnet"
+    PLACES: ClassVar[frozenset[str]] = frozenset({"model"})
+
+    @classmethod
+    def weights(cls, config: SyncNetConfig) -> list[Weights]:
+        """Return SyncNet's file."""
+        if config.model is None:
+            return []
+        return [read_weights("sync SyncNet", [Path(config.model)], SYNCNET_LICENCE)]
 
     def wanted(self, row: Candidate) -> bool:
         """Only with weights, and where there is sound."""
         return self.config.model is not None and bool(row.video.audio_streams)
-
-    def weights_digest(self) -> str:
-        """Return the digest of the weights."""
-        return self._digest
-
-    def key(self, row: Candidate) -> str:
-        """Where the weights lie is no setting: their digest stands for it."""
-        placeless = type(self)(SyncNetConfig(model=""), self.context)
-        placeless.__dict__["_digest"] = self._digest
-        return super(SyncNetScorer, placeless).key(row)
 
     def begin(self, row: Candidate, points: ClipKps) -> Scoring:
         """Begin a look."""
@@ -57,10 +56,6 @@ class SyncNetScorer(Scorer):
         from vexpress.sync.syncnet import load_syncnet
 
         return load_syncnet(Path(str(self.config.model)), gpu=self.context.gpu)
-
-    @cached_property
-    def _digest(self) -> str:
-        return file_digest([Path(str(self.config.model))])
 
 
 class SyncNetScoring:

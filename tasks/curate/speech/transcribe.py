@@ -23,16 +23,15 @@ from vexpress.tasks.curate.features import read_wav
 from vexpress.tasks.curate.speech.language import Language
 from vexpress.tasks.curate.speech.transcript import FasterWhisper, Transcriber, Transcript, believed
 from vexpress.tasks.curate.speech.whisperx_process import WhisperX
-from vexpress.tasks.engine.step import ClipStep, Resources, file_digest, make_key
+from vexpress.tasks.engine.step import ClipStep, Resources
 from vexpress.tasks.engine.units import Candidate
+from vexpress.tasks.engine.weights import Need, Weights, read_weights
 
 PREFIX = "faster-whisper-"
 MODEL_FILES = ("config.json", "model.bin", "tokenizer.json")
 ALIGN_FILES = ("config.json", "preprocessor_config.json", "vocab.json")
 ALIGN_WEIGHTS = ("model.safetensors", "pytorch_model.bin")
-ENVIRONMENT = Path(__file__).parents[3] / ".venv-whisperx/bin/python"
-PLACES = ("model", "align", "python")
-"""Settings that say where something lies; the digest of the files stands for them."""
+ENVIRONMENT = Path(__file__).resolve().parents[3] / ".venv-whisperx/bin/python"
 
 
 class SpeechConfig(Model):
@@ -64,10 +63,74 @@ class TranscribeClip(ClipStep):
     """Write down what is said; the model loads once a worker."""
 
     NAME: ClassVar[str] = "speech"
+    GROUP: ClassVar[str] = "speech"
+    PLACES: ClassVar[frozenset[str]] = frozenset({"model", "align", "python"})
     VERSION: ClassVar[int] = 2
     RESOURCES: ClassVar[Resources] = Resources(cpus=2, gpus=0.25)
 
-    def run(self, row: Candidate, ledger: Any) -> list[Model]:
+    @classmethod
+    def resolve(cls, config: SpeechConfig, weights: Path | None) -> tuple[SpeechConfig, str | None]:
+        """Choose back end and folders, and say which.
+
+        Raises ConfigError when a back end or model is asked for and is not there.
+        """
+        if config.backend == "none":
+            return config, "speech: none asked for"
+        folder = find_model(config.model, weights)
+        if folder is None and config.backend == "auto" and config.model is None:
+            note = f"speech: skipped, no {PREFIX}* under the weights"
+            return config.model_copy(update={"backend": "none"}), note
+        if folder is None:
+            looked = f"{weights or 'WEIGHTS'}/{PREFIX}{config.model or '*'}"
+            raise ConfigError(
+                f"speech.model: expected a CTranslate2 Whisper ({', '.join(MODEL_FILES)}) at "
+                f"{looked}; found none. Give its folder, put one there (hf download "
+                f"Systran/{PREFIX}small --local-dir WEIGHTS/{PREFIX}small), or set "
+                "speech.backend=none."
+            )
+        if config.backend == "whisperx":
+            return _resolve_whisperx(config, folder, weights)
+        changes: dict[str, Any] = {
+            "backend": "faster-whisper",
+            "model": str(folder),
+            "align": (),
+            "python": None,
+        }
+        return config.model_copy(update=changes), f"speech: faster-whisper {folder}"
+
+    @classmethod
+    def weights(cls, config: SpeechConfig) -> list[Weights]:
+        """Return the files of Whisper and of the alignment models."""
+        if config.model is None:
+            return []
+        licence = "see the model's card (Whisper: MIT)"
+        return [read_weights(f"speech {config.backend}", weight_files(config), licence)]
+
+    @classmethod
+    def needs(cls, weights: Path | None) -> list[Need]:
+        """Either back end; without one there are no words."""
+        chosen, said = cls.resolve(SpeechConfig(), weights)
+        try:
+            whisperx = " ".join(map(str, reversed(find_whisperx(None))))
+        except ConfigError:
+            whisperx = ""
+        return [
+            Need(
+                "transcription (faster-whisper)",
+                chosen.model or str(said).removeprefix("speech: "),
+                chosen.model is not None,
+                f"to have words in the data set: hf download Systran/{PREFIX}small "
+                f"--local-dir WEIGHTS/{PREFIX}small",
+            ),
+            Need(
+                "transcription (whisperx)",
+                whisperx or "no environment",
+                bool(whisperx),
+                "only for speech.backend=whisperx: make whisperx, or name VEXPRESS_WHISPERX",
+            ),
+        ]
+
+    def skip(self, row: Candidate) -> list[Model] | None:
         """Without model, sound or speech, only say why there are no words."""
         if self.config.model is None:
             return [row.update(speech_note="skipped: no Whisper model")]
@@ -75,16 +138,15 @@ class TranscribeClip(ClipStep):
             return [row.update(speech_note="skipped: no sound")]
         if row.clip.speech_share == 0:
             return [row.update(speech_note="skipped: no speech")]
-        return super().run(row, ledger)
+        return None
 
     def identity(self, row: Candidate) -> str:
         """The clip and its sound, which a repaired offset changes."""
         return f"{row.clip.clip_id} {row.clip.audio_hash}"
 
-    def key(self, row: Candidate) -> str:
-        """Where models lie is no setting: the digest of their files stands for it."""
-        settings = self.config.model_dump_json(exclude=set(PLACES))
-        return make_key(self.NAME, self.VERSION, settings, self._digest, self.identity(row))
+    def settings(self) -> str:
+        """Return the settings without the places: its keys do not hold them empty, as others do."""
+        return str(self.config.model_dump_json(exclude=set(self.PLACES)))
 
     def __call__(self, row: Candidate) -> Iterator[Model]:
         """Yield the candidate with its transcript, and its words."""
@@ -92,7 +154,7 @@ class TranscribeClip(ClipStep):
             sound = read_wav(path)
         heard = believed(self._transcriber(sound))
         backend = f"{self.config.backend} {model_name(str(self.config.model))}"
-        note = f"{backend} {self._digest[:12]}"
+        note = f"{backend} {self.weights_digest[:12]}"
         yield row.update(
             language=heard.language,
             language_score=heard.language_score,
@@ -101,10 +163,6 @@ class TranscribeClip(ClipStep):
             speech_note=f"{note}; {heard.note}" if heard.note else note,
         )
         yield from words_of(row, heard, backend)
-
-    @cached_property
-    def _digest(self) -> str:
-        return file_digest(weight_files(self.config))
 
     @cached_property
     def _transcriber(self) -> Transcriber:
@@ -128,35 +186,6 @@ def words_of(row: Candidate, heard: Transcript, backend: str) -> Iterator[Word]:
             language=heard.language,
             backend=backend,
         )
-
-
-def resolve_speech(config: SpeechConfig, weights: Path | None) -> tuple[SpeechConfig, str]:
-    """Return the configuration with definite back end and folders, and a sentence about it.
-
-    Raises ConfigError when a back end or model is asked for and is not there.
-    """
-    if config.backend == "none":
-        return config, "speech: none asked for"
-    folder = find_model(config.model, weights)
-    if folder is None and config.backend == "auto" and config.model is None:
-        note = f"speech: skipped, no {PREFIX}* under the weights"
-        return config.model_copy(update={"backend": "none"}), note
-    if folder is None:
-        looked = f"{weights or 'WEIGHTS'}/{PREFIX}{config.model or '*'}"
-        raise ConfigError(
-            f"speech.model: expected a CTranslate2 Whisper ({', '.join(MODEL_FILES)}) at {looked}; "
-            "found none. Give its folder, put one there (hf download "
-            f"Systran/{PREFIX}small --local-dir WEIGHTS/{PREFIX}small), or set speech.backend=none."
-        )
-    if config.backend == "whisperx":
-        return _resolve_whisperx(config, folder, weights)
-    changes: dict[str, Any] = {
-        "backend": "faster-whisper",
-        "model": str(folder),
-        "align": (),
-        "python": None,
-    }
-    return config.model_copy(update=changes), f"speech: faster-whisper {folder}"
 
 
 def _resolve_whisperx(
@@ -246,9 +275,7 @@ def find_whisperx(python: str | None) -> tuple[Path, str]:
 
 
 def weight_files(config: SpeechConfig) -> list[Path]:
-    """Return the files of the models of a resolved configuration."""
-    if config.model is None:
-        return []
+    """Return the files of the models of a resolved configuration that has one."""
     align = [file for name in aligners(config).values() for file in align_files(Path(name))]
     return [*(Path(str(config.model)) / name for name in MODEL_FILES), *align]
 

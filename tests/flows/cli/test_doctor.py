@@ -20,8 +20,9 @@ from vexpress.flows.cli.app import app
 from vexpress.flows.cli.checks.check import Check, Setup
 from vexpress.flows.cli.checks.diagnose import verdict
 from vexpress.flows.cli.checks.machine import check_dataset, memory
-from vexpress.flows.cli.checks.models import check_speech, check_weights
-from vexpress.flows.cli.checks.services import check_ray, health
+from vexpress.flows.cli.checks.models import check_components, check_weights
+from vexpress.flows.cli.checks.services import check_ray
+from vexpress.flows.cli.running import ask_server
 
 Memory = namedtuple("Memory", "total available")
 
@@ -62,10 +63,12 @@ def test_the_doctor_knows_both_back_ends_of_transcription(
     assets: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("VEXPRESS_WHISPERX", sys.executable)
-    without = check_speech(Setup())
+    without = check_components(Setup())
     assert line(without, "transcription (faster-whisper)").state == "not needed"
     assert "make whisperx" in line(without, "transcription (whisperx)").todo
-    found = line(check_speech(Setup(weights=assets / "models")), "transcription (faster-whisper)")
+    found = line(
+        check_components(Setup(weights=assets / "models")), "transcription (faster-whisper)"
+    )
     assert (found.state, Path(found.found).name) == ("ok", "faster-whisper-tiny.en")
 
 
@@ -110,11 +113,11 @@ def test_a_prefect_server_that_answers_is_found() -> None:
     server = http.server.HTTPServer(("127.0.0.1", 0), Healthy)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     url = f"http://127.0.0.1:{server.server_port}"
-    assert health(f"{url}/api") == "answers 200"
-    assert health(f"{url}/wrong") is None
+    assert ask_server(f"{url}/api") == (True, "answers 200")
+    assert ask_server(f"{url}/wrong") == (False, "answers 500")
     server.shutdown()
     server.server_close()
-    assert health(f"{url}/api") is None
+    assert ask_server(f"{url}/api") == (False, "[Errno 111] Connection refused")
 
 
 def test_a_folder_with_other_files_is_no_place_for_a_data_set(tmp_path: Path) -> None:

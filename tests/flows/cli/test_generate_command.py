@@ -12,8 +12,8 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from tests.helpers.published_folder import write_published_folder
+from vexpress.faces.strategy import Strategy
 from vexpress.flows.cli.app import app
-from vexpress.flows.cli.generate import Retarget
 from vexpress.inference.pipeline import VExpressPipeline
 from vexpress.inference.settings import Sampling
 
@@ -71,9 +71,9 @@ def _seconds_of_sound(container: av.container.InputContainer) -> float:
     return sum(frame.samples / frame.sample_rate for frame in container.decode(audio=0))
 
 
-@pytest.mark.parametrize("strategy", Retarget)
+@pytest.mark.parametrize("strategy", Strategy)
 def test_every_strategy_makes_a_video_as_long_as_the_sound(
-    assets: Path, sample: Path, tmp_path: Path, strategy: Retarget
+    assets: Path, sample: Path, tmp_path: Path, strategy: Strategy
 ) -> None:
     out = tmp_path / "out.mp4"
     said = generate(assets, out, kps=sample / "kps.pth", retarget=strategy.value, fps=25)

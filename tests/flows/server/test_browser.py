@@ -5,11 +5,15 @@ Pictures of each page are left in build/screenshots.
 
 import json
 import shutil
+import stat
+import threading
 import time
 from collections.abc import Iterator
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
@@ -19,9 +23,11 @@ from selenium.webdriver.common.keys import Keys
 from tests.conftest import REPOSITORY
 from tests.helpers.running_stack import RunningStack, wait
 from tests.talking_heads import Face, Shot, Speech, VideoFormat, render
+from vexpress.flows.server.password import read_or_make
 
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.xdist_group("server"),
     pytest.mark.skipif(
         not (shutil.which("chromium") and shutil.which("chromedriver")),
         reason="no Chromium (make browser)",
@@ -46,6 +52,15 @@ class Browser:
         options.set_capability("goog:loggingPrefs", {"performance": "ALL"})
         service = Service(str(shutil.which("chromedriver")))
         self.driver = webdriver.Chrome(options=options, service=service)
+
+    def login(self, url: str, password: str) -> None:
+        """Give the password that the UI asks for once."""
+        self.driver.get(f"{url}/login")
+        password_field = "input[type=password]"
+        wait(lambda: self.driver.find_elements(By.CSS_SELECTOR, password_field), "the login")
+        field = self.driver.find_element(By.CSS_SELECTOR, password_field)
+        field.send_keys(password, Keys.ENTER)
+        wait(lambda: "/login" not in self.driver.current_url, "the page behind the login")
 
     def sees(self, text: str) -> bool:
         """Wait until the page shows a text."""
@@ -108,16 +123,15 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
-    """A stack over one video, not started yet."""
-    running = RunningStack(tmp_path_factory.mktemp("browser"))
-    (running.data / "films").mkdir(parents=True)
+def server(stack: RunningStack) -> RunningStack:
+    """The stack over one video."""
+    films = stack.data / "films"
+    films.mkdir()
     say = (Speech(start_s=0.1, text="Put videos into a folder, open the form, and start a run."),)
     shots = [Shot(duration_s=4.0, faces=(Face(width_px=250),), speech=say), Shot(duration_s=0.6)]
-    render(shots, running.data / "films/first.mp4", VideoFormat(width=854, height=480))
-    (running.data / "films/broken.mp4").write_bytes(b"no video at all")
-    yield running
-    running.down()
+    render(shots, films / "first.mp4", VideoFormat(width=854, height=480))
+    (films / "broken.mp4").write_bytes(b"no video at all")
+    return stack
 
 
 def test_from_nothing_to_a_finished_run_in_the_browser(
@@ -126,6 +140,8 @@ def test_from_nothing_to_a_finished_run_in_the_browser(
     began = time.monotonic()
     said = server.up()
     assert f"{server.url}/deployments" in said
+    assert str(server.state / "password") in said
+    browser.login(server.url, read_or_make(server.state))
     started = time.monotonic() - began
 
     browser.driver.get(f"{server.url}/deployments")
@@ -189,3 +205,81 @@ def test_pages_ask_nothing_of_other_machines(server: RunningStack, browser: Brow
         time.sleep(1)
     browser.sees("crash runs that fell silent")
     assert browser.asked() == set()
+
+
+ATTACK = """
+<title>waiting</title>
+<script>
+const api = "URL/api", run = `${api}/deployments/DEPLOYMENT/create_flow_run`
+const body = JSON.stringify({job_variables: {command: "touch PROOF"}})
+const json = {"content-type": "application/json"}
+const tries = {
+  read: () => fetch(`${api}/deployments/filter`, {method: "POST", headers: json, body: "{}"}),
+  start: () => fetch(run, {method: "POST", headers: json, body}),
+  simple: () => fetch(run, {method: "POST", mode: "no-cors", body}).then(r => r.text()),
+  form: () => fetch(run, {method: "POST", mode: "no-cors", body: new URLSearchParams({body})})
+    .then(r => r.text()),
+  cookie: () => fetch(run, {method: "POST", credentials: "include", headers: json, body}),
+}
+const told = {}
+for (const [name, attempt] of Object.entries(tries))
+  told[name] = attempt().then(r => r.status === undefined ? r : String(r.status), e => "refused")
+const all = Object.entries(told).map(async ([name, answer]) => [name, await answer])
+Promise.all(all).then(found => { document.title = JSON.stringify(Object.fromEntries(found)) })
+</script>
+"""
+
+
+class Elsewhere(SimpleHTTPRequestHandler):
+    """Serves one page, without a word."""
+
+    page = ""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("content-type", "text/html")
+        self.end_headers()
+        self.wfile.write(self.page.encode())
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def test_a_page_of_somebody_else_in_the_same_browser_reaches_nothing(
+    server: RunningStack, browser: Browser, tmp_path: Path
+) -> None:
+    with server.client() as client:
+        deployment = client.read_deployment_by_name("report/report").id
+    before, proof = len(server.runs_of("report")), tmp_path / "proof"
+    page = ATTACK.replace("URL", server.url).replace("DEPLOYMENT", str(deployment))
+    Elsewhere.page = page.replace("PROOF", str(proof))
+    with ThreadingHTTPServer(("127.0.0.1", 0), Elsewhere) as other:
+        threading.Thread(target=other.serve_forever, daemon=True).start()
+        browser.driver.get(f"http://127.0.0.1:{other.server_port}/")
+        wait(lambda: browser.driver.title != "waiting", "the attack's end")
+        found = json.loads(browser.driver.title)
+        other.shutdown()
+    refused = {"read": "refused", "start": "refused", "cookie": "refused"}
+    assert found == {**refused, "simple": "", "form": ""}, "an opaque answer tells nothing"
+    assert len(server.runs_of("report")) == before
+    assert not proof.exists()
+
+
+def test_the_server_answers_under_its_own_names_and_with_its_password_alone(
+    server: RunningStack,
+) -> None:
+    health = f"{server.url}/api/health"
+    assert httpx.get(health).status_code == 200
+    assert httpx.get(health, headers={"host": f"rebound.example:{server.port}"}).status_code == 400
+    listed = f"{server.url}/api/deployments/filter"
+    assert httpx.post(listed, json={}).status_code == 401
+    password = read_or_make(server.state)
+    asked = httpx.BasicAuth(*password.split(":", 1))
+    assert httpx.post(listed, json={}, auth=asked).status_code == 200
+    with server.client() as client:
+        deployment = client.read_deployment_by_name("report/report").id
+    start = f"{server.url}/api/deployments/{deployment}/create_flow_run"
+    for variables in ({"command": "id"}, {"env": {"LD_PRELOAD": "x"}}, {"env.LD_PRELOAD": "x"}):
+        answer = httpx.post(start, json={"job_variables": variables}, auth=asked)
+        assert answer.status_code == 422 and "Additional properties" in answer.text
+    assert stat.S_IMODE((server.state / "password").stat().st_mode) == 0o600

@@ -16,8 +16,9 @@ import psutil
 import pytest
 
 from tests.helpers.ports import free_port
+from vexpress.flows.server.password import SERVER
 from vexpress.flows.server.processes import Started, start, stop
-from vexpress.flows.server.stack import AUTH, RAY, Stack, ray_command, ray_environment, up
+from vexpress.flows.server.stack import RAY, Stack, ray_command, ray_environment, up
 from vexpress.schemas.errors import ConfigError
 
 
@@ -39,8 +40,8 @@ def refused(folder: Path, host: str = "127.0.0.1", port: int | None = None, **ra
 def test_an_address_open_to_others_needs_a_password(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delenv(AUTH, raising=False)
-    assert f"Expected a password in {AUTH}" in refused(tmp_path, host="0.0.0.0")
+    monkeypatch.delenv(SERVER, raising=False)
+    assert f"Expected a password in {SERVER}" in refused(tmp_path, host="0.0.0.0")
 
 
 def test_a_port_in_use_is_refused_where_it_was_asked_for(tmp_path: Path, busy: int) -> None:
@@ -52,6 +53,21 @@ def test_a_ray_head_in_the_way_is_refused(
 ) -> None:
     monkeypatch.setattr("vexpress.flows.server.stack.RAY", (RAY[0], busy))
     assert f"port {busy}: expected it free for Ray" in refused(tmp_path, ray=True)
+
+
+def test_a_file_that_the_package_lacks_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    away = tmp_path / "automations.yaml"
+    monkeypatch.setattr("vexpress.flows.server.deployments.AUTOMATIONS", away)
+    assert f"{away}: expected a file of the package" in refused(tmp_path)
+
+
+def test_ray_is_asked_for_where_its_command_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
+    assert "expected Ray's command beside Python" in refused(tmp_path, ray=True)
 
 
 @pytest.mark.parametrize(("data", "ray"), [("elsewhere", False), ("data", True)])
@@ -112,7 +128,10 @@ def test_the_ray_head_does_not_live_in_a_folder_of_somebody_else(
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     mine = os.getuid()
-    assert f"--temp-dir={tmp_path}/vexpress-ray-{mine}" in ray_command()
+    folder = tmp_path / f"vexpress-ray-{mine}"
+    folder.mkdir(mode=0o777)
+    assert f"--temp-dir={folder}/r" in ray_command(), "Ray opens its own folder to everybody"
+    assert folder.stat().st_mode & 0o077 == 0
     monkeypatch.setattr(os, "getuid", lambda: mine + 1)
     with pytest.raises(ConfigError, match="a folder of this user for Ray"):
         ray_command()

@@ -1,5 +1,6 @@
 """Cuts and faces of rendered videos are where the truth says."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from vexpress.tasks.curate.detect import DetectConfig, DetectVideo
 from vexpress.tasks.curate.faces import FaceConfig
 from vexpress.tasks.curate.scenes import SceneConfig, merge_cuts
 from vexpress.tasks.engine.ledger import Ledger
+from vexpress.tasks.engine.shared_decode import Look
 from vexpress.tasks.engine.step import Context
 from vexpress.tasks.engine.units import DetectedVideo
 
@@ -105,9 +107,9 @@ class Counted(DetectVideo):
 
     asked: list[list[str]]
 
-    def _see(self, video: Video, names: list[str]):  # type: ignore[no-untyped-def]
-        self.asked.append(names)
-        return super()._see(video, names)
+    def show(self, row: Video, looks: Sequence[Look]) -> None:
+        self.asked.append([look.name for look in looks])
+        super().show(row, looks)
 
 
 def test_other_scenes_detect_no_face_again_and_the_other_way_round(tmp_path: Path) -> None:
@@ -141,6 +143,11 @@ def test_other_scenes_detect_no_face_again_and_the_other_way_round(tmp_path: Pat
 
 def test_where_the_model_lies_is_no_setting(tmp_path: Path) -> None:
     video = Video(video_id="v", source="/v.mp4", status="ok", content_hash="h")
+
+    def keys_of(config: DetectConfig) -> dict[str, str]:
+        step = DetectVideo(config, Context(Dataset(tmp_path)))
+        return {scorer.NAME: scorer.key(video) for scorer in step.scorers}
+
     keys = []
     for name in ("here", "there"):
         folder = tmp_path / name
@@ -148,9 +155,9 @@ def test_where_the_model_lies_is_no_setting(tmp_path: Path) -> None:
         (folder / "det.onnx").write_bytes(b"the same weights")
         faces = FaceConfig(backend="insightface", model=str(folder))
         config = DetectConfig(scenes=SceneConfig(), faces=faces)
-        keys.append(DetectVideo(config, Context(Dataset(tmp_path)))._keys(video))
+        keys.append(keys_of(config))
     (tmp_path / "there/det.onnx").write_bytes(b"other weights")
-    other = DetectVideo(config, Context(Dataset(tmp_path)))._keys(video)
+    other = keys_of(config)
     assert keys[0] == keys[1]
     assert other["faces"] != keys[0]["faces"] and other["scenes"] == keys[0]["scenes"]
 

@@ -16,7 +16,6 @@ from vexpress.tasks.curate.features import (
     ExtractFeatures,
     FeatureConfig,
     read_wav,
-    resolve_features,
     weight_files,
 )
 from vexpress.tasks.curate.sound import SoundConfig, TakeSound
@@ -108,25 +107,28 @@ def test_other_weights_are_other_features_and_the_same_elsewhere_are_not(
 def test_the_default_model_is_looked_for_and_otherwise_left_out(
     model: Path, tmp_path: Path
 ) -> None:
-    config, note = resolve_features(FeatureConfig(), tmp_path)
+    config, note = ExtractFeatures.resolve(FeatureConfig(), tmp_path)
     assert config.model is None
     assert note == "features: skipped, no wav2vec2-base-960h under the weights"
     (tmp_path / "model_ckpts").mkdir()
     (tmp_path / "model_ckpts/wav2vec2-base-960h").symlink_to(model)
-    config, note = resolve_features(FeatureConfig(), tmp_path)
+    config, note = ExtractFeatures.resolve(FeatureConfig(), tmp_path)
     assert config.model == str(model.resolve())
     assert note.startswith("features: ") and "wav2vec2-base-960h" in note
 
 
 def test_a_model_that_was_asked_for_must_be_there(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"expected a transformers folder .* found none"):
-        resolve_features(FeatureConfig(model="hubert"), tmp_path)
+        ExtractFeatures.resolve(FeatureConfig(model="hubert"), tmp_path)
     (tmp_path / "half").mkdir()
     (tmp_path / "half/config.json").write_text("{}")
     with pytest.raises(ConfigError, match=r"features\.model=null to go without"):
-        resolve_features(FeatureConfig(model=str(tmp_path / "half")), None)
+        ExtractFeatures.resolve(FeatureConfig(model=str(tmp_path / "half")), None)
     assert weight_files(str(tmp_path / "half")) == []
 
 
 def test_none_asked_for_is_none(tmp_path: Path) -> None:
-    assert resolve_features(FeatureConfig(model=None), tmp_path)[1] == "features: none asked for"
+    assert (
+        ExtractFeatures.resolve(FeatureConfig(model=None), tmp_path)[1]
+        == "features: none asked for"
+    )

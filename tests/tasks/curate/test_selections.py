@@ -1,4 +1,4 @@
-"""A pick is a list under a name: made once, never asked again, taken by training and exports."""
+"""A selection is a list under a name, made once: training and exports take it."""
 
 from pathlib import Path
 
@@ -31,7 +31,7 @@ def clips(**changes: object) -> list[rows.Clip]:
     return [*kept, rows.clip("lost", status="rejected", reason="too_short")]
 
 
-def test_a_pick_stays_as_it_was_when_the_data_set_grows(dataset: Dataset) -> None:
+def test_a_selection_stays_as_it_was_when_the_data_set_grows(dataset: Dataset) -> None:
     sql = "SELECT clip_id FROM kept WHERE frames > 100"
     made = make_selection(dataset, "long-ones", sql)
     assert (made.clip_ids, made.clips, made.seconds, made.sql) == (["c1", "c2"], 2, 8.0, sql)
@@ -58,7 +58,7 @@ def test_a_pick_stays_as_it_was_when_the_data_set_grows(dataset: Dataset) -> Non
         ("0-columns", "SELECT clip_id FROM kept", "expected a small letter"),
         ("Big", "SELECT clip_id FROM kept", "expected a small letter"),
         ("x" * 64, "SELECT clip_id FROM kept", "expected a small letter"),
-        ("taken", "SELECT clip_id FROM kept", "such a pick is there"),
+        ("taken", "SELECT clip_id FROM kept", "selection taken is there already"),
         ("p", "SELECT frames FROM kept", "answers with clip_id.*found the columns frames"),
         ("p", "SELECT clip_id FROM kept WHERE false", "expected at least one clip"),
         ("p", "SELECT clip_id FROM clips", "clips that are kept, found 1 others: 1 too_short"),
@@ -66,7 +66,7 @@ def test_a_pick_stays_as_it_was_when_the_data_set_grows(dataset: Dataset) -> Non
         ("p", "SELECT 1 AS clip_id", "found 1 others: 1 no such clip"),
     ],
 )
-def test_what_cannot_be_picked_is_said_and_leaves_nothing(
+def test_what_cannot_be_selected_is_said_and_leaves_nothing(
     dataset: Dataset, name: str, sql: str, words: str
 ) -> None:
     make_selection(dataset, "taken", "SELECT clip_id FROM kept WHERE clip_id = 'c0'")
@@ -82,39 +82,61 @@ def test_a_wrong_question_or_one_that_writes_is_refused(dataset: Dataset) -> Non
             make_selection(dataset, "p", sql)
 
 
-def test_a_pick_can_be_replaced(dataset: Dataset) -> None:
+def test_a_selection_can_be_replaced(dataset: Dataset) -> None:
     make_selection(dataset, "p", "SELECT clip_id FROM kept")
     make_selection(dataset, "p", "SELECT clip_id FROM kept WHERE clip_id = 'c1'", replace=True)
     assert [p.clips for p in read_selections(dataset)] == [1]
 
 
-def test_a_pick_whose_clips_are_not_kept_any_more_is_refused(dataset: Dataset) -> None:
+def test_a_selection_whose_clips_are_not_kept_any_more_is_refused(dataset: Dataset) -> None:
     make_selection(dataset, "p", "SELECT clip_id FROM kept")
     stricter = [
         rows.clip("c0", "w2", status="rejected", reason="blurred"),
         *clips(batch_id="w2")[1:],
     ]
     commit_batch(dataset, "w2", [*stricter, rows.video("v1", "w2")])
-    with pytest.raises(SelectionError, match=r"--pick p: expected clips that are kept.*1 blurred"):
+    with pytest.raises(
+        SelectionError, match=r"selection p: expected clips that are kept.*1 blurred"
+    ):
         within_selection(dataset, "p")
-    with pytest.raises(SelectionError, match=r"--pick q: expected one of .* found: p"):
+    with pytest.raises(SelectionError, match=r"selection q: expected one of .* found: p"):
         within_selection(dataset, "q")
 
 
-def test_training_and_the_export_take_a_pick(tmp_path: Path) -> None:
+def test_training_and_the_export_take_a_selection(tmp_path: Path) -> None:
     dataset = write_dataset(tmp_path / "dataset")
     run = CliRunner().invoke
     sql = "SELECT clip_id FROM kept WHERE clip_id <> 'clip1'"
-    made = run(app, ["pick", dataset.root, sql, "--name", "two"])
+    made = run(app, ["select", dataset.root, sql, "--name", "two"])
     assert made.exit_code == 0 and made.output.startswith("two: 2 clips, ")
     chosen = gather_clips(dataset, within_selection(dataset, "two", "frames > 0"))
     assert [clip.files.clip_id for clip in chosen] == ["clip0", "clip2"]
     out = str(tmp_path / "list")
-    exported = run(app, ["export", dataset.root, out, "--to", "vexpress-json", "--pick", "two"])
+    exported = run(
+        app, ["export", dataset.root, out, "--to", "vexpress-json", "--selection", "two"]
+    )
     assert exported.exit_code == 0, exported.output
     text = (tmp_path / "list/list.json").read_text()
     assert "clip0" in text and "clip2" in text and "clip1" not in text
-    listed = run(app, ["pick", dataset.root])
+    listed = run(app, ["select", dataset.root])
     assert listed.exit_code == 0 and "two" in listed.output and "clip1" in listed.output
-    wrong = run(app, ["pick", dataset.root, sql])
+    wrong = run(app, ["select", dataset.root, sql])
     assert wrong.exit_code == 2 and "--name NAME" in wrong.output
+
+
+def test_the_words_of_version_0_1_work_and_say_the_new_ones(
+    dataset: Dataset, tmp_path: Path
+) -> None:
+    run = CliRunner().invoke
+    made = run(app, ["pick", dataset.root, "SELECT clip_id FROM kept", "--name", "all"])
+    assert made.stdout.startswith("all: 3 clips") and made.exit_code == 0
+    assert made.stderr == "`vexpress pick` is called `vexpress select` now\n"
+    assert "all" in run(app, ["pick", dataset.root]).stdout
+    out = str(tmp_path / "list")
+    for option, said in (("--pick", "`--pick` is called `--selection` now\n"), ("--selection", "")):
+        wrong = run(app, ["export", dataset.root, out, "--to", "vexpress-json", option, "none"])
+        assert wrong.exit_code == 2 and wrong.stderr.startswith(said)
+        assert "selection none: expected one of this data set's selections" in wrong.stderr
+    helps = run(app, ["--help"]).stdout + run(app, ["export", "--help"]).stdout
+    assert " select " in helps and "--selection" in helps
+    assert " pick " not in helps and "--pick" not in helps

@@ -19,12 +19,11 @@ from vexpress.tasks.curate.config import CurateConfig
 from vexpress.tasks.curate.crop import CropClip, CropConfig
 from vexpress.tasks.curate.features import read_wav
 from vexpress.tasks.curate.filter import KeepRules, first_broken
-from vexpress.tasks.curate.scores import measure
 from vexpress.tasks.curate.scores.lips import LipScorer
 from vexpress.tasks.curate.scores.measure import MeasureClip, ScoreConfig
 from vexpress.tasks.curate.scores.syncnet import SyncNetScorer
 from vexpress.tasks.curate.sound import RATE, SoundConfig, TakeSound
-from vexpress.tasks.curate.sync import SyncClip, SyncConfig, decide, resolve_sync
+from vexpress.tasks.curate.sync import SyncClip, SyncConfig, decide
 from vexpress.tasks.engine.ledger import Ledger
 from vexpress.tasks.engine.step import Context
 from vexpress.tasks.engine.units import Candidate, DetectedVideo
@@ -36,7 +35,7 @@ CROP = CropConfig(size=256)
 @pytest.fixture(autouse=True)
 def only_lips(monkeypatch: pytest.MonkeyPatch) -> None:
     """The other scorers have tests of their own."""
-    monkeypatch.setattr(measure, "SCORERS", {"lips": LipScorer})
+    monkeypatch.setattr(MeasureClip, "SCORERS", (LipScorer,))
 
 
 @dataclass(frozen=True)
@@ -261,9 +260,9 @@ def test_syncnet_judges_where_its_weights_are(
     place = tmp_path / "weights/syncnet/syncnet_v2.model"
     place.parent.mkdir(parents=True)
     torch.save(made_up(), place)
-    config, note = resolve_sync(SyncConfig(), tmp_path / "weights")
+    config, note = SyncClip.resolve(SyncConfig(), tmp_path / "weights")
     assert (config.backend, config.model) == ("syncnet", str(place)) and "SyncNet" in note
-    monkeypatch.setattr(measure, "SCORERS", {"lips": LipScorer, "syncnet": SyncNetScorer})
+    monkeypatch.setattr(MeasureClip, "SCORERS", (LipScorer, SyncNetScorer))
     row = candidates(speaker.detected_video, tmp_path, CROP)[0]
     short = row.update(frames=30).model_copy(
         update={"times": row.times[:31], "points": row.points[:30]}
@@ -279,8 +278,8 @@ def test_syncnet_judges_where_its_weights_are(
 
 
 def test_syncnet_that_is_asked_for_and_not_there_fails_at_once(tmp_path: Path) -> None:
-    assert resolve_sync(SyncConfig(), tmp_path)[0].backend == "lips"
-    assert resolve_sync(SyncConfig(backend="lips", model="x"), None)[0].model is None
+    assert SyncClip.resolve(SyncConfig(), tmp_path)[0].backend == "lips"
+    assert SyncClip.resolve(SyncConfig(backend="lips", model="x"), None)[0].model is None
     for config in (SyncConfig(backend="syncnet"), SyncConfig(model=str(tmp_path / "no.model"))):
         with pytest.raises(ConfigError, match=r"expected SyncNet's weights at .*found none"):
-            resolve_sync(config, tmp_path)
+            SyncClip.resolve(config, tmp_path)

@@ -66,12 +66,12 @@ def test_spans_are_those_of_the_library(
     monkeypatch.setattr(
         "vexpress.tasks.curate.vad.WINDOWS_AT_ONCE", 7
     )  # many borders inside of speech
-    speech = detect_speech(iter(np.array_split(speech, 100)), 0.5)
+    heard = detect_speech(iter(np.array_split(speech, 100)), 0.5)
     options = VadOptions(threshold=0.5, min_silence_duration_ms=200, speech_pad_ms=0)
     expected = get_speech_timestamps(speech, options)
     assert len(expected) >= 3
     told = [(span["start"], span["end"]) for span in expected]
-    mine = np.round(np.stack([speech.starts, speech.ends], axis=1) * RATE).astype(int)
+    mine = np.round(np.stack([heard.starts, heard.ends], axis=1) * RATE).astype(int)
     assert mine == pytest.approx(np.array(told), abs=WINDOW - 1), "the last may end in a window"
 
 

@@ -191,6 +191,15 @@ def test_a_gpu_that_no_node_has_is_refused_at_once(cluster: None, context: Conte
     engine.close()
 
 
-def test_an_error_of_the_disk_stops_a_run_on_ray(on_ray: RayEngine) -> None:
-    with pytest.raises(FullDisk, match="No space left on device"):
+def test_an_error_of_the_disk_stops_a_run_on_ray(
+    on_ray: RayEngine, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(FullDisk, match="No space left on device") as caught:
         told(on_ray, ["a", "full"], stage())
+    assert type(caught.value) is FullDisk, "and no error of Ray's that is one, too"
+    assert str(caught.value).endswith("Make room, then run again: what is done stays done.")
+    assert "An exception was raised" not in "".join(capfd.readouterr()), "no report of Ray's own"
+
+
+def test_settings_of_a_run_of_version_0_1_are_read() -> None:
+    assert EngineConfig.model_validate({"wave_videos": 7}) == EngineConfig(batch_videos=7)

@@ -18,10 +18,10 @@ from PIL import Image
 
 from tests.helpers.small_clips import write_video
 from tests.helpers.small_requests import write_kps, write_sound, write_table
-from vexpress.errors import PointsError
+from vexpress.errors import PointsError, RunError
 from vexpress.faces.kps_file import read_kps
 from vexpress.schemas.dataset import Dataset
-from vexpress.schemas.errors import ConfigError, VexpressDataError
+from vexpress.schemas.errors import ConfigError
 from vexpress.schemas.manifest import prepare_manifests
 from vexpress.schemas.request import AskedVideo
 from vexpress.tasks.generate.config import GenerateConfig, Limits, Parameters
@@ -98,15 +98,15 @@ def test_all_that_is_wrong_with_a_table_is_said_at_once(plan: Callable[..., Requ
     lines = said.splitlines()
     assert "nothing was started" in lines[0] and "r.csv" in lines[0]
     expected = [
-        "row 2, steps: input should be a valid integer, unable to parse string as an integer, "
+        "row 2, steps: expected a valid integer, unable to parse string as an integer, "
         "found 'many'",
         "row 3, width: expected a multiple of 8, found 70",
         "row 4, audio: expected a path, or a clip_id, found neither",
         "row 5, video: expected one of kps, video, clip_id, found kps and video",
         "row 6, retarget: naive_retarget needs kps, video or clip_id, found none of them",
-        "row 7, strategy: input should be 'fix_face'",
+        "row 7, strategy: expected 'fix_face'",
         "row 8, window, overlap: windows of 3 frames with 9 overlapping",
-        "row 9, guidance: input should be a finite number",
+        "row 9, guidance: expected a finite number",
     ]
     for line, start in zip(lines[1:], expected, strict=True):
         assert line.strip().startswith(start)
@@ -322,7 +322,7 @@ def test_tables_that_are_none_are_refused(
     plan: Callable[..., RequestPlan], folder: Path, name: str, text: str, says: str
 ) -> None:
     (folder / name).write_text(text, errors="surrogateescape")
-    with pytest.raises(VexpressDataError, match=says):
+    with pytest.raises(RunError, match=says):
         plan(folder / name)
 
 

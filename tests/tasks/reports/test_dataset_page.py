@@ -14,7 +14,7 @@ import pytest
 
 from tests.talking_heads import VideoFormat
 from tests.talking_heads.write import write_video
-from vexpress import tasks
+from vexpress import metrics, tasks
 from vexpress.schemas.clip import Clip
 from vexpress.schemas.dataset import Dataset
 from vexpress.schemas.keypoints import ClipKps
@@ -25,9 +25,10 @@ from vexpress.schemas.track import FaceTrack
 from vexpress.schemas.video import Video
 from vexpress.tasks.curate.config import CurateConfig
 from vexpress.tasks.curate.filter import RULES, KeepRules
+from vexpress.tasks.engine import reasons
 from vexpress.tasks.reports.contact_sheets import REJECTED_SHOWN
 from vexpress.tasks.reports.dataset_page import PAGE, write_report
-from vexpress.tasks.reports.reasons import REASONS
+from vexpress.tasks.reports.reasons import OF_RULES, REASONS
 
 FRAMES, FPS = 50, 25
 EVIL = '<script src="http://evil.example/x.js"></script>"><img src=x onerror=alert(1)>.mp4'
@@ -168,12 +169,7 @@ def run_row(**known: Any) -> Run:
         "weights": '[{"name": "faces x", "files": ["a.onnx"], "sha256": "beef", '
         '"licence": "research only"}]',
         "notes": ["features: skipped"],
-        "videos": 4,
-        "videos_done_before": 0,
-        "clips_kept": 2,
-        "clips_rejected": 2,
-        "units_run": 9,
-        "units_reused": 0,
+        "counts": '{"clips_kept": 2, "units_run": 1234}',
         "step_seconds": '{"faces": 12.5, "crop": 2.5}',
         "snapshot": "snapshots/r1.json",
     }
@@ -226,6 +222,11 @@ def test_the_headline_and_the_funnel_say_what_the_manifests_say(dataset: Dataset
     assert page.row("Kept")[1:3] == ["1", "2.0 s"]
 
 
+def test_how_it_was_made_says_what_each_run_counted(dataset: Dataset) -> None:
+    row = read_page(dataset).row("2026-01-02 03:04:05")
+    assert row[1:] == ["curate", "videos/", "local", "clips kept 2, units run 1,234"]
+
+
 def test_every_loss_is_counted_and_explained_in_plain_words(dataset: Dataset) -> None:
     page = read_page(dataset)
     assert page.row("small_face")[1:3] == ["1", "2.0 s"]
@@ -234,15 +235,33 @@ def test_every_loss_is_counted_and_explained_in_plain_words(dataset: Dataset) ->
     assert REASONS["duplicate"] in page.row("duplicate")[0]
 
 
-def test_every_reason_that_a_step_gives_has_its_words() -> None:
-    """Reasons as they stand in the steps, `Rejection("…"`, and of every rule."""
-    folder = Path(inspect.getfile(tasks)).parent
-    steps = "\n".join(path.read_text() for path in folder.rglob("*.py"))
-    given = set(re.findall(r'Rejection\(\s*"(\w+)"', steps))
-    given |= {rule.reason for rule in RULES}
-    given |= set(re.findall(r'"(several_faces|no_face)"', (folder / "curate/clips.py").read_text()))
-    assert {"too_short", "no_sound", "several_faces", "unreadable"} <= given
-    assert given <= set(REASONS)
+def reasons_in(*folders: Path) -> set[str]:
+    """Reasons as they stand in the code: of rejections, of rows, and of numbers."""
+    code = "\n".join(path.read_text() for folder in folders for path in folder.rglob("*.py"))
+    patterns = (
+        r'Rejection\(\s*"(\w+)"',
+        r'unmeasured\(\s*(?:\([^)]*\)|[^"()]*),\s*"(\w+)"',
+        r'reason="(\w+)"',
+        r'Error: "(\w+)",\n',
+    )
+    return {found for pattern in patterns for found in re.findall(pattern, code)}
+
+
+def test_every_reason_has_its_words_and_every_word_its_reason() -> None:
+    """In one place each: beside the rule, or in the table of what steps raise."""
+    tasks_folder = Path(inspect.getfile(tasks)).parent
+    ours = [tasks_folder / name for name in ("curate", "engine", "media", "reports")]
+    of_sources = reasons_in(*ours) | {"several_faces", "no_face"}
+    of_rules = {rule.reason for rule in RULES}
+    of_requests = reasons_in(tasks_folder / "generate")
+    of_numbers = reasons_in(tasks_folder / "evaluate", Path(inspect.getfile(metrics)).parent)
+    failures, told = set(reasons.FAILURES), set(reasons.SOURCES) | set(reasons.CANDIDATES)
+    of_views = {"duplicate"}
+    assert of_sources - failures - of_rules == told - of_views
+    assert of_rules == set(OF_RULES) and not told & of_rules
+    assert of_requests - failures == set(reasons.REQUESTS)
+    assert of_numbers - failures == set(reasons.NUMBERS)
+    assert failures <= of_sources | of_requests
 
 
 def test_sources_are_listed_with_what_they_lose_the_most_first(dataset: Dataset) -> None:

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 from tests.helpers.training_dataset import write_dataset
-from vexpress.flows.curate import count_clips
 from vexpress.schemas.dataset import Dataset
 from vexpress.schemas.duplicate import Duplicate
 from vexpress.schemas.manifest import replace_table
 from vexpress.schemas.person import ClipPerson
 from vexpress.schemas.query import run_query
+from vexpress.tasks.curate_dataset import count_clips
 from vexpress.tasks.reports.dataset_page import PAGE, write_report
 from vexpress.tasks.reports.people import same_moment
 

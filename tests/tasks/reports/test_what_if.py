@@ -14,8 +14,9 @@ from vexpress.schemas.dataset import Dataset
 from vexpress.schemas.duplicate import Duplicate
 from vexpress.schemas.manifest import commit_batch, prepare_manifests, write_part
 from vexpress.schemas.query import run_query
-from vexpress.tasks.curate.config import PRESETS, Preset, load_config
-from vexpress.tasks.curate.filter import RULES, KeepRules, Rule, judge
+from vexpress.tasks.curate.config import load_config
+from vexpress.tasks.curate.filter import RULES, KeepRules, Rule, first_broken
+from vexpress.tasks.curate.presets import PRESETS, Preset
 from vexpress.tasks.reports.what_if import compare
 
 
@@ -62,7 +63,7 @@ def test_sql_and_python_judge_alike(dataset: Dataset, preset: Preset) -> None:
     listed = ", ".join(columns)
     query = f"SELECT media_path, {listed} FROM clips WHERE clip_id NOT IN ('two', 'error')"
     for media, *scores in run_query(dataset, query).fetchall():
-        verdict = judge(rows.clip(**dict(zip(columns, scores, strict=True))), keep)
+        verdict = first_broken(rows.clip(**dict(zip(columns, scores, strict=True))), keep)
         expected[verdict[0] if verdict else "kept" if media else "not_measured"] += 1
     found = compare(dataset, {preset: keep}).sums[preset]
     assert {name: total.clips for name, total in found.items()} == expected
@@ -79,7 +80,7 @@ def test_other_languages_are_tried_without_a_step(tmp_path: Path) -> None:
     commit_batch(made, "w1", [*clips, rows.video()])
     keep = KeepRules(languages=("en", "no"))
     found = compare(made, {"mine": keep})
-    assert [c for c in clips if judge(c, keep)] == [clips[1]]
+    assert [c for c in clips if first_broken(c, keep)] == [clips[1]]
     assert {name: total.clips for name, total in found.sums["mine"].items()} == {
         "kept": 3,
         "language": 1,

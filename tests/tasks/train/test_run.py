@@ -1,5 +1,7 @@
 """The folder of a training run: recognised when it is resumed."""
 
+import json
+import re
 import resource
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.helpers.training_dataset import upload, write_dataset
+from vexpress.schemas.errors import ConfigError
 from vexpress.tasks.train.run import CLIPS, absolute_paths, open_run
 from vexpress.training.clips import ClipIndex
 from vexpress.training.presets import tiny
@@ -23,6 +26,48 @@ def test_paths_are_absolute_for_workers_that_start_in_another_folder(
     assert (settings.start, settings.vae) == (tmp_path / "weights", Path.home().resolve() / "vae")
     source, _, settings = absolute_paths("s3://bucket/dataset", "run", tiny())
     assert source == "s3://bucket/dataset" and settings == tiny(), "nothing to make absolute"
+
+
+def run_of_version_0_1(folder: Path, source: str) -> Path:
+    """A run's folder as version 0.1 began it with the preset `tiny`."""
+    folder.mkdir()
+    noted = (Path(__file__).parent / "run_0_1.json").read_text()
+    (folder / "run.json").write_text(noted.replace("SOURCE", source))
+    return folder
+
+
+def test_a_run_that_version_0_1_began_is_resumed_with_the_same_settings(tmp_path: Path) -> None:
+    source = write_dataset(tmp_path / "dataset", count=1).root
+    run = run_of_version_0_1(tmp_path / "run", source)
+    longer = tiny().stage_2.derive(steps=300)
+    with pytest.raises(ConfigError) as refused:
+        open_run(run, source, tiny().derive(stage_2=longer), [1])
+    assert re.findall(r"^  (.*)$", str(refused.value), re.M) == ["stage_2.steps: was 200, is 300"]
+    logged = tiny().engine.derive(loggers=("tensorboard",))
+    for settings in (tiny(), tiny().derive(engine=logged)):
+        open_run(run, source, settings, [1])
+        assert (run / CLIPS).is_file()
+
+
+def test_a_stage_that_a_run_was_begun_without_is_free_to_set(tmp_path: Path) -> None:
+    source, run = write_dataset(tmp_path / "dataset", count=1).root, tmp_path / "run"
+    run_of_version_0_1(run, source)
+    note = json.loads((run / "run.json").read_text())
+    del note["stage_3"]
+    (run / "run.json").write_text(json.dumps(note))
+    changed = tiny().derive(stage_3=tiny().stage_3.derive(steps=5))
+    open_run(run, source, changed, [1])
+    with pytest.raises(ConfigError, match=r"stage_3\.steps: was 5, is 6"):
+        again = changed.derive(stage_3=changed.stage_3.derive(steps=6))
+        open_run(run, source, again, [1])
+
+
+def test_a_note_that_is_damaged_is_said(tmp_path: Path) -> None:
+    source = write_dataset(tmp_path / "dataset", count=1).root
+    run = run_of_version_0_1(tmp_path / "run", source)
+    (run / "run.json").write_text('{"source": "')
+    with pytest.raises(ConfigError, match="is damaged"):
+        open_run(run, source, tiny(), [1])
 
 
 @contextmanager

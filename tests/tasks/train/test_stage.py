@@ -15,10 +15,10 @@ import torch
 from tests.helpers.small_training import small_settings
 from vexpress.schemas.errors import ConfigError
 from vexpress.tasks.train.stage import train_stage, uses_ray
-from vexpress.training.job import StageJob
 from vexpress.training.metrics_log import read_metrics
 from vexpress.training.model import TrainingModel
 from vexpress.training.settings import EngineSettings
+from vexpress.training.stage_job import StageJob
 from vexpress.training.start_weights import saved_networks
 
 TOLERANCE = 1e-4

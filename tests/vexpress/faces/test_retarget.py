@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from vexpress.errors import PointsError
-from vexpress.faces.retarget import Strategy, fill_gaps, fit_length, retarget
+from vexpress.faces.retarget import fill_gaps, fit_length, retarget
 from vexpress.faces.similarity import keep_inside, similarity_retarget, smooth
+from vexpress.faces.strategy import Strategy
 
 REFERENCE = np.array([[200.0, 220.0], [300.0, 220.0], [250.0, 290.0]])
 SIZE = (512, 512)

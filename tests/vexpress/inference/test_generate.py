@@ -15,15 +15,16 @@ import torch
 from PIL import Image
 
 from vexpress.errors import InputError, PointsError, PortraitError, SoundError
+from vexpress.faces.backends import load_face_detector
 from vexpress.faces.kps_file import read_kps
-from vexpress.faces.points import DlibDetector, FaceDetector, load_face_detector
+from vexpress.faces.points import DlibDetector, FaceDetector
 from vexpress.faces.portrait import read_image, read_portrait
-from vexpress.faces.retarget import Strategy
+from vexpress.faces.strategy import Strategy
 from vexpress.inference.generate import Request, prepare, render
 from vexpress.inference.pipeline import VExpressPipeline
+from vexpress.inference.random_model import tiny_pipeline
 from vexpress.inference.settings import Sampling
 from vexpress.media.sound import read_sound
-from vexpress.weights.random_model import tiny_pipeline
 
 pytestmark = pytest.mark.assets
 
@@ -246,7 +247,7 @@ def test_a_face_that_is_too_small_is_refused_with_the_crop_that_helps(
     model = assets / "models/insightface/models/scrfd_500m"
     detector = load_face_detector("insightface", str(model))
     portrait = Image.open(assets / "vexpress_samples/tys/ref.jpg").convert("RGB")
-    for side, around, says in ((150, 640, "--auto-crop takes"), (70, 140, "at least 48")):
+    for side, around, says in ((150, 640, "auto_crop would take"), (70, 140, "at least 48")):
         canvas = Image.new("RGB", (around, around), "grey")
         canvas.paste(portrait.resize((side, side)), ((around - side) // 2, (around - side) // 2))
         canvas.save(tmp_path / "small.png")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.helpers.golden import TOLERANCE, Golden, goldens, pipeline_of
+from tests.helpers.golden import TOLERANCE, Golden, golden_params, goldens, pipeline_of
 from vexpress.faces.retarget import closest_frame, naive_retarget, offset_retarget, turn
 from vexpress.faces.v_kps_image import draw_all
 from vexpress.inference.median_filter import filter_video
@@ -15,7 +15,7 @@ from vexpress.inference.settings import Sampling
 PAIRS = goldens()
 
 
-@pytest.fixture(scope="module", params=PAIRS, ids=lambda golden: golden.name)
+@pytest.fixture(scope="module", params=golden_params(PAIRS))
 def golden(request: pytest.FixtureRequest) -> Golden:
     return request.param
 

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 
 from benchmarks.plain_vexpress import PlainPipeline, plain_median
-from tests.helpers.golden import TOLERANCE, Golden, goldens, pipeline_of
+from tests.helpers.golden import TOLERANCE, Golden, golden_params, goldens, pipeline_of
 from vexpress.inference.settings import Sampling
 
 PAIRS = [golden for golden in goldens() if golden.sizes.get("runs")]
 
 
-@pytest.mark.parametrize("golden", PAIRS, ids=lambda golden: golden.name)
+@pytest.mark.parametrize("golden", golden_params(PAIRS))
 def test_golden_videos_of_the_plain_baseline(golden: Golden) -> None:
     image, points, waveform = (
         golden.arrays[f"pipeline_{name}"] for name in ("reference_image", "kps", "waveform")
@@ -25,7 +25,7 @@ def test_golden_videos_of_the_plain_baseline(golden: Golden) -> None:
         assert worst <= TOLERANCE, f"{golden.name}: plain {name} is off by {worst:.2e}"
 
 
-@pytest.mark.parametrize("golden", PAIRS, ids=lambda golden: golden.name)
+@pytest.mark.parametrize("golden", golden_params(PAIRS))
 def test_golden_median_of_the_plain_baseline(golden: Golden) -> None:
     video, filtered = (
         golden.arrays[name] for name in ("pipeline_video_default", "median_filtered_default")

@@ -12,7 +12,7 @@ from torch import nn
 
 from vexpress import Sampling, VExpressPipeline
 from vexpress.inference.pipeline import published_scheduler
-from vexpress.weights.random_model import tiny_pipeline
+from vexpress.inference.random_model import tiny_pipeline
 
 GPU, CPU = torch.device("cuda:0"), torch.device("cpu")
 NETWORKS = (

@@ -1,10 +1,10 @@
-"""Networks against arrays of the published code: every pair in `VEXPRESS_GOLDENS`."""
+"""Networks against arrays of the published code: every pair in `VEXPRESS_REFERENCE`/goldens."""
 
 import pytest
 import torch
 
-from tests.helpers.golden import GOLDENS, TOLERANCE, Golden, goldens
-from vexpress.inference.conditions import Conditions
+from tests.helpers.golden import GOLDENS, TOLERANCE, Golden, golden_params, goldens
+from vexpress.networks.conditions import Conditions
 
 PAIRS = goldens()
 
@@ -16,7 +16,7 @@ def check(found: torch.Tensor, golden: Golden, name: str) -> None:
     assert worst <= TOLERANCE, f"{golden.name}: {name} is off by {worst:.2e}"
 
 
-@pytest.fixture(params=PAIRS, ids=lambda golden: golden.name)
+@pytest.fixture(params=golden_params(PAIRS))
 def golden(request: pytest.FixtureRequest) -> Golden:
     with torch.no_grad():
         yield request.param
@@ -27,6 +27,7 @@ def need(golden: Golden, *names: str) -> None:
         pytest.skip(f"{golden.name} has not all of {names}")
 
 
+@pytest.mark.assets
 @pytest.mark.skipif(not GOLDENS.is_dir(), reason=f"no goldens at {GOLDENS}")
 def test_golden_folder_holds_pairs() -> None:
     assert PAIRS, f"no .json + .npz pair in {GOLDENS}"

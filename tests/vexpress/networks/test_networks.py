@@ -47,6 +47,7 @@ def noisy() -> torch.Tensor:
 TIMESTEPS = torch.tensor([999, 20])
 
 
+@pytest.mark.assets
 @pytest.mark.skipif(not KEYS.is_dir(), reason=f"no published keys at {KEYS}")
 @pytest.mark.parametrize("name", NETWORKS)
 def test_full_size_networks_have_exactly_the_published_names_and_shapes(name: str) -> None:
@@ -56,6 +57,7 @@ def test_full_size_networks_have_exactly_the_published_names_and_shapes(name: st
     assert found == published_keys(name)
 
 
+@pytest.mark.assets
 @pytest.mark.skipif(not KEYS.is_dir(), reason=f"no published keys at {KEYS}")
 @pytest.mark.parametrize("name", NETWORKS)
 def test_tiny_networks_have_exactly_the_published_names_and_shapes(name: str) -> None:

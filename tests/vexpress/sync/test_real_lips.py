@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from tests.helpers.real_clips import decode
-from vexpress.faces.points import load_face_detector
+from vexpress.faces.backends import load_face_detector
 from vexpress.sync.lip_sound import PAD_S, RATE, at_25_fps, estimate_offset
 from vexpress.sync.lips import LipReader, lip_shape
 from vexpress.tasks.curate.sync import SURE

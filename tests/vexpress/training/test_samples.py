@@ -11,6 +11,7 @@ import torch
 from tests.helpers.small_clips import SIDE, write_clip
 from tests.helpers.small_training import small_settings
 from vexpress.faces.v_kps_image import draw_v_kps
+from vexpress.training.audio_features import check_vectors, vectors_of_frames
 from vexpress.training.augmentation import draw_view
 from vexpress.training.clips import (
     ClipError,
@@ -30,7 +31,6 @@ from vexpress.training.samples import (
     read_frames,
 )
 from vexpress.training.settings import DataSettings, StageSettings, rate_at
-from vexpress.training.sound_vectors import check_vectors, vectors_of_frames
 
 
 def samples_of(material: Path, stage: int = 2, **data: object) -> StageSamples:
@@ -213,7 +213,7 @@ def test_a_missing_and_a_damaged_clip_are_named(material: Path, tmp_path: Path) 
 
 def test_clips_shorter_than_a_sample_are_refused_with_the_filter_that_helps(material: Path) -> None:
     clips = ClipIndex(material / "clips.safetensors").clips
-    with pytest.raises(ClipError, match='--where "frames >= 50"') as raised:
+    with pytest.raises(ClipError, match='where "frames >= 50"') as raised:
         check_lengths(clips, 50, stage=2)
     assert "clip0 (48)" in str(raised.value) and "3 of 3 shorter" in str(raised.value)
 

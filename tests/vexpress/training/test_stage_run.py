@@ -12,13 +12,15 @@ import torch
 from tests.helpers.small_training import small_settings
 from vexpress.errors import CheckpointError
 from vexpress.training.checkpoints import Checkpoints
-from vexpress.training.job import StageJob
 from vexpress.training.metrics_log import read_metrics
 from vexpress.training.model import TrainingModel
+from vexpress.training.settings import STAGE_NAMES
+from vexpress.training.stage_job import StageJob
 from vexpress.training.stage_run import StageRun, TrainingDiverged
 from vexpress.training.start_weights import saved_networks
 
 CPU = torch.device("cpu")
+STAGES = range(1, len(STAGE_NAMES) + 1)
 ROOT = Path(__file__).parents[3]
 
 
@@ -42,7 +44,7 @@ def unbroken(material: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run through all stages, in this process, never stopped."""
     run = new_run(material, tmp_path_factory.mktemp("runs") / "unbroken")
     settings = small_settings(material)
-    for number in (1, 2, 3):
+    for number in STAGES:
         StageRun(StageJob(run=run, number=number, settings=settings), CPU).run()
     return run
 
@@ -124,9 +126,10 @@ def test_a_run_killed_in_every_stage_gives_the_same_losses(
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    for stage in (1, 2, 3):
+    for stage in STAGES:
         assert losses(run, stage) == losses(unbroken, stage), f"stage {stage}"
-    assert not changed(run / "stage_3/weights", unbroken / "stage_3/weights")
+    last = f"{STAGE_NAMES[-1]}/weights"
+    assert not changed(run / last, unbroken / last)
 
 
 def first_losses(material: Path, run: Path, **stage: object) -> list[float]:
@@ -195,7 +198,7 @@ TWO_WORKERS = """
 import sys
 from pathlib import Path
 import torch
-from vexpress.training.job import StageJob
+from vexpress.training.stage_job import StageJob
 from vexpress.training.settings import TrainSettings
 from vexpress.training.stage_run import StageRun
 
@@ -244,7 +247,7 @@ def test_nothing_but_damaged_checkpoints_is_an_error_that_says_what_to_do(tmp_pa
     checkpoints.save(1, {"step": 1})
     (tmp_path / "step-00000001/state.pt").write_bytes(b"nothing")
     with pytest.raises(CheckpointError, match="Delete the folder"):
-        checkpoints.newest_whole()
+        checkpoints.newest_complete()
 
 
 def test_only_the_last_checkpoints_are_kept(tmp_path: Path) -> None:
@@ -252,7 +255,7 @@ def test_only_the_last_checkpoints_are_kept(tmp_path: Path) -> None:
     for step in (1, 2, 3):
         checkpoints.save(step, {"step": step})
     assert checkpoints.steps() == [2, 3]
-    assert checkpoints.newest_whole() == 3 and checkpoints.load(3) == {"step": 3}
+    assert checkpoints.newest_complete() == 3 and checkpoints.load(3) == {"step": 3}
 
 
 FULL_DISK = """
@@ -278,5 +281,5 @@ def test_a_disk_that_is_full_while_saving_leaves_the_last_checkpoint(tmp_path: P
     answer = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
     assert "the disk is full; that of step 1 is untouched" in answer.stdout, answer
     assert [path.name for path in tmp_path.iterdir()] == ["step-00000001"]
-    assert Checkpoints(tmp_path, keep=1).newest_whole() == 1
+    assert Checkpoints(tmp_path, keep=1).newest_complete() == 1
     assert Checkpoints(tmp_path, keep=1).load(1)["weights"].sum() == 10

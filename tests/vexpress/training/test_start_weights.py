@@ -9,19 +9,17 @@ from diffusers import UNet2DConditionModel
 from safetensors.torch import save_file
 
 from tests.helpers.small_training import small_settings
-from vexpress.errors import CheckpointError, SettingsError, VExpressError
+from vexpress.errors import CheckpointError, SettingsError
 from vexpress.networks.audio_projection import AudioProjection
 from vexpress.networks.denoising_unet import DenoisingUNet
 from vexpress.networks.reference_net import ReferenceNet
 from vexpress.networks.v_kps_guider import VKpsGuider
-from vexpress.training.job import StageJob, vae_folder
-from vexpress.training.measurements import check_gates
 from vexpress.training.model import TrainingModel
-from vexpress.training.parts import part_of, zero_outputs
 from vexpress.training.presets import full
-from vexpress.training.settings import GateSettings
+from vexpress.training.stage_job import StageJob, vae_folder
 from vexpress.training.stage_run import StageRun
 from vexpress.training.start_weights import MOTION_FILE, random_networks, start_networks
+from vexpress.training.trainable_parts import part_of, zero_outputs
 from vexpress.weights.catalogue import locate
 from vexpress.weights.published import Networks
 
@@ -145,31 +143,3 @@ def test_parts_of_the_full_model_are_those_of_the_published_table() -> None:
     assert len(audio) == 16 * 7 and all(".attn2." in n or ".norm2." in n for n in audio)
     motion = [name for name, part in parts.items() if part == "denoising_motion"]
     assert motion and all("motion_modules" in name for name in motion)
-
-
-MEASURED = {
-    "held_out_loss_before": 0.5,
-    "held_out_loss": 0.4,
-    "audio_sensitivity": 0.02,
-    "kps_sensitivity": 0.005,
-}
-
-
-def test_gates_hold_what_was_measured_against_the_rules() -> None:
-    gates = {gate.name: gate for gate in check_gates(2, MEASURED, GateSettings())}
-    assert gates["held_out_loss_ratio"].value == pytest.approx(0.8)
-    assert gates["held_out_loss_ratio"].passed and gates["audio_sensitivity"].passed
-    assert not gates["kps_sensitivity"].passed and gates["kps_sensitivity"].rule == "> 0.01"
-    assert [gate.name for gate in check_gates(1, MEASURED, GateSettings())] == [
-        "held_out_loss_ratio"
-    ]
-
-
-def test_a_loss_that_is_no_number_passes_no_gate() -> None:
-    (gate,) = check_gates(1, {**MEASURED, "held_out_loss": float("nan")}, GateSettings())
-    assert not gate.passed
-
-
-def test_a_loss_that_was_lost_is_said_in_place_of_a_ratio() -> None:
-    with pytest.raises(VExpressError, match=r"found 0 and 0\.4: .*stage_2/metrics\.jsonl"):
-        check_gates(2, {**MEASURED, "held_out_loss_before": 0.0}, GateSettings())

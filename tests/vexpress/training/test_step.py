@@ -15,11 +15,11 @@ import torch
 from torch.utils.data import default_collate
 
 from tests.helpers.small_training import small_settings
-from vexpress.inference.conditions import Conditions
 from vexpress.inference.pipeline import published_scheduler
-from vexpress.training.job import StageJob
+from vexpress.networks.conditions import Conditions
 from vexpress.training.metrics_log import read_metrics
 from vexpress.training.samples import Sample
+from vexpress.training.stage_job import StageJob
 from vexpress.training.stage_run import StageRun
 
 BATCH, PASSES, FRAMES, RATE = 2, 2, 2, 1e-3

@@ -10,10 +10,10 @@ from diffusers import AutoencoderKL
 from vexpress import AudioProjection, DenoisingUNet, ReferenceNet, VKpsGuider
 from vexpress.errors import CheckpointError, MissingWeightsError
 from vexpress.inference.loading import load_pipeline
+from vexpress.inference.random_model import TINY_VAE
 from vexpress.weights.catalogue import NETWORKS, Places, locate, network_files
 from vexpress.weights.checkpoint import load_state, read_state, write_state
 from vexpress.weights.published import Networks, load_networks, load_vae, save_networks
-from vexpress.weights.random_model import TINY_VAE
 
 SMALL = {"block_out_channels": (32, 64), "layers_per_block": 1}
 
@@ -114,7 +114,7 @@ def test_the_checkpoint_of_another_network_is_refused(networks: Networks, tmp_pa
 def test_missing_weights_are_listed_with_the_way_to_get_them(tmp_path: Path) -> None:
     with pytest.raises(MissingWeightsError) as error:
         locate(tmp_path)
-    for part in ("reference_net", "sd-vae-ft-mse", "tk93/V-Express", "--preset tiny"):
+    for part in ("reference_net", "sd-vae-ft-mse", "tk93/V-Express", "preset tiny"):
         assert part in str(error.value)
 
 

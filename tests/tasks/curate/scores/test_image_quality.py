@@ -19,7 +19,6 @@ from vexpress.tasks.curate.scores.image_quality import (
     ImageQualityScorer,
     open_network,
     prepared,
-    resolve_image_quality,
 )
 from vexpress.tasks.curate.scores.measure import MeasureClip, ScoreConfig
 from vexpress.tasks.engine.ledger import Ledger
@@ -97,13 +96,13 @@ def test_the_chain_scores_where_weights_are_and_again_with_others(
 
 
 def test_the_default_file_is_taken_where_it_is_and_its_absence_is_said(tmp_path: Path) -> None:
-    config, note = resolve_image_quality(ImageQualityConfig(), tmp_path)
+    config, note = ImageQualityScorer.resolve(ImageQualityConfig(), tmp_path)
     assert config.model is None and "iqa/hyperiqa.onnx is not under the weights" in note
     file = mean_network(tmp_path / "iqa/hyperiqa.onnx")
-    config, _ = resolve_image_quality(ImageQualityConfig(), tmp_path)
+    config, _ = ImageQualityScorer.resolve(ImageQualityConfig(), tmp_path)
     assert config.model == str(file)
     with pytest.raises(ConfigError, match=r"expected an ONNX file at .*missing\.onnx"):
-        resolve_image_quality(ImageQualityConfig(model="missing.onnx"), tmp_path)
+        ImageQualityScorer.resolve(ImageQualityConfig(model="missing.onnx"), tmp_path)
 
 
 def test_a_file_that_is_no_such_network_is_refused_with_what_it_is(tmp_path: Path) -> None:

@@ -14,9 +14,9 @@ from vexpress.schemas.keypoints import ClipKps
 from vexpress.schemas.row import Model
 from vexpress.schemas.scene import Scene
 from vexpress.tasks.curate.crop import CropClip, CropConfig
-from vexpress.tasks.curate.scores import measure
 from vexpress.tasks.curate.scores.measure import MeasureClip, ScoreConfig
-from vexpress.tasks.curate.scores.scorer import Scorer
+from vexpress.tasks.curate.scores.quality import QualityScorer
+from vexpress.tasks.curate.scores.scorer import ClipScorer
 from vexpress.tasks.engine.ledger import Ledger
 from vexpress.tasks.engine.step import Context, Rejection
 from vexpress.tasks.engine.units import Candidate, Update, decode, encode
@@ -29,7 +29,7 @@ class CountConfig(Model):
     """`see` or `answer`: where it goes wrong; `reject`: a rejection."""
 
 
-class Count(Scorer):
+class Count(ClipScorer):
     """Notes what it is shown, and gives a column, a row and a series."""
 
     NAME: ClassVar[str] = "count"
@@ -71,8 +71,7 @@ class Config(ScoreConfig):
 @pytest.fixture
 def cropped(four_shots: Rendered, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Candidate:
     """The first clip of the rendered video, written into the data set at tmp_path."""
-    scorers = {"quality": measure.SCORERS["quality"], "count": Count}
-    monkeypatch.setattr(measure, "SCORERS", scorers)
+    monkeypatch.setattr(MeasureClip, "SCORERS", (QualityScorer, Count))
     Count.looks.clear()
     row = candidates(four_shots.detected_video, tmp_path, CropConfig(size=128))[0]
     (answer,) = CropClip(CropConfig(size=128), Context(Dataset(tmp_path)))(row)

@@ -28,7 +28,6 @@ from vexpress.tasks.curate.speech.transcribe import (
     find_model,
     find_whisperx,
     model_name,
-    resolve_speech,
 )
 from vexpress.tasks.curate.speech.transcript import (
     MOST_COMPRESSION,
@@ -79,7 +78,7 @@ def talk(speech: Speech, path: Path, context: Context) -> tuple[Candidate, Truth
 @pytest.fixture(scope="module")
 def config(assets: Path) -> SpeechConfig:
     """faster-whisper with the model among the assets."""
-    chosen, told = resolve_speech(SpeechConfig(compute_type="float32"), assets / "models")
+    chosen, told = TranscribeClip.resolve(SpeechConfig(compute_type="float32"), assets / "models")
     assert chosen.backend == "faster-whisper" and told.endswith("faster-whisper-tiny.en")
     return chosen
 
@@ -185,17 +184,17 @@ def fake_model(folder: Path, size: int) -> Path:
 
 
 def test_the_largest_model_is_taken_and_half_a_model_is_none(tmp_path: Path) -> None:
-    config, told = resolve_speech(SpeechConfig(), tmp_path)
+    config, told = TranscribeClip.resolve(SpeechConfig(), tmp_path)
     assert config.backend == "none"
     assert told == "speech: skipped, no faster-whisper-* under the weights"
     half = fake_model(tmp_path / "faster-whisper-half", 99)
     (half / "tokenizer.json").unlink()  # it would be fetched
     small = fake_model(tmp_path / "faster-whisper-small", 1)
     large = fake_model(tmp_path / "faster-whisper-a-large", 2)
-    assert resolve_speech(SpeechConfig(), tmp_path)[0].model == str(large)
+    assert TranscribeClip.resolve(SpeechConfig(), tmp_path)[0].model == str(large)
     for name in ("small", "faster-whisper-small", str(small)):
-        assert resolve_speech(SpeechConfig(model=name), tmp_path)[0].model == str(small)
-    assert resolve_speech(SpeechConfig(backend="none"), tmp_path)[0].model is None
+        assert TranscribeClip.resolve(SpeechConfig(model=name), tmp_path)[0].model == str(small)
+    assert TranscribeClip.resolve(SpeechConfig(backend="none"), tmp_path)[0].model is None
 
 
 def test_a_model_is_known_by_the_name_it_was_given_and_found_from_any_folder(
@@ -213,16 +212,16 @@ def test_a_back_end_that_is_not_there_fails_before_any_work(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(ConfigError, match=r"expected a CTranslate2 Whisper .*hf download"):
-        resolve_speech(SpeechConfig(backend="faster-whisper"), tmp_path)
+        TranscribeClip.resolve(SpeechConfig(backend="faster-whisper"), tmp_path)
     with pytest.raises(ConfigError, match="faster-whisper-large"):
-        resolve_speech(SpeechConfig(model="large"), tmp_path)
+        TranscribeClip.resolve(SpeechConfig(model="large"), tmp_path)
     fake_model(tmp_path / "faster-whisper-small", 1)
     monkeypatch.setenv("VEXPRESS_WHISPERX", str(tmp_path / "python"))
     with pytest.raises(ConfigError, match=r"no Python there.*Run `make whisperx`"):
-        resolve_speech(SpeechConfig(backend="whisperx"), tmp_path)
+        TranscribeClip.resolve(SpeechConfig(backend="whisperx"), tmp_path)
     monkeypatch.setenv("VEXPRESS_WHISPERX", sys.executable)
     with pytest.raises(ConfigError, match="a Python without it"):
-        resolve_speech(SpeechConfig(backend="whisperx"), tmp_path)
+        TranscribeClip.resolve(SpeechConfig(backend="whisperx"), tmp_path)
 
 
 def test_a_relative_python_is_found_from_any_folder(
@@ -264,7 +263,7 @@ def aligned_config(
     wanted = config.model_copy(
         update={"backend": "whisperx", "align": (f"en={aligner}",), "python": str(python)}
     )
-    return resolve_speech(wanted, None)[0]
+    return TranscribeClip.resolve(wanted, None)[0]
 
 
 @pytest.fixture(scope="module")
