@@ -5,6 +5,8 @@ made-up rows, settings and weights. A key may change only together with the `VER
 step or scorer, the fingerprint also with a new step, scorer or setting.
 """
 
+import hashlib
+import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +18,9 @@ from tests.helpers.made_up_recogniser import write_recogniser
 from tests.helpers.rows import clip
 from vexpress.faces.backends import BACKENDS
 from vexpress.schemas.dataset import Dataset
+from vexpress.schemas.query import run_query
 from vexpress.schemas.video import Video
-from vexpress.tasks.curate.chain import components, fingerprint, stages, used_weights
+from vexpress.tasks.curate.chain import components, fingerprint, stages, stamp, used_weights
 from vexpress.tasks.curate.config import CurateConfig
 from vexpress.tasks.curate.faces import FaceConfig
 from vexpress.tasks.curate.features import FeatureConfig
@@ -35,6 +38,7 @@ from vexpress.tasks.engine.units import Candidate, DetectedVideo, Source
 from vexpress.tasks.engine.weights import file_digest
 from vexpress.tasks.evaluate.measure import EvaluateVideo, MeasureConfig
 
+KEPT = Path(__file__).parents[2] / "kept_data_set"
 VIDEO = Video(video_id="v", source="/v.mp4", status="ok", content_hash="hash", audio_streams=1)
 FILES = {
     "packs/scrfd/det.onnx": b"a detector",
@@ -217,6 +221,28 @@ def test_keys_of_evaluations_are_what_they_were(
     )
     step = EvaluateVideo(settings, Context(Dataset(weights)))
     assert step.key_of("r", "t") == EVALUATED[name]
+
+
+def test_the_stamp_of_a_source_is_the_one_that_version_0_1_made() -> None:
+    (row,) = run_query(
+        Dataset(KEPT / "dataset"), "SELECT config FROM runs WHERE kind = 'curate'"
+    ).fetchall()
+    config = CurateConfig.model_validate_json(row[0])
+    # The place of this model is in fingerprints; its files are read where they lie now.
+    here = config.model_copy(
+        update={"features": FeatureConfig(model=str(KEPT / "weights/wav2vec2-base-960h"))}
+    )
+    mark = fingerprint(config, used_weights(here))
+    etag = hashlib.md5((KEPT / "talk.mp4").read_bytes()).hexdigest()
+    source = Source(
+        uri="s3://bucket/videos/talk.mp4",
+        size_bytes=(KEPT / "talk.mp4").stat().st_size,
+        modified=f'"{etag}"',
+        licence="CC0-1.0",
+    )
+    ledger = sqlite3.connect(f"file:{KEPT}/dataset/ledger.sqlite?immutable=1", uri=True)
+    known = ledger.execute("SELECT stamp FROM sources WHERE uri = ?", (source.uri,)).fetchone()
+    assert stamp(source, mark) == known[0]
 
 
 def test_where_models_lie_is_in_no_key(weights: Path, tmp_path: Path) -> None:
