@@ -5,7 +5,6 @@ options need; everything heavy is imported when the command runs, so that help a
 `query` answer at once.
 """
 
-import importlib.metadata
 from typing import Annotated
 
 import typer
@@ -42,7 +41,9 @@ app = typer.Typer(
 def print_version(wanted: bool) -> None:
     """Print the version and leave, where that is asked for."""
     if wanted:
-        typer.echo(f"vexpress {importlib.metadata.version('vexpress')}")
+        from vexpress import __version__
+
+        typer.echo(f"vexpress {__version__}")
         raise typer.Exit
 
 
