@@ -4,7 +4,6 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from vexpress.faces.kps_file import MAX_FPS
 from vexpress.faces.strategy import Strategy
 from vexpress.inference.settings import Sampling
 
@@ -45,7 +44,7 @@ class Request(VideoSettings):
     """The MP4 to write."""
     kps: Path | None = None
     """Driving points, kps.pth."""
-    kps_fps: float | None = Field(None, gt=0, le=MAX_FPS)
+    kps_fps: float | None = Field(None, gt=0, le=1000)
     """Frames a second of the driving points, where no kps.pth.json beside them tells."""
     video: Path | None = None
     """Driving video, whose points are found here."""
