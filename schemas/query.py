@@ -7,8 +7,11 @@ that is not built in, and it writes nothing.
 import glob
 import os
 import re
+import tempfile
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -48,6 +51,9 @@ def connect(dataset: Dataset) -> duckdb.DuckDBPyConnection:
     require_own_parts(dataset)
     connection = duckdb.connect(":memory:")
     connection.execute("SET autoinstall_known_extensions = false")
+    # Else DuckDB would write to `.tmp` where the command was given, and let SQL read what is there.
+    spill = Path(tempfile.gettempdir()) / f"vexpress-query-{uuid.uuid4().hex}"
+    connection.execute("SET temp_directory = $spill", {"spill": str(spill)})
     connection.execute("SET parquet_metadata_cache = true")  # views over views read it again
     root = glob.escape(dataset.root) if dataset.is_local else dataset.root
     if not dataset.is_local:

@@ -12,6 +12,7 @@ from pydantic.fields import FieldInfo
 
 from vexpress.flows.cli.running import stopping
 from vexpress.schemas.settings import choices
+from vexpress.schemas.text import for_terminal
 from vexpress.tasks.curate.presets import PRESETS
 from vexpress.tasks.generate.config import Workers
 
@@ -106,7 +107,7 @@ def within(dataset: str, selection: str | None, where: str) -> str:
 
 def tell(note: str) -> None:
     """Print a note beside the answer."""
-    typer.secho(f"note: {note}", fg="yellow", err=True)
+    typer.secho(for_terminal(f"note: {note}"), fg="yellow", err=True)
 
 
 @contextmanager
@@ -117,7 +118,7 @@ def plain_errors() -> Iterator[None]:
     try:
         yield
     except VExpressError as error:
-        typer.secho(f"vexpress: {error}", fg="red", err=True)
+        typer.secho(for_terminal(f"vexpress: {error}"), fg="red", err=True)
         sys.exit(2)
     except KeyboardInterrupt:
         stopping.leave()

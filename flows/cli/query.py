@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from vexpress.flows.cli.options import DatasetArgument, plain_errors
+from vexpress.schemas.text import for_spreadsheet, for_terminal
 
 WIDTH = 200
 """Width of a table that is not printed on a terminal, characters."""
@@ -56,7 +57,8 @@ def query(
     elif format is Format.csv:
         import csv
 
-        csv.writer(sys.stdout).writerows([columns, *rows])
+        cells = [[for_spreadsheet(value) for value in row] for row in [columns, *rows]]
+        csv.writer(sys.stdout).writerows(cells)
     else:
         print_table(columns, rows)
 
@@ -103,4 +105,4 @@ def as_text(value: object) -> str:
     """Return a cell as text: numbers short, nothing as nothing."""
     if value is None:
         return ""
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
+    return f"{value:.6g}" if isinstance(value, float) else for_terminal(str(value))
