@@ -26,10 +26,10 @@ ASSETS = Path(os.environ.get("VEXPRESS_ASSETS", REPOSITORY.parent / "shared/asse
 
 
 LONGEST = (
-    "test_browser.py",
     "test_server.py",
     "test_killed.py",
     "test_train.py",
+    "test_browser.py",
     "test_pipeline.py",
     "test_generate_batch.py",
     "test_installed.py",
@@ -44,11 +44,8 @@ LONGEST = (
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the tests of a file in one process, those of one server too; the longest first."""
+    """Begin with the longest files."""
     order = {name: place for place, name in enumerate(LONGEST)}
-    for item in items:
-        if item.get_closest_marker("xdist_group") is None:
-            item.add_marker(pytest.mark.xdist_group(item.nodeid.split("::")[0]))
     items.sort(key=lambda item: order.get(item.path.name, len(order)))
 
 

@@ -163,7 +163,7 @@ def sound_identity(video: Video) -> str:
 def clip_identity(video: Video) -> str | None:
     """Return what a clip's picture and sound depend on."""
     ordinary = str(video.content_hash)
-    parts = [picture_identity(video), sound_identity(video), *color_tags(video).values()]
+    parts = [picture_identity(video), sound_identity(video)]
     changed = [part for part in parts if part != ordinary]
     return content_id(ordinary, *changed) if changed else video.content_hash
 

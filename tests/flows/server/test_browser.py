@@ -27,7 +27,6 @@ from vexpress.flows.server.password import read_or_make
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.xdist_group("server"),
     pytest.mark.skipif(
         not (shutil.which("chromium") and shutil.which("chromedriver")),
         reason="no Chromium (make browser)",

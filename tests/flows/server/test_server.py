@@ -30,7 +30,7 @@ from vexpress.flows.server.deployments import AUTOMATIONS, apply_automations, re
 from vexpress.schemas.dataset import Dataset
 from vexpress.schemas.query import run_query
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("server")]
+pytestmark = pytest.mark.slow
 MANY = 6
 NAMES = ("curate", "report", "train", "generate", "evaluate", "pipeline")
 SILENT_S = 36
