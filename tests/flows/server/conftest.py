@@ -1,4 +1,4 @@
-"""One running stack for all tests that need a server; it is stopped after the last of them."""
+"""One running stack a process for all tests that need a server; it is stopped after them."""
 
 from collections.abc import Iterator
 from pathlib import Path
