@@ -53,7 +53,11 @@ def write_state(path: Path, state: Mapping[str, torch.Tensor]) -> None:
         raise ValueError(f"{path}: expected a suffix of {SUFFIXES}")
     state = {key: tensor.detach().cpu().contiguous() for key, tensor in state.items()}
     with whole_file(path) as partial:
-        save_file(state, partial) if path.suffix == ".safetensors" else torch.save(state, partial)
+        if path.suffix == ".safetensors":
+            save_file(state, partial)
+        else:
+            with partial.open("wb") as file:  # by a path, its name would go into the archive
+                torch.save(state, file)
         partial.chmod(READABLE)
 
 

@@ -151,3 +151,16 @@ def test_nothing_half_written_stays(tmp_path: Path) -> None:
 def test_others_may_read_what_is_written(tmp_path: Path, suffix: str) -> None:
     write_state(tmp_path / f"x{suffix}", {"a": torch.zeros(1)})
     assert (tmp_path / f"x{suffix}").stat().st_mode & 0o777 == 0o644
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".bin"])
+def test_equal_weights_are_equal_files_whoever_writes_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str
+) -> None:
+    """A digest of the file stands for the weights: another would have everything made again."""
+    state = {"a": torch.arange(4.0), "b": torch.ones(2, 3)}
+    for name, process in (("one", 11), ("other", 4242)):
+        monkeypatch.setattr(os, "getpid", lambda process=process: process)
+        write_state(tmp_path / f"{name}{suffix}", state)
+    one, other = (tmp_path / f"{name}{suffix}" for name in ("one", "other"))
+    assert one.read_bytes() == other.read_bytes()
