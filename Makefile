@@ -66,7 +66,7 @@ check: setup ## Look for mistakes without running anything.
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-format: setup ## Put the code in its form.
+format: setup ## Format the code.
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 

@@ -6,7 +6,7 @@
 `found`: 40 copies of five talking heads, eight kinds of each, are curated together with every
 video of ASSETS (`videos/`, `vexpress_samples/*/gt.mp4`). Baseline: what comparing the
 SHA-256 of the files finds. Pairs of different videos are printed, to be looked at.
-`cost`: made-up prints of ten seconds each, one in ten a copy; seconds of `duplicates`, and of
+`cost`: made-up fingerprints of ten seconds each, one in ten a copy; seconds of `duplicates`, and of
 `persons` on made-up vectors of a person each hundred clips, against those of the fewest clips.
 """
 
@@ -135,7 +135,7 @@ def cost(counts: list[int]) -> None:
 
 
 def made_up(folder: Path, count: int) -> Dataset:
-    """A data set of prints and faces alone."""
+    """A data set of fingerprints and face embeddings alone."""
     dataset = Dataset(folder / "set")
     dataset.create()
     prepare_manifests(dataset)

@@ -34,7 +34,7 @@ def _lines(settings: BaseModel, plain: dict[str, Any], indent: str) -> Iterator[
         if isinstance(value, BaseModel):
             yield f"{indent}{name}:\n{commented_yaml(value, indent + '  ')}"
         else:
-            yield f"{indent}{_setting(name, plain[name])}"
+            yield f"{indent}{_setting(name, plain.get(name, value))}"
 
 
 def _comment(name: str, field: FieldInfo) -> str:

@@ -42,7 +42,7 @@ class Generation(Row):
     """Clip of the data set whose points drive, and whose sound and picture are taken where
     none are given."""
     strategy: str
-    """How driving points become the reference's (`vexpress.retarget.Strategy`)."""
+    """How driving points become the reference's (`vexpress.faces.strategy.Strategy`)."""
     parameters: str
     """Everything else that was asked for, all fields with their values, JSON object."""
     weights: str

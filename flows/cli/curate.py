@@ -52,7 +52,7 @@ def curate(
 ) -> None:
     """Turn raw videos into a data set of clips that can be trained on.
 
-    Every stretch of every video becomes a row, kept or rejected with its reason. A run that
+    Every segment of every video becomes a row, kept or rejected with its reason. A run that
     was stopped goes on where it was: give the same command again.
 
     Examples:

@@ -83,15 +83,15 @@ def components(config: CurateConfig) -> list[tuple[type[Component], Any]]:
 
 def stages(config: CurateConfig) -> list[Stage]:
     """Return the chain after `probe`; neighbours in one stage share a worker."""
-    watch = DetectConfig(scenes=config.scenes, faces=config.faces)
-    plan = CutConfig(clips=config.clips, crop=config.crop)
+    detect = DetectConfig(scenes=config.scenes, faces=config.faces)
+    cut = CutConfig(clips=config.clips, crop=config.crop)
     return [
         Stage(
             (
-                (DetectVideo, watch),
+                (DetectVideo, detect),
                 (DetectSpeech, config.vad),
                 (TrackFaces, config.track),
-                (CutClips, plan),
+                (CutClips, cut),
                 (PreFilterClip, PreFilterConfig(pre_filter=config.pre_filter, keep=config.keep)),
             )
         ),

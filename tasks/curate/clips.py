@@ -1,6 +1,6 @@
 """Turn segments into candidates for clips: span, crop square, id.
 
-Takes a `Segment`, gives `Candidate`s that cover it. A stretch without exactly one face
+Takes a `Segment`, gives `Candidate`s that cover it. A segment without exactly one face
 becomes one rejected candidate (`no_face`, `several_faces`). A long one is divided in pauses
 of the speech, in unbroken speech at its quietest moments, without sound evenly; it begins
 and ends where it did. Nothing is decoded.
@@ -27,7 +27,7 @@ from vexpress.tasks.media.frames import clip_identity, picture_note, picture_of,
 
 WORDS = {0: "no face", 1: "one face"}
 LEAST_PART = 0.4
-"""Shortest part of a divided stretch, as a share of the longest clip."""
+"""Shortest part of a divided segment, as a share of the longest clip."""
 DEEP_S = 0.3
 """A cut this far from all speech is as good as any farther away, seconds."""
 QUIET_S = 0.2
@@ -55,7 +55,7 @@ class CutConfig(Model):
 
 
 class CutClips(Step[Segment]):
-    """Divide a stretch and choose each part's square."""
+    """Divide a segment and choose each part's square."""
 
     NAME: ClassVar[str] = "clips"
     LEDGER_NAME: ClassVar[str] = "plan"
@@ -64,7 +64,7 @@ class CutClips(Step[Segment]):
     IN_LEDGER: ClassVar[bool] = False
 
     def __call__(self, row: Segment) -> Iterator[Candidate]:
-        """Yield the candidates of one stretch, in order."""
+        """Yield the candidates of one segment, in order."""
         if row.track is None:
             yield self._rejected(row)
             return
@@ -181,7 +181,7 @@ def divide(
 
 
 def around_still_frames(times: np.ndarray, max_s: float) -> list[tuple[int, int]]:
-    """Return first and end frame of the stretches between frames that are shown for longer than
+    """Return first and end frame of the ranges between frames that are shown for longer than
     `max_s`, and of each of those, in order."""
     still_frames = np.flatnonzero(np.diff(times) > max_s + SLACK_S).tolist()
     edges = {0, len(times) - 1, *still_frames, *(frame + 1 for frame in still_frames)}
@@ -275,7 +275,7 @@ def crop_square(boxes: np.ndarray, margin: float, size: tuple[int, int]) -> tupl
 
 
 def place(centre: float, side: int, length: int) -> int:
-    """Return the even start of a stretch of `side` around `centre`, inside 0 … `length`."""
+    """Return the even start of a range of `side` around `centre`, inside 0 … `length`."""
     start = centre - side / 2
     if side <= length:
         return 2 * int(min(max(start, 0), length - side) / 2)

@@ -36,7 +36,7 @@ class CurateConfig(Model):
     faces: FaceConfig = FaceConfig()
     """What finds faces."""
     vad: VadConfig = formerly("listen", "vad", VadConfig())
-    """What counts as speech when a long stretch is cut in pauses."""
+    """What counts as speech when a long segment is cut in pauses."""
     track: TrackConfig = formerly("follow", "track", TrackConfig())
     """What makes detections one face, and which faces count."""
     clips: ClipConfig = ClipConfig()
@@ -46,7 +46,7 @@ class CurateConfig(Model):
     quality: QualityConfig = QualityConfig()
     """How the picture is scored."""
     image_quality: ImageQualityConfig = ImageQualityConfig()
-    """Which network judges pictures."""
+    """Which network scores pictures."""
     identity: IdentityConfig = IdentityConfig()
     """What makes a vector of a face."""
     sync: SyncConfig = SyncConfig()

@@ -14,7 +14,7 @@ from vexpress.schemas.row import Model
 from vexpress.schemas.video import Video
 from vexpress.tasks.curate.faces import FaceConfig, FaceScorer
 from vexpress.tasks.curate.scenes import SceneConfig, SceneScorer
-from vexpress.tasks.engine.shared_decode import Look, Scorer, SharedDecode
+from vexpress.tasks.engine.shared_decode import Scorer, SharedDecode, TimedScoring
 from vexpress.tasks.engine.step import Rejection, Resources, is_rejected
 from vexpress.tasks.engine.units import DetectedVideo
 from vexpress.tasks.media.frames import Frames, fit_within, open_video, prefetch, to_upright_bgr
@@ -47,16 +47,16 @@ class DetectVideo(SharedDecode[Video]):
         """None: all that is kept is the scorers'."""
         return []
 
-    def show(self, row: Video, looks: Sequence[Look]) -> None:
+    def show(self, row: Video, scorings: Sequence[TimedScoring]) -> None:
         """Show the video at the size of the face detector; raises Rejection when it is damaged."""
         size = fit_within(row.width or 1, row.height or 1, self.config.faces.detect_px)
         with open_video(row) as container:
             frames = Frames(container, row)
-            for look in looks:
-                look.begin(row, frames)
+            for scoring in scorings:
+                scoring.begin(row, frames)
             for number, image in prefetch(_images(frames, size, row)):
-                for look in looks:
-                    look.see(number, image)
+                for scoring in scorings:
+                    scoring.see(number, image)
                 self.context.progress(1 / (row.fps or 25))
         require_whole(frames)
 

@@ -17,7 +17,7 @@ from vexpress.tasks.media.source import left_out_note, list_with_left_out, total
 
 SAMPLE_FRAMES = 40
 REST_SHARE = 0.45
-"""What cutting, encoding and sound add to watching, as measured by benchmarks/curate.py."""
+"""What cutting, encoding and sound add to detection, as measured by benchmarks/curate.py."""
 
 
 def describe_plan(
@@ -68,7 +68,7 @@ def _estimate(pending: list[Source], seconds: float, config: CurateConfig) -> st
 
 
 def _measure(uri: str, config: CurateConfig) -> tuple[float, int]:
-    """Return video seconds watched per second, and from how many frames."""
+    """Return video seconds decoded per second, and from how many frames."""
     video = Video(video_id="", source=uri, status="ok", **describe(uri))
     size = fit_within(video.width or 1, video.height or 1, config.faces.detect_px)
     detector = open_detector(config.faces, gpu=config.engine.gpus_per_worker > 0)

@@ -98,7 +98,7 @@ class FaceScorer(Scorer[Video, Frames]):
         return self.make_key(picture_identity(row))
 
     def begin(self, row: Video, shown: Frames) -> Scoring:
-        """Begin a look."""
+        """Begin scoring."""
         width = fit_within(row.width or 1, row.height or 1, self.config.detect_px)[0]
         return FaceCollector(self.config, self._detector, (row.width or 1) / width)
 

@@ -11,12 +11,12 @@ from vexpress.tasks.engine.progress import Progress
 
 
 class CurateProgress(Progress):
-    """Counts seconds of video twice: when they were watched and when their clips are done."""
+    """Counts seconds of video twice: when they were decoded and when their clips are done."""
 
     def __init__(self, monitor: Monitor) -> None:
         super().__init__(monitor, "curate", "progress", "Share of the work done, percent")
         self.counts: Counter[str] = Counter()
-        self._total = self._watched = self._finished = 0.0
+        self._total = self._decoded = self._finished = 0.0
 
     def expect(self, video_s: float) -> Self:
         """Say how many seconds of video there are."""
@@ -30,12 +30,12 @@ class CurateProgress(Progress):
         trace: TracebackType | None,
     ) -> None:
         if kind is None:
-            self._watched = self._finished = self._total / 2
+            self._decoded = self._finished = self._total / 2
         super().__exit__(kind, error, trace)
 
     def advance(self, seconds: float) -> None:
-        """Note seconds of video that were watched."""
-        self._watched += seconds
+        """Note seconds of video that were decoded."""
+        self._decoded += seconds
         self.show()
 
     def see(self, row: Row) -> None:
@@ -57,6 +57,6 @@ class CurateProgress(Progress):
 
     def where(self) -> tuple[float, str]:
         """Return the share of the work that is done, and how many clips there are."""
-        done = max(self._watched, self._finished) + self._finished
+        done = max(self._decoded, self._finished) + self._finished
         share = min(done / self._total, 1.0) if self._total else 0.0
         return share, f"{self.kept} kept, {self.rejected} rejected"

@@ -71,7 +71,7 @@ class SceneScorer(Scorer[Video, Frames]):
         return make_key(self.NAME, self.VERSION, self.settings(), picture_identity(row))
 
     def begin(self, row: Video, shown: Frames) -> Scoring:
-        """Begin a look."""
+        """Begin scoring."""
         return SceneScoring(row, shown, CutDetector(self.config, self.context.weights))
 
 

@@ -1,4 +1,4 @@
-"""Listen to a video once: where somebody speaks, and how loud it is.
+"""Find speech in a video in one pass: where somebody speaks, and how loud it is.
 
 Takes a `DetectedVideo`, gives it with `speech`; a video without sound passes by. The sound is
 streamed through Silero VAD (as faster-whisper carries it) with the network's state carried

@@ -165,7 +165,7 @@ class RayEngine:
 
 
 def nothing(seconds: float) -> None:
-    """Tell nobody."""
+    """Do nothing with the seconds that are done."""
 
 
 class StageWorker:

@@ -2,7 +2,7 @@
 
 A scorer lives as long as its worker and loads its weights once; for each row it begins a
 `Scoring`. The ledger keeps each scorer's answer under a key of its own, so that a new or
-changed scorer looks at everything again and the others do not.
+changed scorer scores everything again and the others do not.
 """
 
 import time
@@ -25,7 +25,7 @@ Shown = TypeVar("Shown")
 
 
 class Scoring(Protocol):
-    """One scorer's look at one row."""
+    """One scorer's scoring of one row."""
 
     def see(self, number: int, image_bgr: np.ndarray) -> None:
         """Look at frame `number`, BGR uint8 (height, width, 3), which must not be written to."""
@@ -37,10 +37,10 @@ class Scoring(Protocol):
 
 
 class Scorer(Component, Generic[In, Shown]):
-    """Base of all scorers; subclasses begin a look in `begin`."""
+    """Base of all scorers; subclasses begin scoring in `begin`."""
 
     def begin(self, row: In, shown: Shown) -> Scoring:
-        """Return a look at `row`; `shown` is what the decoding step tells its scorers."""
+        """Return a scoring of `row`; `shown` is what the decoding step tells its scorers."""
         raise NotImplementedError
 
     def wanted(self, row: In) -> bool:
@@ -71,8 +71,8 @@ class SharedDecode(Step[In]):
         """The scorers; their weights load when the first row needs them."""
         return [kind(getattr(self.config, kind.NAME, None), self.context) for kind in self.SCORERS]
 
-    def show(self, row: In, looks: Sequence["Look"]) -> None:
-        """Decode `row`: begin every look, and let it see every frame.
+    def show(self, row: In, scorings: Sequence["TimedScoring"]) -> None:
+        """Decode `row`: begin every scoring, and let it see every frame.
 
         Raises Rejection when the row cannot be decoded.
         """
@@ -95,34 +95,35 @@ class SharedDecode(Step[In]):
         missing = [scorer for scorer in scorers if scorer.NAME not in answers]
         if missing:
             attempt = max(ledger.begin(keys[scorer.NAME]) for scorer in missing)
-            for look, found in self._score(row, missing, ledger, attempt):
-                answers[look.name] = self.condense(row, found)
-                kept = [encode(item) for item in answers[look.name]]
+            for scoring, found in self._score(row, missing, ledger, attempt):
+                answers[scoring.name] = self.condense(row, found)
+                kept = [encode(item) for item in answers[scoring.name]]
                 failed = any(is_error(answer) for answer in found)
-                ledger.put(keys[look.name], look.name, kept, failed, look.seconds)
+                ledger.put(keys[scoring.name], scoring.name, kept, failed, scoring.seconds)
         return self.join(row, {name: answers[name] for name in keys})
 
     def _score(
         self, row: In, scorers: list[Scorer[In, Any]], ledger: LedgerLike, attempt: int
-    ) -> list[tuple["Look", list[Model]]]:
-        """Return each scorer's look and its answers, or the one reason why there are none."""
-        looks = [Look(scorer) for scorer in scorers]
+    ) -> list[tuple["TimedScoring", list[Model]]]:
+        """Return each scorer's scoring and its answers, or the one reason why there are none."""
+        scorings = [TimedScoring(scorer) for scorer in scorers]
         start = time.perf_counter()
-        problem = self.guarded(row, lambda given: self._shown(given, looks), attempt)
+        problem = self.guarded(row, lambda given: self._shown(given, scorings), attempt)
         found = [
-            (look, problem or self.guarded(row, look.answer, name=look.name)) for look in looks
+            (scoring, problem or self.guarded(row, scoring.answer, name=scoring.name))
+            for scoring in scorings
         ]
-        decoding = time.perf_counter() - start - sum(look.seconds for look in looks)
+        decoding = time.perf_counter() - start - sum(scoring.seconds for scoring in scorings)
         ledger.spend(self.DECODING or self.NAME, decoding)
         return found
 
-    def _shown(self, row: In, looks: list["Look"]) -> list[Model]:
-        self.show(row, looks)
+    def _shown(self, row: In, scorings: list["TimedScoring"]) -> list[Model]:
+        self.show(row, scorings)
         return []
 
 
-class Look:
-    """A scorer's look at one row: its time, and what went wrong for it alone."""
+class TimedScoring:
+    """A scorer's scoring of one row: its time, and what went wrong for it alone."""
 
     def __init__(self, scorer: Scorer[Any, Any]) -> None:
         self.name = scorer.NAME

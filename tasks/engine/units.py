@@ -73,9 +73,9 @@ class SpeechActivity(Model):
     """Where somebody speaks in a video, and how loud it is."""
 
     starts: Doubles
-    """Start of each stretch of speech, seconds from the first frame."""
+    """Start of each span of speech, seconds from the first frame."""
     ends: Doubles
-    """End of each stretch of speech, seconds from the first frame."""
+    """End of each span of speech, seconds from the first frame."""
     levels: Levels
     """Level of each window of `window_s` from the first frame on, dB relative to full scale."""
     window_s: float
@@ -93,7 +93,7 @@ class DetectedVideo(Model):
 
 
 class Segment(Model):
-    """A stretch of a scene in which the same faces are seen throughout."""
+    """A part of a scene in which the same faces are seen throughout."""
 
     video: Video
     scene_index: int

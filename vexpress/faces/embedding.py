@@ -1,6 +1,6 @@
 """Who a face is, as a vector: faces of one person lie close together.
 
-Two back ends, as for finding faces (`face_points.py`):
+Two back ends, as for finding faces (`backends.py`):
 
 - `arcface`: the recognition model of an insightface pack (ArcFace, arXiv:1801.07698), where
   a pack that has one is at hand.

@@ -30,7 +30,7 @@ def load_pipeline(
     """Load the networks onto the first device (the GPU where there is one).
 
     `dtype`: fp32, fp16, bf16, or auto: fp16 on a GPU, else fp32. `preview`: folder of a
-    tiny autoencoder. `parts`: as in `vexpress.weights.locate`. Raises WeightsError or
+    tiny autoencoder. `parts`: as in `vexpress.weights.catalogue.locate`. Raises WeightsError or
     SettingsError.
     """
     device = torch.device(devices[0] if devices else _best_device())

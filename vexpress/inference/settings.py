@@ -61,7 +61,7 @@ class Sampling(BaseModel):
     guidance_share: float = Field(1.0, ge=0, le=1)
     """Share of the steps, from the first on, that use guidance; below 1 is approximate."""
     reuse_every: int = Field(1, ge=1)
-    """Compute the inner layers in every so-manieth step and reuse them between (DeepCache,
+    """Compute the inner layers in every n-th step and reuse them between (DeepCache,
     arXiv:2312.00858), of as many windows as fit into 4 GiB; above 1 is approximate."""
 
     @model_validator(mode="after")

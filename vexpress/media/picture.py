@@ -1,6 +1,6 @@
 """What a file says of its picture, and how a coded picture becomes one to look at.
 
-The order is: deinterlace, convert colours to BT.709 (`Converter`, at the coded size), then
+The order is: deinterlace, convert colours to BT.709 (`tone.py`, at the coded size), then
 turn upright, mirror, and make pixels square (`to_upright_bgr`, or a filter graph).
 """
 

@@ -1,4 +1,4 @@
-"""Clips that show what another shows: found by their prints, the best of them kept.
+"""Clips that show what another shows: found by their fingerprints, the best of them kept.
 
 Runs once after the batches, over everything. Clips that share codes are compared
 (`match_clips.py`): each with the `NEXT` that it shares most with, and a code that many

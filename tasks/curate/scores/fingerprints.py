@@ -58,17 +58,17 @@ SOUND_CODES = 1 << TIMES * SPACES
 
 
 class FingerprintConfig(Model):
-    """Nothing can be set: prints of other settings could not be compared."""
+    """Nothing can be set: fingerprints of other settings could not be compared."""
 
 
 class FingerprintScorer(ClipScorer):
-    """Takes a print of every clip."""
+    """Takes a fingerprint of every clip."""
 
     NAME: ClassVar[str] = "fingerprints"
     LEDGER_NAME: ClassVar[str] = "prints"
 
     def begin(self, row: Candidate, points: ClipKps) -> Scoring:
-        """Begin a look."""
+        """Begin scoring."""
         return FingerprintScoring(row, points)
 
 
@@ -86,7 +86,7 @@ class FingerprintScoring:
             self._picture.append(picture_values(image_bgr, self._square))
 
     def answer(self) -> Iterable[Model]:
-        """Return the print."""
+        """Return the fingerprint."""
         picture = np.stack(self._picture)
         sound = self._sound(len(picture))
         yield ClipFingerprint(

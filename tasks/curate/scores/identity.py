@@ -110,7 +110,7 @@ class FaceEmbeddingScorer(ClipScorer):
         return load_face_embedder(self.config.backend, self.config.model, gpu=self.context.gpu)
 
     def begin(self, row: Candidate, points: ClipKps) -> Scoring:
-        """Begin a look."""
+        """Begin scoring."""
         return FaceScoring(row, points, self._embedder, self.config.frames)
 
 

@@ -29,7 +29,7 @@ MEAN, DEVIATION = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225
 
 
 class ImageQualityConfig(Model):
-    """Which network judges pictures."""
+    """Which network scores pictures."""
 
     model: str | None = "auto"
     """An ONNX file, by its path or its name under the weights; `auto`: `iqa/hyperiqa.onnx` where
@@ -93,7 +93,7 @@ class ImageQualityScorer(ClipScorer):
         return self.config.model not in (None, "auto")
 
     def begin(self, row: Candidate, points: ClipKps) -> Scoring:
-        """Begin a look."""
+        """Begin scoring."""
         return ImageQualityScoring(self._session, row.clip.frames)
 
     @cached_property

@@ -45,7 +45,7 @@ class LipScorer(ClipScorer):
         return self.config.wanted and bool(row.video.audio_streams)
 
     def begin(self, row: Candidate, points: ClipKps) -> Scoring:
-        """Begin a look."""
+        """Begin scoring."""
         return LipScoring(self._reader, points.points)
 
     @cached_property

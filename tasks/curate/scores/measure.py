@@ -18,7 +18,7 @@ from vexpress.tasks.curate.scores.image_quality import ImageQualityConfig, Image
 from vexpress.tasks.curate.scores.lips import LipConfig, LipScorer
 from vexpress.tasks.curate.scores.quality import QualityConfig, QualityScorer
 from vexpress.tasks.curate.scores.syncnet import SyncNetConfig, SyncNetScorer
-from vexpress.tasks.engine.shared_decode import Look, Scorer, SharedDecode
+from vexpress.tasks.engine.shared_decode import Scorer, SharedDecode, TimedScoring
 from vexpress.tasks.engine.step import ClipStep, Rejection, is_rejected
 from vexpress.tasks.engine.units import Candidate, Update
 from vexpress.tasks.media.frames import prefetch
@@ -30,7 +30,7 @@ class ScoreConfig(Model):
     quality: QualityConfig = QualityConfig()
     """Scores of the picture."""
     image_quality: ImageQualityConfig = ImageQualityConfig(model=None)
-    """Which network judges pictures."""
+    """Which network scores pictures."""
     fingerprints: FingerprintConfig = FingerprintConfig()
     """What tells copies."""
     identity: IdentityConfig = IdentityConfig()
@@ -54,7 +54,7 @@ class MeasureClip(SharedDecode[Candidate], ClipStep):
         SyncNetScorer,
     )
 
-    def show(self, row: Candidate, looks: Sequence[Look]) -> None:
+    def show(self, row: Candidate, scorings: Sequence[TimedScoring]) -> None:
         """Show the clip; raises Rejection when it is not what was written."""
         shown = 0
         name = str(row.clip.media_path)
@@ -65,11 +65,11 @@ class MeasureClip(SharedDecode[Candidate], ClipStep):
             stream = container.streams.video[0]
             stream.thread_type = "AUTO"
             points = clip_points(row, stream.width)
-            for look in looks:
-                look.begin(row, points)
+            for scoring in scorings:
+                scoring.begin(row, points)
             for image in prefetch(_pictures(container)):
-                for look in looks:
-                    look.see(shown, image)
+                for scoring in scorings:
+                    scoring.see(shown, image)
                 shown += 1
         if shown != row.clip.frames:
             detail = f"{name}: expected {row.clip.frames} frames, found {shown}"

@@ -44,7 +44,7 @@ class QualityScorer(ClipScorer):
     VERSION: ClassVar[int] = 2
 
     def begin(self, row: Candidate, points: ClipKps) -> Scoring:
-        """Begin a look."""
+        """Begin scoring."""
         clip = row.clip
         source_side = (clip.crop_x2 or 0) - (clip.crop_x1 or 0)
         return QualityScoring(self.config.every, points.points, clip.fps, source_side)

@@ -48,7 +48,7 @@ class SyncNetScorer(ClipScorer):
         return self.config.model is not None and bool(row.video.audio_streams)
 
     def begin(self, row: Candidate, points: ClipKps) -> Scoring:
-        """Begin a look."""
+        """Begin scoring."""
         return SyncNetScoring(self._network, row, points.points)
 
     @cached_property

@@ -51,7 +51,7 @@ class SpeechConfig(Model):
     batch_size: int = Field(1, ge=1)
     """Stretches of at most 30 s that are decoded at once; matters for longer clips."""
     vad_threshold: float = Field(0.5, gt=0, lt=1)
-    """Speech probability from which a stretch is transcribed."""
+    """Speech probability from which a span is transcribed."""
     align: tuple[str, ...] = ()
     """whisperx: alignment models, each as `LANGUAGE=FOLDER` of a wav2vec2 CTC of transformers."""
     python: str | None = None
