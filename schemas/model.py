@@ -32,8 +32,18 @@ class Model(BaseModel):
 def formerly(old: str, new: str, default: Any, **limits: Any) -> Any:
     """Return a field `new` that was called `old` in version 0.1.
 
-    It is read by both names, and keys in ledgers are still made with the old one. `limits`: as
-    of pydantic's `Field`.
+    It is read by both names, and keys in ledgers are still made with the old one
+    (`former_names`). `limits`: as of pydantic's `Field`.
     """
-    names = AliasChoices(new, old)
-    return Field(default, validation_alias=names, serialization_alias=old, **limits)
+    return Field(default, validation_alias=AliasChoices(new, old), **limits)
+
+
+def former_names(kind: type[BaseModel]) -> dict[str, str]:
+    """Return the fields that had another name in version 0.1: new name to old one."""
+    fields = kind.model_fields.items()
+    choices = {name: info.validation_alias for name, info in fields}
+    return {
+        name: str(found.choices[1])
+        for name, found in choices.items()
+        if isinstance(found, AliasChoices)
+    }

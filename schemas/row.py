@@ -16,7 +16,7 @@ from pydantic import GetCoreSchemaHandler
 from pydantic_core import core_schema
 
 from vexpress.hashes import blake2b
-from vexpress.schemas.model import Model, formerly  # noqa: F401 - row types take both from here
+from vexpress.schemas.model import Model, former_names, formerly  # noqa: F401 - row types take both from here
 
 SCALARS = {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_()}
 
@@ -105,8 +105,7 @@ class Row(Model):
     @classmethod
     def former_columns(cls) -> dict[str, str]:
         """Return the columns that had another name in version 0.1: new name to old one."""
-        fields = cls.model_fields.items()
-        return {name: info.serialization_alias for name, info in fields if info.serialization_alias}
+        return former_names(cls)
 
     @classmethod
     def part_schema(cls) -> pa.Schema:

@@ -9,6 +9,7 @@ from vexpress.schemas.clip import Clip
 from vexpress.schemas.dataset import Dataset
 from vexpress.schemas.errors import stop_when_full
 from vexpress.schemas.manifest import commit_batch
+from vexpress.schemas.model import former_names
 from vexpress.schemas.row import Row, content_id
 from vexpress.schemas.video import Video
 from vexpress.tasks.curate.clips import CutClips, CutConfig
@@ -134,7 +135,13 @@ def fingerprint(config: CurateConfig, weights: list[Weights]) -> str:
         for component, _ in components(config)
         if component.GROUP not in ("", PLACE_IN_FINGERPRINT) and component.PLACES
     }
-    settings = config.model_dump_json(exclude={**ELSEWHERE, **places}, by_alias=True)
+    former = former_names(CurateConfig)
+    groups = [
+        f'"{former.get(name, name)}":{group.model_dump_json(exclude=places.get(name))}'
+        for name, group in config
+        if name not in ELSEWHERE
+    ]
+    settings = f"{{{','.join(groups)}}}"
     digests = [w.sha256 for w in sorted(weights, key=_place_of_digest)]
     return content_id(CHAIN_VERSION, settings, versions, digests)
 

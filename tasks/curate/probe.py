@@ -81,11 +81,6 @@ class ProbeVideo(Step[Source]):
             video = video.model_copy(update={"status": "rejected", **changes})
         yield video
 
-    def is_complete(self, answers: list[Model]) -> bool:
-        """Whether all is known that is asked today; version 0.1 did not look for fields."""
-        videos = (a for a in answers if isinstance(a, Video) and a.status == "ok")
-        return all(video.interlaced is not None for video in videos)
-
     def _require_whole(self, video: Video) -> None:
         with open_media(video.source) as container:
             declared = video_streams(container)[0].frames

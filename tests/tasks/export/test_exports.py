@@ -183,7 +183,7 @@ def test_a_plan_that_names_files_outside_removes_none(tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_exported_is_said(dataset: Dataset, tmp_path: Path) -> None:
-    with pytest.raises(QueryError, match=r"^where"):
+    with pytest.raises(QueryError, match=r"^condition"):
         export_webdataset(dataset, tmp_path / "a", "no_such > 1")
     with pytest.raises(DatasetError, match="expected kept clips with frames > 999, found none"):
         export_huggingface(dataset, tmp_path / "b", "frames > 999")
@@ -210,7 +210,7 @@ def test_a_condition_is_no_way_to_write(dataset: Dataset, where: str) -> None:
     before = sorted(Path(dataset.root).rglob("*"))
     where = where.format(copy=f"COPY (SELECT 1) TO '{dataset.root}/written.csv'")
     for read in (select_clips, gather_clips):
-        with pytest.raises(QueryError, match=r"^where"):
+        with pytest.raises(QueryError, match=r"^condition"):
             read(dataset, where)
     assert sorted(Path(dataset.root).rglob("*")) == before
 
