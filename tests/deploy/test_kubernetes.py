@@ -84,9 +84,9 @@ def test_ray_clusters_have_known_fields_and_valid_pods(spec: dict[str, Any]) -> 
 def test_the_operator_knows_the_token_that_runs_join_with(spec: dict[str, Any]) -> None:
     """It tells its own containers (autoscaler, waiting workers) and itself only so."""
     token = next(e for e in environment_entries(TEMPLATE) if e["name"] == "RAY_AUTH_TOKEN")
-    assert token["valueFrom"]["secretKeyRef"]["key"] == "auth_token", "the key KubeRay reads"
-    secret = TEMPLATE["variables"]["properties"]["secret"]["default"]
-    assert spec["authOptions"] == {"mode": "token", "secretName": secret}
+    reference = token["valueFrom"]["secretKeyRef"]
+    assert reference["key"] == "auth_token", "the key KubeRay reads"
+    assert spec["authOptions"] == {"mode": "token", "secretName": reference["name"]}
     assert not any("AUTH" in entry["name"] for entry in environment_entries(spec))
 
 

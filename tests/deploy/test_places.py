@@ -10,6 +10,8 @@ import yaml
 from prefect.server.api import collections_data
 from prefect.utilities.templating import apply_values
 
+from vexpress.flows.server.deployments import filled
+
 ROOT = Path(__file__).parents[2]
 DEFINITIONS = yaml.safe_load((ROOT / "prefect.yaml").read_text())["definitions"]
 DOCKER = json.loads((ROOT / "deploy/docker/base-job-template.json").read_text())
@@ -37,17 +39,20 @@ def test_no_caller_names_a_command_an_environment_an_image_or_a_folder() -> None
         assert not never & set(variables["properties"]), pool["template"]
 
 
-def test_a_container_sees_data_weights_and_the_gpus_that_it_asks_for() -> None:
+def test_a_container_sees_data_weights_and_the_gpus_that_it_asks_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("VEXPRESS_DATA", "/disk/data")
+    monkeypatch.setenv("VEXPRESS_WEIGHTS", "/disk/weights")
+    configuration = filled(DOCKER["job_configuration"])
     told = DEFINITIONS["places"]["docker-gpu"]["job_variables"]
     properties = DOCKER["variables"]["properties"]
     values = {name: entry["default"] for name, entry in properties.items() if "default" in entry}
-    job = apply_values(DOCKER["job_configuration"], {**values, **told})
-    assert [volume.split(":")[1] for volume in job["volumes"]] == [
-        "{{ $VEXPRESS_DATA }}",
-        "/weights",
-    ]
+    job = apply_values(configuration, {**values, **told})
+    assert job["volumes"] == ["/disk/data:/disk/data", "/disk/weights:/weights:ro"]
+    assert (job["image"], job["command"]) == ("vexpress:cpu", None)
     assert job["container_create_kwargs"]["runtime"] == "nvidia"
-    assert apply_values(DOCKER["job_configuration"], values)["container_create_kwargs"] == {
+    assert apply_values(configuration, values)["container_create_kwargs"] == {
         **job["container_create_kwargs"],
         "runtime": None,
     }

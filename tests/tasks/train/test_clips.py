@@ -54,7 +54,7 @@ def test_a_condition_chooses_clips(dataset: Dataset) -> None:
 
 @pytest.mark.parametrize("where", ["no_such_column > 1", "frames >", "1; SELECT 2"])
 def test_a_wrong_condition_is_refused(dataset: Dataset, where: str) -> None:
-    with pytest.raises(QueryError, match=r"^where"):
+    with pytest.raises(QueryError, match=r"^condition"):
         gather_clips(dataset, where)
 
 
