@@ -20,6 +20,7 @@ import yaml
 
 from tests.helpers.postgresql import DATABASE, Postgres, find_binaries, free_port, running
 from tests.talking_heads import Face, Shot, Speech, VideoFormat, render
+from vexpress.flows.server.deployments import filled
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 BIN = Path(sys.executable).parent
@@ -137,11 +138,13 @@ def test_a_curation_leaves_its_states_in_postgresql(server: Server, tmp_path: Pa
 
 
 def test_the_work_pool_of_kubernetes_takes_our_template(server: Server) -> None:
-    file = DEPLOY / "kubernetes/base-job-template.json"
+    template = filled(json.loads((DEPLOY / "kubernetes/base-job-template.json").read_text()))
+    file = server.home / "template.json"
+    file.write_text(json.dumps(template))
     create = ("prefect", "work-pool", "create", "vexpress-kubernetes", "--type", "kubernetes")
     server.run(*create, "--base-job-template", str(file))
     (pool,) = server.ask("SELECT type, base_job_template FROM work_pool WHERE type = 'kubernetes'")
-    assert json.loads(pool["base_job_template"]) == json.loads(file.read_text())
+    assert json.loads(pool["base_job_template"]) == template
 
 
 def test_the_password_is_in_no_log(server: Server) -> None:

@@ -208,7 +208,7 @@ def check_bad_rows(dataset: Path) -> None:
 
 
 def check_no_secret(folder: Path) -> None:
-    """Not in the data sets, not in what was said, not in Prefect's database."""
+    """Not in the data sets, not in what was said."""
     kinds: Counter[str] = Counter()
     for path in folder.rglob("*"):
         if path.is_file():
@@ -216,4 +216,4 @@ def check_no_secret(folder: Path) -> None:
             assert SECRET.encode() not in path.read_bytes(), path
         if path.suffix == ".parquet":  # compressed: what it says, not how it is written
             assert SECRET not in str(pq.read_table(path).to_pylist()), path
-    assert kinds[".parquet"] and kinds[".db"] and kinds[".txt"] and kinds[".html"]
+    assert kinds[".parquet"] and kinds[".txt"] and kinds[".html"]

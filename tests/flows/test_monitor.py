@@ -9,6 +9,7 @@ from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.context import FlowRunContext
 from prefect.testing.utilities import prefect_test_harness
 
+from tests.helpers.running_stack import wait
 from vexpress.flows.monitor import PrefectMonitor
 from vexpress.tasks.engine.monitor import Monitor, Retry
 from vexpress.tasks.engine.progress import Progress
@@ -65,6 +66,12 @@ def task_runs(client: SyncPrefectClient, flow_run: Any) -> dict[str, Any]:
     return {r["name"]: r for r in given if r["flow_run_id"] == str(flow_run)}
 
 
+def states(client: SyncPrefectClient, flow_run: Any) -> dict[str, str]:
+    """States of the task runs of a flow run, by name; two are expected."""
+    made = task_runs(client, flow_run)
+    return {name: run["state_type"] for name, run in made.items()} if len(made) == 2 else {}
+
+
 def test_units_are_task_runs_and_progress_is_an_artifact(client: SyncPrefectClient) -> None:
     found: list[object] = []
 
@@ -76,9 +83,9 @@ def test_units_are_task_runs_and_progress_is_an_artifact(client: SyncPrefectClie
 
     (flow_run,), answers = run(body)
     assert answers == [0, 10] and found == ["a finding"]
-    made = task_runs(client, flow_run)
-    assert made.keys() == {"batch 1 of 2", "batch 2 of 2"}
-    assert {r["state_type"] for r in made.values()} == {"COMPLETED"}
+    # The server learns of task runs by events, a little later.
+    wait(lambda: set(states(client, flow_run).values()) == {"COMPLETED"}, "the task runs' end")
+    assert states(client, flow_run).keys() == {"batch 1 of 2", "batch 2 of 2"}
     artifacts = client.request("POST", "/artifacts/filter", json={}).json()
     (shown,) = [a for a in artifacts if a["flow_run_id"] == str(flow_run)]
     assert (shown["key"], shown["data"]) == ("half-progress", 50.0)

@@ -20,7 +20,7 @@ from vexpress.tasks.reports.evaluation_page import write_evaluation_report
 from vexpress.tasks.reports.generations_page import write_page
 from vexpress.tasks.reports.page import link
 from vexpress.tasks.reports.training_page import write_train_report
-from vexpress.training.presets import make_settings
+from vexpress.tasks.train.settings import make_settings
 
 EVIL = "<script>alert(1)</script>"
 MEASURED = {"held_out_loss_before": 1.0, "held_out_loss": 0.3}
