@@ -209,7 +209,7 @@ def test_pages_ask_nothing_of_other_machines(server: RunningStack, browser: Brow
 ATTACK = """
 <title>waiting</title>
 <script>
-const api = "URL/api", run = `${api}/deployments/DEPLOYMENT/create_flow_run`
+const api = "SERVER/api", run = `${api}/deployments/DEPLOYMENT/create_flow_run`
 const body = JSON.stringify({job_variables: {command: "touch PROOF"}})
 const json = {"content-type": "application/json"}
 const tries = {
@@ -250,7 +250,7 @@ def test_a_page_of_somebody_else_in_the_same_browser_reaches_nothing(
     with server.client() as client:
         deployment = client.read_deployment_by_name("report/report").id
     before, proof = len(server.runs_of("report")), tmp_path / "proof"
-    page = ATTACK.replace("URL", server.url).replace("DEPLOYMENT", str(deployment))
+    page = ATTACK.replace("SERVER", server.url).replace("DEPLOYMENT", str(deployment))
     Elsewhere.page = page.replace("PROOF", str(proof))
     with ThreadingHTTPServer(("127.0.0.1", 0), Elsewhere) as other:
         threading.Thread(target=other.serve_forever, daemon=True).start()
