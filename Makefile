@@ -26,7 +26,7 @@ demo: setup ## Render talking heads, curate them, train a small model, make vide
 	@$(BIN)/python -m tests.talking_heads $(DEMO)/videos
 	@$(BIN)/python -m tests.helpers.random_weights $(DEMO)/weights
 	@$(BIN)/vexpress pipeline $(DEMO)/videos $(DEMO)/dataset --out $(DEMO)/run --weights $(DEMO)/weights \
-		--preset tiny --config tests/demo.yaml --sample 2
+		--train-preset tiny --config tests/demo.yaml --sample 2
 	@$(BIN)/vexpress query $(DEMO)/dataset "SELECT stage, status, reason, units, round(hours * 60, 2) AS minutes FROM funnel"
 	@echo "open      $(DEMO)/dataset/report.html        funnel, reasons, scores, kept and rejected clips"
 	@echo "play      $(DEMO)/dataset/media/*.mp4        kept clips, 512x512, 25 fps, with sound"
