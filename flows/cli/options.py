@@ -117,8 +117,12 @@ def plain_errors() -> Iterator[None]:
 
     try:
         yield
-    except VExpressError as error:
-        typer.secho(for_terminal(f"vexpress: {error}"), fg="red", err=True)
-        sys.exit(2)
     except KeyboardInterrupt:
         stopping.leave()
+    except Exception as error:
+        if stopping.asked:  # DuckDB, asked to stop, raises a RuntimeError
+            stopping.leave()
+        if not isinstance(error, VExpressError):
+            raise
+        typer.secho(for_terminal(f"vexpress: {error}"), fg="red", err=True)
+        sys.exit(2)

@@ -109,6 +109,11 @@ class Stopping:
         os.register_at_fork(after_in_child=self._in_child)
         threading.Thread(target=self._wait, daemon=True).start()
 
+    @property
+    def asked(self) -> bool:
+        """Whether a signal came."""
+        return bool(self._first)
+
     def give_back(self) -> None:
         """Leave the signals to those who answered them before."""
         if self._before:

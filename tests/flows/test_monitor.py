@@ -7,6 +7,7 @@ import pytest
 from prefect import flow
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.context import FlowRunContext
+from prefect.events.worker import EventsWorker
 from prefect.testing.utilities import prefect_test_harness
 
 from tests.helpers.running_stack import wait
@@ -20,6 +21,7 @@ ONCE_MORE = Retry(times=1, delay_s=0, may_help=lambda error: isinstance(error, O
 @pytest.fixture(scope="module")
 def client() -> Iterator[SyncPrefectClient]:
     """A client of a server of its own."""
+    EventsWorker.drain_all()  # one of an earlier test would tell that test's server
     with prefect_test_harness(server_startup_timeout=120), get_client(sync_client=True) as client:
         yield client
 

@@ -16,6 +16,16 @@ from tests.talking_heads import Face, Shot, VideoFormat, render
 
 STOPPED = "stopped; run the same command again to go on\n"
 WITHIN_S = 5.0
+QUERYING = """
+import duckdb
+from vexpress.flows.cli.options import plain_errors
+from vexpress.flows.cli.running import stopping
+
+stopping.watch()
+with plain_errors():
+    print("running", flush=True)
+    duckdb.sql("SELECT count(*) FROM range(10_000_000_000) a, range(10) b").fetchall()
+"""
 STUCK = """
 import multiprocessing, subprocess, time
 from vexpress.flows.cli.options import plain_errors
@@ -118,6 +128,15 @@ def test_the_second_signal_ends_what_the_first_could_not() -> None:
 def test_a_run_that_does_not_end_is_ended(tmp_path: Path) -> None:
     run = start("-c", STUCK)
     assert run.stdout is not None and run.stdout.readline() == "running\n"
+    said, took = end(run, signal.SIGTERM)
+    assert (run.returncode, said) == (143, STOPPED)
+    assert took < WITHIN_S
+
+
+def test_a_query_that_is_stopped_says_so_too() -> None:
+    run = start("-c", QUERYING)
+    assert run.stdout is not None and run.stdout.readline() == "running\n"
+    time.sleep(0.5)
     said, took = end(run, signal.SIGTERM)
     assert (run.returncode, said) == (143, STOPPED)
     assert took < WITHIN_S

@@ -15,7 +15,7 @@ from vexpress.tasks.curate.detect import DetectConfig, DetectVideo
 from vexpress.tasks.curate.faces import FaceConfig
 from vexpress.tasks.curate.scenes import SceneConfig, merge_cuts
 from vexpress.tasks.engine.ledger import Ledger
-from vexpress.tasks.engine.shared_decode import Look
+from vexpress.tasks.engine.shared_decode import TimedScoring
 from vexpress.tasks.engine.step import Context
 from vexpress.tasks.engine.units import DetectedVideo
 
@@ -107,9 +107,9 @@ class Counted(DetectVideo):
 
     asked: list[list[str]]
 
-    def show(self, row: Video, looks: Sequence[Look]) -> None:
-        self.asked.append([look.name for look in looks])
-        super().show(row, looks)
+    def show(self, row: Video, scorings: Sequence[TimedScoring]) -> None:
+        self.asked.append([scoring.name for scoring in scorings])
+        super().show(row, scorings)
 
 
 def test_other_scenes_detect_no_face_again_and_the_other_way_round(tmp_path: Path) -> None:
