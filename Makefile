@@ -36,7 +36,7 @@ demo: setup ## Render talking heads, curate them, train a small model, make vide
 	@echo "          it shows that everything runs, not what V-Express can do"
 
 test: setup postgres browser ## Run the tests (those that need a GPU or real videos skip where there are none).
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
+	$(BIN)/python -m pytest -n 2 --no-loadscope-reorder $(ARGS)
 
 postgres: ## Install Debian's PostgreSQL, which a test of the server uses (skipped without).
 	@sh deploy/postgresql.sh

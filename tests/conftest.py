@@ -8,8 +8,10 @@ import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from xdist.scheduler import LoadFileScheduling
 
 from vexpress.flows.server.environment import set_defaults
 
@@ -40,6 +42,21 @@ LONGEST = (
     "test_postgresql.py",
 )
 """Files that take a minute or so: they begin first, else one process waits for the other's."""
+
+
+SERVER = "tests/flows/server/"
+
+
+class ByFile(LoadFileScheduling):
+    """Keeps the tests of a file in one process, and all that share a server."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return SERVER if nodeid.startswith(SERVER) else super()._split_scope(nodeid)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile:
+    """Say which process tests what."""
+    return ByFile(config, log)
 
 
 @pytest.hookimpl(tryfirst=True)

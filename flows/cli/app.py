@@ -1,35 +1,72 @@
 """The `vexpress` command.
 
-Each command lives in `flows/cli/<name>.py`. Those files import only what their
-options need; everything heavy is imported when the command runs, so that help and
-`query` answer at once.
+Each command lives in `flows/cli/<name>.py`, which is imported when it is asked for. Those files
+import only what their options need; everything heavy is imported when the command runs, so that
+help and `query` answer at once.
 """
 
-from typing import Annotated
+from collections import UserDict
+from importlib import import_module
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
-from vexpress.flows.cli.config import config
-from vexpress.flows.cli.curate import curate, retry
-from vexpress.flows.cli.doctor import doctor
-from vexpress.flows.cli.down import down
-from vexpress.flows.cli.evaluate import evaluate
-from vexpress.flows.cli.export import export
-from vexpress.flows.cli.extract_kps import extract_kps
-from vexpress.flows.cli.funnel import funnel
-from vexpress.flows.cli.generate import generate
-from vexpress.flows.cli.generate_batch import generate_batch
-from vexpress.flows.cli.pipeline import pipeline
-from vexpress.flows.cli.query import query
-from vexpress.flows.cli.report import report
 from vexpress.flows.cli.running import stopping
-from vexpress.flows.cli.select import pick, select
-from vexpress.flows.cli.train import train
-from vexpress.flows.cli.up import up
 from vexpress.flows.server.environment import set_defaults
+
+COMMANDS = {
+    "doctor": "doctor",
+    "curate": "curate",
+    "config": "config",
+    "funnel": "funnel",
+    "query": "query",
+    "select": "select",
+    "pick": "select",
+    "report": "report",
+    "retry": "curate",
+    "extract-kps": "extract_kps",
+    "train": "train",
+    "export": "export",
+    "pipeline": "pipeline",
+    "up": "up",
+    "down": "down",
+    "evaluate": "evaluate",
+    "generate": "generate",
+    "generate-batch": "generate_batch",
+}
+"""File of each command, in the order of the help."""
+OPTIONS: dict[str, dict[str, Any]] = {
+    "pick": {"hidden": True},  # the name of `select` in version 0.1
+    # The published command spells its parameters with underscores.
+    "generate": {"context_settings": {"token_normalize_func": lambda word: word.replace("_", "-")}},
+}
+
+
+class Imported(UserDict[str, Any]):
+    """The commands, each imported when it is asked for."""
+
+    def __getitem__(self, name: str) -> Any:
+        """Return the command of a name."""
+        module = import_module(f"vexpress.flows.cli.{self.data[name]}")
+        alone = typer.Typer(rich_markup_mode="markdown", add_completion=False)
+        function = getattr(module, name.replace("-", "_"))
+        alone.command(name, **OPTIONS.get(name, {}))(function)
+        return typer.main.get_command(alone)
+
+
+class Commands(TyperGroup):
+    """The group of all commands."""
+
+    def __init__(self, **given: Any) -> None:
+        """`given`: what Typer gives it."""
+        super().__init__(**given)
+        self.commands = Imported(COMMANDS)
+
 
 app = typer.Typer(
     name="vexpress",
+    cls=Commands,
     no_args_is_help=True,
     pretty_exceptions_show_locals=False,
     rich_markup_mode="markdown",
@@ -55,29 +92,6 @@ def options(
     ] = False,
 ) -> None:
     """Options of the command itself."""
-
-
-app.command()(doctor)
-app.command()(curate)
-app.command()(config)
-app.command()(funnel)
-app.command()(query)
-app.command()(select)
-app.command(hidden=True)(pick)
-app.command()(report)
-app.command()(retry)
-app.command("extract-kps")(extract_kps)
-app.command()(train)
-app.command()(export)
-app.command()(pipeline)
-app.command()(up)
-app.command()(down)
-app.command()(evaluate)
-# The published command spells its parameters with underscores.
-app.command(context_settings={"token_normalize_func": lambda word: word.replace("_", "-")})(
-    generate
-)
-app.command("generate-batch")(generate_batch)
 
 
 def main() -> None:

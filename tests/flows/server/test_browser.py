@@ -15,6 +15,7 @@ from typing import Any
 
 import httpx
 import pytest
+from prefect.client.schemas.objects import FlowRun
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
@@ -151,7 +152,7 @@ def test_from_nothing_to_a_finished_run_in_the_browser(
     form = f"{server.url}/deployments/deployment/{deployment}/run"
     assert any(filled_in(browser, form) for _ in range(5)), browser.text()
 
-    (run,) = wait(lambda: server.runs_of("curate"), "the run")
+    (run,) = wait(lambda: runs_into(server, "made"), "the run")
     server.complete(run.id)
     browser.driver.get(f"{server.url}/runs/flow-run/{run.id}")
     browser.sees("Completed")
@@ -162,6 +163,11 @@ def test_from_nothing_to_a_finished_run_in_the_browser(
     assert (server.data / "made/report.html").is_file()
     browser.sees("batch 1 of 1")
     browser.picture("3-run")
+
+
+def runs_into(server: RunningStack, dataset: str) -> list[FlowRun]:
+    """Runs of the deployment `curate` that write a data set."""
+    return [r for r in server.runs_of("curate") if r.parameters["dataset"] == dataset]
 
 
 def filled_in(browser: Browser, form: str) -> bool:
@@ -177,7 +183,7 @@ def filled_in(browser: Browser, form: str) -> bool:
 
 
 def test_its_artifacts_read_well(server: RunningStack, browser: Browser) -> None:
-    (run,) = server.runs_of("curate")
+    (run,) = runs_into(server, "made")
     browser.driver.get(f"{server.url}/runs/flow-run/{run.id}")
     browser.click("Artifacts")
     browser.sees("funnel")

@@ -7,7 +7,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
@@ -24,14 +24,14 @@ from prefect.states import Cancelling
 
 from tests.flows.test_pipeline import pipeline_groups, write_two
 from tests.helpers.running_stack import SECRET, RunningStack, curate_config, wait, write_videos
-from tests.helpers.small_training import small_settings
-from tests.helpers.training_dataset import write_dataset
 from vexpress.flows.server.deployments import AUTOMATIONS, apply_automations, read
 from vexpress.schemas.dataset import Dataset
 from vexpress.schemas.query import run_query
+from vexpress.training.settings import STAGE_NAMES
 
 pytestmark = pytest.mark.slow
 MANY = 6
+STEPS = ("curate", "train", "generate", "evaluate")
 NAMES = ("curate", "report", "train", "generate", "evaluate", "pipeline")
 SILENT_S = 36
 """Silence after which a run counts as lost; Prefect's shortest heartbeat is 30 s."""
@@ -43,9 +43,10 @@ RAY_AT_WORK = ("ray::", "/raylet/raylet", "gcs_server")
 
 @pytest.fixture(scope="module")
 def server(stack: RunningStack) -> RunningStack:
-    """The stack over rendered videos, and a data set to train on."""
+    """The stack over rendered videos."""
     write_videos(stack.data, MANY)
-    write_dataset(stack.data / "trainable")
+    write_two(stack.data / "two")
+    (stack.data / "two/broken.mp4").write_bytes(b"no video at all")
     return stack
 
 
@@ -143,73 +144,6 @@ def test_a_killed_worker_is_started_again(server: RunningStack, lost: UUID) -> N
     assert server.stack.running("worker") and server.state_of(lost) in ("Running", "Crashed")
 
 
-def test_curate_runs_and_leaves_a_data_set_and_artifacts(server: RunningStack) -> None:
-    run = server.trigger("curate", {"config": curate_config()})
-    server.complete(run)
-    statuses = ask(server.data / "dataset", "SELECT status FROM videos ORDER BY source")
-    assert statuses == [("rejected",), ("ok",)]
-    artifacts = server.artifacts(run)
-    assert {"funnel", "summary", "progress"} <= artifacts.keys()
-    stages = [row["stage"] for row in json.loads(artifacts["funnel"].data)]
-    assert stages[:3] == ["Sources", "− unreadable", "Scenes"]
-    assert artifacts["progress"].data == 100
-    assert "were kept in 1 clip" in artifacts["summary"].data
-    assert str(server.data / "dataset/report.html") in artifacts["summary"].data
-
-
-def test_report_shows_the_contact_sheets(server: RunningStack) -> None:
-    run = server.trigger("report", {})
-    server.complete(run)
-    sheets = {k: a for k, a in server.artifacts(run).items() if k.startswith("sheet-")}
-    assert "sheet-kept" in sheets
-    assert all("](data:image/jpeg;base64," in a.data for a in sheets.values())
-
-
-def test_train_runs_all_stages_and_shows_its_gates(server: RunningStack, material: Path) -> None:
-    settings = small_settings(
-        material,
-        gates={"max_loss_ratio": 9, "min_audio_sensitivity": 0, "min_kps_sensitivity": 0},
-        data={"reference_margin": 20},
-    )
-    given = settings.model_dump(mode="json")
-    run = server.trigger("train", {"source": "trainable", "run": "run", "settings": given})
-    server.complete(run)
-    keys = server.artifacts(run).keys()
-    assert {
-        f"stage-{s.number}-{what}" for s in settings.stages for what in ("gates", "loss")
-    } <= keys
-    assert (server.data / "run/weights/v-express/denoising_unet.bin").is_file()
-    assert ask(server.data / "trainable", "SELECT max(stage) FROM training") == [
-        (len(settings.stages),)
-    ]
-
-
-def test_generate_makes_videos_once_and_evaluate_measures_them(server: RunningStack) -> None:
-    asked = {
-        "requests": "SELECT clip_id FROM kept",
-        "config": {
-            "model": {"preset": "tiny"},
-            "parameters": {"steps": 1, "width": 64, "height": 64},
-        },
-    }
-    run = server.trigger("generate", asked)
-    server.complete(run)
-    made = ask(server.data / "dataset", "SELECT status, out_path FROM generations")
-    assert [status for status, _ in made] == ["made"]
-    assert (server.data / "dataset" / made[0][1]).stat().st_size > 1000
-    artifacts = server.artifacts(run)
-    assert artifacts["generate-progress"].data == 100
-    assert "](data:image/jpeg;base64," in artifacts["generate-summary"].data
-
-    server.complete(server.trigger("generate", asked))
-    assert ask(server.data / "dataset", "SELECT count(*) FROM generations") == [(1,)]
-
-    measured = server.trigger("evaluate", {})
-    server.complete(measured)
-    assert ask(server.data / "dataset", "SELECT count(*) > 0 FROM evaluations") == [(True,)]
-    assert server.artifacts(measured)["evaluate-progress"].data == 100
-
-
 def pipeline_parameters(server: RunningStack, **curate: Any) -> dict[str, Any]:
     """A pipeline that ends within a minute. No weights are named: without those of the
     worker's VEXPRESS_WEIGHTS there would be no features of the sound to train on."""
@@ -219,20 +153,55 @@ def pipeline_parameters(server: RunningStack, **curate: Any) -> dict[str, Any]:
         "curate": {**curate_config(**curate), "crop": groups["curate"]["crop"]},
         "train": {**groups["train"], "preset": "tiny"},
         "gate": groups["gate"],
-        "sample": None,
+        "generate": {"model": {"preset": "tiny"}, **groups["generate"]},
     }
 
 
 def test_the_pipeline_starts_each_step_as_its_deployment(server: RunningStack) -> None:
-    write_two(server.data / "two")
-    parameters = {"source": "two", "dataset": "piped", **pipeline_parameters(server)}
-    before = {name: len(server.runs_of(name)) for name in ("curate", "train")}
-    run = server.trigger("pipeline", parameters)
+    before = {name: {run.id for run in server.runs_of(name)} for name in STEPS}
+    run = server.trigger(
+        "pipeline", {"source": "two", "dataset": "dataset", **pipeline_parameters(server)}
+    )
     server.complete(run)
-    assert {"data-gate", "pipeline"} <= server.artifacts(run).keys()
-    after = {name: len(server.runs_of(name)) for name in before}
-    assert after == {name: count + 1 for name, count in before.items()}
-    assert (server.data / "piped-run/weights/v-express/reference_net.bin").is_file()
+    made = {name: [r for r in server.runs_of(name) if r.id not in before[name]] for name in STEPS}
+    assert {name: len(runs) for name, runs in made.items()} == dict.fromkeys(STEPS, 1)
+    artifacts = server.artifacts(run)
+    for (step,) in made.values():
+        artifacts |= server.artifacts(step.id)
+    check_data_set(server.data / "dataset", artifacts)
+    check_training(server.data / "piped-run", artifacts)
+    check_generation(server.data / "dataset", artifacts)
+
+
+def check_data_set(dataset: Path, artifacts: dict[str, Any]) -> None:
+    """The broken file is a row too, and the artifacts say what was kept."""
+    statuses = ask(dataset, "SELECT status FROM videos ORDER BY source")
+    assert statuses == [("rejected",), ("ok",), ("ok",)]
+    assert {"funnel", "summary", "progress", "data-gate", "pipeline"} <= artifacts.keys()
+    stages = [row["stage"] for row in json.loads(artifacts["funnel"].data)]
+    assert stages[:3] == ["Sources", "− unreadable", "Scenes"]
+    assert artifacts["progress"].data == 100
+    assert "were kept in 2 clips" in artifacts["summary"].data
+    assert str(dataset / "report.html") in artifacts["summary"].data
+
+
+def check_training(run: Path, artifacts: dict[str, Any]) -> None:
+    """Every stage has its gates and its curve, and the last one its weights."""
+    stages = range(1, len(STAGE_NAMES) + 1)
+    assert {f"stage-{n}-{what}" for n in stages for what in ("gates", "loss")} <= artifacts.keys()
+    assert (run / "weights/v-express/denoising_unet.bin").is_file()
+    assert (run / "weights/v-express/reference_net.bin").is_file()
+
+
+def check_generation(dataset: Path, artifacts: dict[str, Any]) -> None:
+    """The sample was made and measured."""
+    made = ask(dataset, "SELECT status, out_path FROM generations")
+    assert {status for status, _ in made} == {"made"}
+    assert all((dataset / path).stat().st_size > 1000 for _, path in made)
+    assert artifacts["generate-progress"].data == 100
+    assert "](data:image/jpeg;base64," in artifacts["generate-summary"].data
+    assert ask(dataset, "SELECT count(*) > 0 FROM evaluations") == [(True,)]
+    assert artifacts["evaluate-progress"].data == 100
 
 
 def test_training_settings_may_be_given_in_part_and_wrong_ones_are_refused(
@@ -280,25 +249,26 @@ def test_limits_and_pools_are_set(server: RunningStack) -> None:
         assert nightly.schedule.cron == "0 2 * * *" and not nightly.active
 
 
-def test_a_schedule_fires_by_itself(server: RunningStack) -> None:
-    before = {run.id for run in server.runs_of("report")}
-    every = IntervalSchedule(interval=timedelta(seconds=5))
+def test_a_schedule_fires_by_itself_and_the_report_shows_contact_sheets(
+    server: RunningStack,
+) -> None:
+    soon = datetime.now(UTC) + timedelta(seconds=5)
+    once = IntervalSchedule(interval=timedelta(days=1), anchor_date=soon)
     with server.client() as client:
         deployment = client.read_deployment_by_name("report/report")
-        (schedule,) = client.create_deployment_schedules(deployment.id, [(every, True)])
+        (schedule,) = client.create_deployment_schedules(deployment.id, [(once, True)])
     try:
-        scheduled = wait(
-            lambda: [
-                run
-                for run in server.runs_of("report")
-                if run.id not in before and run.state and run.state.is_final()
-            ],
+        (run,) = wait(
+            lambda: [run for run in server.runs_of("report") if run.state and run.state.is_final()],
             "a scheduled run",
         )
     finally:
         with server.client() as client:
             client.delete_deployment_schedule(deployment.id, schedule.id)
-    assert scheduled[0].auto_scheduled and scheduled[0].state.name == "Completed"
+    assert run.auto_scheduled and run.state.name == "Completed"
+    sheets = {k: a for k, a in server.artifacts(run.id).items() if k.startswith("sheet-")}
+    assert "sheet-kept" in sheets
+    assert all("](data:image/jpeg;base64," in a.data for a in sheets.values())
 
 
 def test_a_cancelled_pipeline_stops_its_step_and_ray_within_seconds_and_it_resumes(

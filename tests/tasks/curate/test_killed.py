@@ -27,7 +27,7 @@ from vexpress.tasks.engine.engine import open_engine
 from vexpress.tasks.engine.step import Context
 from vexpress.tasks.media.source import list_sources
 
-KILLS = 10
+KILLS = 6
 TABLES = ("videos", "scenes", "tracks", "clips", "kps", "prints", "faces", "duplicates", "persons")
 
 
