@@ -1,7 +1,9 @@
 # `make demo` and `make test` are all a new machine needs: Python 3.11 and make.
 PYTHON ?= python3.11
 BIN := .venv/bin
-PIP := $(BIN)/pip install --quiet --disable-pip-version-check
+# Python compiles what it imports; to compile all of it would take minutes.
+PIP_INSTALL := pip install --quiet --disable-pip-version-check --no-compile
+PIP := $(BIN)/$(PIP_INSTALL)
 DEMO := build/demo
 
 .DEFAULT_GOAL := help
@@ -45,7 +47,7 @@ whisperx: .venv-whisperx/installed ## Make .venv-whisperx, whisperx's own enviro
 
 .venv-whisperx/installed: deploy/whisperx/requirements.txt deploy/whisperx/constraints.txt
 	$(PYTHON) -m venv .venv-whisperx
-	.venv-whisperx/bin/pip install --quiet --disable-pip-version-check -c deploy/whisperx/constraints.txt -r deploy/whisperx/requirements.txt
+	.venv-whisperx/bin/$(PIP_INSTALL) -c deploy/whisperx/constraints.txt -r deploy/whisperx/requirements.txt
 	@touch $@
 
 browser: ## Install Debian's Chromium, with which a test uses the server's UI (skipped without).

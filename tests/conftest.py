@@ -19,6 +19,7 @@ _PREFECT_HOME = tempfile.TemporaryDirectory(prefix="prefect-", ignore_cleanup_er
 os.environ["PREFECT_HOME"] = _PREFECT_HOME.name
 set_defaults()  # before anything imports prefect
 os.environ["HF_HUB_OFFLINE"] = "1"  # nothing is fetched, so that every machine tests the same
+os.environ["RAY_worker_niceness"] = "0"  # noqa: SIM112 - Ray's 15 lets the other process of the tests go first
 if "PYTEST_XDIST_WORKER" in os.environ:
     # Several processes share the cores; each of torch's would take them all.
     os.environ.setdefault("OMP_NUM_THREADS", "1")

@@ -126,7 +126,6 @@ def cluster() -> Iterator[None]:
     """Ray on this machine, for this module."""
     import ray
 
-    os.environ["RAY_worker_niceness"] = "0"  # noqa: SIM112 - else what runs beside goes first
     ray.init(address="local", num_cpus=2, num_gpus=0, include_dashboard=False, log_to_driver=False)
     ray.data.DataContext.get_current().enable_progress_bars = False
     yield

@@ -1,7 +1,6 @@
 """One request to one video, what was done is not done again, and who dies on a request."""
 
 import hashlib
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -179,7 +178,6 @@ def cluster() -> Iterator[None]:
     """Ray on this machine, with one GPU that it only believes in."""
     import ray
 
-    os.environ["RAY_worker_niceness"] = "0"  # noqa: SIM112 - else what runs beside goes first
     ray.init(address="local", num_cpus=2, num_gpus=1, include_dashboard=False, log_to_driver=False)
     yield
     ray.shutdown()

@@ -1,6 +1,5 @@
 """Training on Ray: how many workers take part, and how weights lie, change nothing."""
 
-import os
 import shutil
 import time
 from collections.abc import Iterator
@@ -30,7 +29,6 @@ STEPS = {"steps": 3, "learning_rate": 1e-3, "unconditional": 0.4}
 def ray_here() -> Iterator[None]:
     """One Ray for all tests of this file, on this machine."""
     # Else whatever runs beside the tests goes first.
-    os.environ["RAY_worker_niceness"] = "0"  # noqa: SIM112
     ray = pytest.importorskip("ray")
     root = str(Path(__file__).parents[3])
     ray.init(
