@@ -252,16 +252,16 @@ def test_limits_and_pools_are_set(server: RunningStack) -> None:
 def test_a_schedule_fires_by_itself_and_the_report_shows_contact_sheets(
     server: RunningStack,
 ) -> None:
-    soon = datetime.now(UTC) + timedelta(seconds=5)
-    once = IntervalSchedule(interval=timedelta(days=1), anchor_date=soon)
+    soon = datetime.now(UTC) + timedelta(seconds=20)  # the scheduler looks every few seconds
+    rarely = IntervalSchedule(interval=timedelta(seconds=120), anchor_date=soon)
     with server.client() as client:
         deployment = client.read_deployment_by_name("report/report")
-        (schedule,) = client.create_deployment_schedules(deployment.id, [(once, True)])
+        (schedule,) = client.create_deployment_schedules(deployment.id, [(rarely, True)])
     try:
-        (run,) = wait(
+        run = wait(
             lambda: [run for run in server.runs_of("report") if run.state and run.state.is_final()],
             "a scheduled run",
-        )
+        )[0]
     finally:
         with server.client() as client:
             client.delete_deployment_schedule(deployment.id, schedule.id)
