@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from vexpress.flows.cli.running import stopping
+from vexpress.flows.cli.running import end_silently, stopping
 from vexpress.flows.server.environment import set_defaults
 
 COMMANDS = {
@@ -96,6 +96,7 @@ def options(
 
 def main() -> None:
     """Entry point of the `vexpress` script."""
+    end_silently()
     set_defaults()
     stopping.watch()
     app()

@@ -41,16 +41,19 @@ def run_as_flow(flow: bool = False) -> bool:
         tell_client()
     os.environ.setdefault("PREFECT_LOGGING_LEVEL", "CRITICAL")  # errors are said by the command
     stopping.give_back()  # to Prefect, which tells its server of them
-    atexit.register(_say_no_more)
     return True
 
 
-def _say_no_more() -> None:
-    """Close standard error, after all other exit handlers, since it was registered first.
+def end_silently() -> None:
+    """Close standard error after all exit handlers; to be called before any other is registered.
 
-    What is left is the interpreter's own end, where DuckDB's bindings print pages about objects
-    that threads of Prefect still hold.
+    What is left then is the interpreter's own end, where DuckDB's bindings print pages about
+    objects that threads of Prefect or Ray still hold.
     """
+    atexit.register(_say_no_more)
+
+
+def _say_no_more() -> None:
     sys.stderr.flush()
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
 

@@ -177,6 +177,7 @@ def test_after_a_dead_actor_and_a_dead_run_every_request_is_there_once(
     assert len(expected) == COMPARED
     assert expected.items() <= after.items(), "the same bytes as an unbroken run"
     check_no_secret(tmp_path)
+    assert "leaked" not in (home / "said.txt").read_text()
 
 
 def check_all_there_once(dataset: Path) -> None:
