@@ -1,6 +1,6 @@
 """Peak memory of curating a long video, and that it does not grow with its length.
 
-    python -m benchmarks.memory --minutes 10 60 --weights DIR --model scrfd_2.5g
+    python -m benchmarks.memory --minutes 10 60 --weights DIR --set faces.model=scrfd_2.5g
 
 Makes the videos by repeating the packets of a rendered 1280x720 one, curates each in a
 process of its own, and prints the peak resident memory beside that of a process that has

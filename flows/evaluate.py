@@ -28,7 +28,7 @@ def evaluate(
             inception-2015-12-05.pt, i3d_torchscript.pt), each of which may be missing; else that
             of VEXPRESS_WEIGHTS where the run runs.
         checkpoint: Only videos made by these weights: their name, or the start of their SHA-256.
-        limit: Take only the first so many videos.
+        limit: Only the first N videos.
     """
     report = evaluate_videos(dataset, config, weights, checkpoint, limit, PrefectMonitor())
     publish_evaluation(Dataset(dataset), report.report, report.notes)

@@ -110,7 +110,7 @@ def curate_dataset(
         weights: Folder with models (insightface/models/…, wav2vec2-base-960h); else that of
             VEXPRESS_WEIGHTS where the run runs.
         licence: Licence note to record for every source that does not bring its own.
-        limit: Take only the first so many sources.
+        limit: Only the first N sources.
         monitor: Told what the run does.
 
     Returns:

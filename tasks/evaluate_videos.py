@@ -92,7 +92,7 @@ def evaluate_videos(
             inception-2015-12-05.pt, i3d_torchscript.pt), each of which may be missing; else that
             of VEXPRESS_WEIGHTS where the run runs.
         checkpoint: Only videos made by these weights: their name, or the start of their SHA-256.
-        limit: Take only the first so many videos.
+        limit: Only the first N videos.
         monitor: Told what the run does.
 
     Returns:

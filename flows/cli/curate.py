@@ -42,9 +42,7 @@ def curate(
     licence: Annotated[
         str | None, typer.Option(help="Licence note to record for the sources.")
     ] = None,
-    limit: Annotated[
-        int | None, typer.Option(min=1, help="Take only the first so many sources.")
-    ] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Only the first N sources.")] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would run and how long; do nothing.")
     ] = False,
@@ -59,7 +57,7 @@ def curate(
 
         vexpress curate videos/ dataset/
 
-        vexpress curate videos/ dataset/ --preset strict --set faces.model=scrfd_2.5g
+        vexpress curate videos/ dataset/ --preset strict --set keep.min_frames=125
 
         vexpress query dataset/ "SELECT * FROM funnel"
     """

@@ -20,4 +20,4 @@ def down(state: StateOption = STATE) -> None:
         from vexpress.flows.server.stack import down as stop
 
         if not stop(state.expanduser(), typer.echo):
-            typer.echo(f"nothing to stop: no stack was started with {state}")
+            typer.echo(f"nothing to stop: nothing was started with --state {state}")

@@ -36,9 +36,7 @@ def evaluate(
     ] = None,
     engine: EngineOption = None,
     weights: WeightsOption = None,
-    limit: Annotated[
-        int | None, typer.Option(min=1, help="Take only the first so many videos.")
-    ] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Only the first N videos.")] = None,
     flow: FlowOption = False,
 ) -> None:
     """Measure generated videos, and write a page with them side by side.

@@ -17,7 +17,9 @@ def extract_kps(
     settings: Annotated[
         list[str] | None,
         typer.Option(
-            "--set", metavar="STEP.KEY=VALUE", help="As of `curate`: `faces.model=scrfd_2.5g`."
+            "--set",
+            metavar="STEP.KEY=VALUE",
+            help="A setting of `curate`, such as `faces.model=scrfd_2.5g`.",
         ),
     ] = None,
     weights: WeightsOption = None,

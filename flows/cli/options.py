@@ -52,7 +52,7 @@ WeightsOption = Annotated[
     typer.Option(
         "--weights",
         envvar="VEXPRESS_WEIGHTS",
-        help="Folder with models: insightface/models/<pack>, wav2vec2-base-960h, …",
+        help="Folder with models: insightface/models/PACK, wav2vec2-base-960h, …",
         show_default=False,
     ),
 ]

@@ -45,7 +45,7 @@ class FeatureNetwork:
 
     @torch.no_grad()
     def of_video(self, frames_bgr: list[np.ndarray]) -> np.ndarray:
-        """Return features float32 (1, D) of one stretch of `WINDOW` frames."""
+        """Return features float32 (1, D) of one window of `WINDOW` frames."""
         video = self._tensor(frames_bgr).float().transpose(0, 1)[None]
         features = self._network(video, rescale=True, resize=True, return_features=True)
         return np.asarray(features.float().cpu())

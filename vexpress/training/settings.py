@@ -22,7 +22,6 @@ Part = Literal[
 LoggerName = Literal["tensorboard", "wandb"]
 Rate = float | tuple[tuple[int, float], ...]
 """A number, or points (step, value) with straight lines between them."""
-Share = Annotated[Rate, Field(description="between 0 and 1")]
 
 
 class Settings(BaseModel):
@@ -85,12 +84,12 @@ class StageSettings(Settings):
     """Cap of the signal-to-noise weight (min-SNR, arXiv:2303.09556)."""
     lip_weight: Rate = 1.0
     """Weight of the loss around the lips; 1 elsewhere."""
-    unconditional: Share = 0.1
-    """Chance that a step of all workers sees no condition at all."""
-    reference_drop: Share = 0.0
-    """Chance that a frame does not see the reference."""
-    kps_drop: Share = 0.0
-    """Chance that a sample does not see its V-Kps."""
+    unconditional: Rate = 0.1
+    """Chance that a step of all workers sees no condition at all, 0..1."""
+    reference_drop: Rate = 0.0
+    """Chance that a frame does not see the reference, 0..1."""
+    kps_drop: Rate = 0.0
+    """Chance that a sample does not see its V-Kps, 0..1."""
     precision: Literal["float32", "bfloat16", "float16"] = "float32"
     """Arithmetic of the forward pass; weights and optimiser are float32."""
     gradient_checkpointing: bool = False
@@ -128,7 +127,7 @@ class EngineSettings(Settings):
     kind: Literal["auto", "local", "ray"] = "auto"
     """`local`: this process; `ray`: Ray Train; `auto`: Ray for several workers or a cluster."""
     workers: int = Field(1, ge=1)
-    """Training processes; each takes `batch` samples."""
+    """Training processes; each takes its stage's `batch` samples."""
     gpu: bool = False
     """One GPU a worker (NCCL); else CPU (gloo)."""
     cpus_per_worker: float = Field(1, gt=0)
@@ -159,9 +158,9 @@ class TrainSettings(Settings):
     """SQL condition on the clips of the data set."""
     start: Path | None = None
     """Folder of weights to start from: published V-Express, or Stable Diffusion with
-    AnimateDiff; null starts from random weights (tiny only)."""
+    AnimateDiff; without it: random weights (tiny only)."""
     vae: Path | None = None
-    """Diffusers folder of the image autoencoder; null looks in `start`."""
+    """Diffusers folder of the image autoencoder; without it: the one in `start`."""
     data: DataSettings = DataSettings()
     """How samples are drawn."""
     stage_1: StageSettings

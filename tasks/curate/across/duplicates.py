@@ -164,7 +164,7 @@ def series_of(
 ) -> Iterator[Callable[[str], Series]]:
     """Give a function that reads the series of a clip: its picture, and the sound that it has.
 
-    Prints are of the source's sound; `repaired` says by how many frames each clip's is cut
+    Fingerprints are of the source's sound; `repaired` says by how many frames each clip's is cut
     later. The table is read once, into a file, so that no more than a few clips are in memory.
     """
     places: dict[str, tuple[int, int, int]] = {}

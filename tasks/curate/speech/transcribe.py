@@ -49,7 +49,7 @@ class SpeechConfig(Model):
     beam_size: int = Field(5, ge=1)
     """Hypotheses that are followed at once."""
     batch_size: int = Field(1, ge=1)
-    """Stretches of at most 30 s that are decoded at once; matters for longer clips."""
+    """Pieces of at most 30 s that are decoded at once; matters for longer clips."""
     vad_threshold: float = Field(0.5, gt=0, lt=1)
     """Speech probability from which a span is transcribed."""
     align: tuple[str, ...] = ()
