@@ -5,7 +5,7 @@ Each stage is a complete configuration; `presets.py` has what it changes of the 
 """
 
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
