@@ -8,20 +8,25 @@ import glob
 import os
 import re
 import tempfile
+import threading
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import duckdb
+import psutil
 import pyarrow as pa
 
 from vexpress.schemas.dataset import Dataset
 from vexpress.schemas.errors import DatasetError, QueryError
 from vexpress.schemas.manifest import TABLES, WHOLE_TABLES, views_sql
+from vexpress.schemas.query_limits import LIMITS, QueryLimits, require_readable, require_short
 from vexpress.schemas.row import Row
 from vexpress.schemas.views import VIEWS
+from vexpress.schemas.width import require_few_columns
 
 SQL_TYPES = {
     pa.string(): "VARCHAR",
@@ -41,9 +46,27 @@ FIRST_WORDS = re.compile(
 WRITING = re.compile(r"\b(COPY|INSERT|UPDATE|DELETE) ")
 """What writes though the statement is a SELECT: `WITH x AS (COPY … TO …) SELECT …`."""
 
+ROWS_AT_ONCE = 100
 
-def connect(dataset: Dataset) -> duckdb.DuckDBPyConnection:
-    """Return a connection with the views of `dataset`.
+
+@dataclass(frozen=True)
+class Answer:
+    """The answer to one question."""
+
+    columns: list[str]
+    rows: list[tuple[Any, ...]]
+
+    def fetchall(self) -> list[tuple[Any, ...]]:
+        """Return the rows, as DuckDB's own answers do."""
+        return self.rows
+
+    def dicts(self) -> list[dict[str, Any]]:
+        """Return the rows by the names of columns."""
+        return [dict(zip(self.columns, row, strict=True)) for row in self.rows]
+
+
+def connect(dataset: Dataset, limits: QueryLimits | None = None) -> duckdb.DuckDBPyConnection:
+    """Return a connection with the views of `dataset`; with `limits` where others ask in SQL.
 
     Raises DatasetError when there is no data set.
     """
@@ -55,6 +78,8 @@ def connect(dataset: Dataset) -> duckdb.DuckDBPyConnection:
     spill = Path(tempfile.gettempdir()) / f"vexpress-query-{uuid.uuid4().hex}"
     connection.execute("SET temp_directory = $spill", {"spill": str(spill)})
     connection.execute("SET parquet_metadata_cache = true")  # views over views read it again
+    for name, value in (limits.settings() if limits else {}).items():
+        connection.execute(f"SET {name} = '{value}'")
     root = glob.escape(dataset.root) if dataset.is_local else dataset.root
     if not dataset.is_local:
         connection.register_filesystem(dataset.fs)
@@ -117,7 +142,8 @@ def _with_columns(view: str, row_type: type[Row], parts: str, nothing: str) -> s
 
 
 def require_own_parts(dataset: Dataset) -> None:
-    """Raise DatasetError where a part of a table is a link: DuckDB would follow it."""
+    """Raise DatasetError where a part of a table is a link, which DuckDB would follow, or has very
+    many columns, which it would not get done with."""
     if not dataset.is_local:
         return
     for folder in os.scandir(dataset.path("manifests")) if dataset.exists("manifests") else ():
@@ -126,22 +152,83 @@ def require_own_parts(dataset: Dataset) -> None:
             if entry.is_symlink():
                 name = os.path.relpath(entry.path, dataset.root)
                 raise DatasetError(f"{dataset.root}: expected {name} to be no link, found one")
+            if entry.name.endswith(".parquet"):
+                _require_narrow(Path(entry.path))
 
 
-def run_query(dataset: Dataset, sql: str) -> duckdb.DuckDBPyRelation:
-    """Return the answer to one statement, whose rows are read `with query_errors()`.
+def _require_narrow(part: Path) -> None:
+    try:
+        require_few_columns(part)
+    except FileNotFoundError:  # a run that writes has just replaced it
+        return
+    except (OSError, ValueError) as error:
+        raise DatasetError(f"{part}: expected a part of a table: {error}") from error
 
-    Raises QueryError.
+
+def run_query(dataset: Dataset, sql: str, limits: QueryLimits = LIMITS) -> Answer:
+    """Return the answer to one statement.
+
+    Raises QueryError for one that is wrong, does more than read, or wants more than `limits`.
     """
-    connection = connect(dataset)
-    with query_errors():
-        return _read(connection, sql)
+    connection = connect(dataset, limits)
+    with query_errors(), held(connection, limits):
+        _require_reading(sql)
+        connection.execute(sql)
+        columns = _columns(connection)
+        return Answer(columns, list(_rows(connection, limits)))
+
+
+@contextmanager
+def held(connection: duckdb.DuckDBPyConnection, limits: QueryLimits) -> Iterator[None]:
+    """Stop what `connection` does when its time is over.
+
+    Raises QueryError where it takes more time or memory than `limits`.
+    """
+    late = threading.Event()
+
+    def stop() -> None:
+        late.set()
+        connection.interrupt()
+
+    timer = threading.Timer(limits.timeout_s, stop)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    except (MemoryError, duckdb.OutOfMemoryException) as error:
+        raise limits.too_much_memory() from error
+    except (duckdb.Error, RuntimeError) as error:  # DuckDB, asked to stop, raises either
+        if not late.is_set():
+            raise
+        raise limits.too_slow() from error
+    finally:
+        timer.cancel()
+
+
+def _rows(connection: duckdb.DuckDBPyConnection, limits: QueryLimits) -> Iterator[tuple[Any, ...]]:
+    """Yield the rows of the answer; raises QueryError where there are too many."""
+    process = psutil.Process()
+    most = process.memory_info().rss + limits.memory_gb * 1e9
+    count = 0
+    while rows := connection.fetchmany(ROWS_AT_ONCE):
+        count += len(rows)
+        if count > limits.max_rows:
+            raise limits.too_many_rows()
+        if process.memory_info().rss > most:
+            raise limits.too_much_memory()
+        yield from rows
+
+
+def _columns(connection: duckdb.DuckDBPyConnection) -> list[str]:
+    columns = [column[0] for column in connection.description or []]
+    require_readable(columns)
+    return columns
 
 
 def as_dicts(answer: Any) -> list[dict[str, Any]]:
     """Return the rows of an answer, a relation's or a connection's, by the names of columns."""
     columns = [column[0] for column in answer.description or []]
-    return [dict(zip(columns, row, strict=True)) for row in answer.fetchall()]
+    return Answer(columns, answer.fetchall()).dicts()
 
 
 @contextmanager
@@ -164,21 +251,26 @@ def ask_where(connection: duckdb.DuckDBPyConnection, where: str, sql: str) -> pa
     Raises QueryError for a wrong condition, and for one that is more than a condition.
     """
     chosen = f"SELECT clip_id FROM kept WHERE ({where or 'true'})"
+    asked = f"WITH chosen AS ({chosen}) {sql}"
     try:
-        return _read(connection, f"WITH chosen AS ({chosen}) {sql}").to_arrow_table()
+        with held(connection, LIMITS):
+            _require_reading(asked)
+            return connection.sql(asked).to_arrow_table()
     except (duckdb.Error, QueryError) as error:
         raise QueryError(f"condition {where!r}: {error}\nColumns: DESCRIBE clips") from error
 
 
-def _read(connection: duckdb.DuckDBPyConnection, sql: str) -> duckdb.DuckDBPyRelation:
-    """The answer to one statement that reads; COPY would write where the data set may be read."""
+def _require_reading(sql: str) -> None:
+    """Raise QueryError for all but one statement that reads; COPY would write where the data set
+    may be read."""
+    require_short(sql)
     kinds = [statement.type.name for statement in duckdb.extract_statements(sql)]
     found = ", ".join(kinds) or "nothing"
     if len(kinds) == 1 and kinds[0] in READING:
         words = _words(sql)
         writing = WRITING.search(words)
         if FIRST_WORDS.match(words) and not writing:
-            return connection.sql(sql)
+            return
         found = writing[1] if writing else words.split()[0]
     raise QueryError(f"expected one statement that reads (SELECT …), found: {found}")
 

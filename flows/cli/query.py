@@ -6,7 +6,9 @@ from typing import Annotated
 
 import typer
 
-from vexpress.flows.cli.options import DatasetArgument, plain_errors
+from vexpress.flows.cli.options import DatasetArgument, given, plain_errors, setting
+from vexpress.flows.cli.running import GRACE_S, stopping
+from vexpress.schemas.query_limits import QueryLimits
 from vexpress.schemas.text import for_spreadsheet, for_terminal
 
 WIDTH = 200
@@ -29,6 +31,9 @@ def query(
         str, typer.Argument(metavar="SQL", help="One statement that answers with rows.")
     ],
     format: Annotated[Format, typer.Option(help="How rows are printed.")] = Format.table,
+    timeout_s: Annotated[float | None, setting(QueryLimits, "timeout_s")] = None,
+    max_rows: Annotated[int | None, setting(QueryLimits, "max_rows")] = None,
+    memory_gb: Annotated[float | None, setting(QueryLimits, "memory_gb")] = None,
 ) -> None:
     """Ask a data set in SQL (DuckDB). Nothing is written, and only the data set is read.
 
@@ -44,11 +49,15 @@ def query(
         vexpress query dataset/ "SELECT * FROM kept LIMIT 1"
     """
     from vexpress.schemas.dataset import Dataset
-    from vexpress.schemas.query import query_errors, run_query
+    from vexpress.schemas.query import run_query
+    from vexpress.schemas.settings import load_settings
 
-    with plain_errors(), query_errors():
-        answer = run_query(Dataset(dataset), sql)
-        columns, rows = list(answer.columns), answer.fetchall()
+    with plain_errors():
+        options = given(timeout_s=timeout_s, max_rows=max_rows, memory_gb=memory_gb)
+        limits = load_settings(QueryLimits, options=options)
+        with stopping.end_after(limits.timeout_s + GRACE_S, str(limits.too_slow())):
+            answer = run_query(Dataset(dataset), sql, limits)
+        columns, rows = answer.columns, answer.rows
     if format is Format.json:
         import json
 

@@ -6,6 +6,8 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated, Any, NoReturn
 
 import psutil
@@ -130,6 +132,25 @@ class Stopping:
             self._end(self._first)
         say_stopped()
         sys.exit(130)
+
+    @contextmanager
+    def end_after(self, seconds: float, why: str) -> Iterator[None]:
+        """End the process with `why` and exit code 2 where what is inside does not end by then.
+
+        For what no interrupt reaches: DuckDB while it reads a question with very many columns.
+        """
+        timer = threading.Timer(seconds, self._give_up, [why])
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
+
+    def _give_up(self, why: str) -> NoReturn:
+        typer.secho(f"vexpress: {why}", fg="red", err=True)
+        end_children()
+        os._exit(2)
 
     def _in_child(self) -> None:
         """A forked worker leaves Ctrl-C to this process, and ends on SIGTERM."""

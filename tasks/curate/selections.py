@@ -8,7 +8,7 @@ import duckdb
 from vexpress.schemas.dataset import Dataset
 from vexpress.schemas.errors import SelectionError
 from vexpress.schemas.manifest import write_part
-from vexpress.schemas.query import as_dicts, connect, query_errors, run_query
+from vexpress.schemas.query import connect, run_query
 from vexpress.schemas.selection import Selection
 
 NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")
@@ -46,7 +46,7 @@ def read_selections(dataset: Dataset) -> list[Selection]:
     """Return all selections by name, without their clips."""
     columns = [name for name in Selection.model_fields if name != "clip_ids"]
     answer = run_query(dataset, f"SELECT {', '.join(columns)} FROM selections ORDER BY name")
-    return [Selection(**row, clip_ids=[]) for row in as_dicts(answer)]
+    return [Selection(**row, clip_ids=[]) for row in answer.dicts()]
 
 
 def within_selection(dataset: Dataset, name: str, where: str = "") -> str:
@@ -79,9 +79,8 @@ def _chosen(dataset: Dataset, sql: str) -> list[str]:
             f"expected a question that answers with clip_id, such as "
             f'"SELECT clip_id FROM kept WHERE yaw_max_deg < 20"; found the columns {found}.'
         )
-    with query_errors():
-        found = answer.select("clip_id").fetchall()
-    chosen = sorted({str(clip_id) for (clip_id,) in found if clip_id is not None})
+    place = answer.columns.index("clip_id")
+    chosen = sorted({str(row[place]) for row in answer.rows if row[place] is not None})
     if not chosen:
         raise SelectionError("expected at least one clip; the question is answered with none.")
     _require_kept(dataset, "SELECT unnest($ids) AS clip_id", "the question", ids=chosen)

@@ -9,6 +9,7 @@ import io
 import json
 import math
 import re
+from collections import Counter
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -21,9 +22,11 @@ from pydantic import ValidationError
 from vexpress.inference.pipeline import FACTOR
 from vexpress.schemas.dataset import Dataset
 from vexpress.schemas.errors import ConfigError
-from vexpress.schemas.query import as_dicts, query_errors, run_query
+from vexpress.schemas.query import run_query
+from vexpress.schemas.query_limits import QueryLimits
 from vexpress.schemas.request import INPUTS, AskedVideo
 from vexpress.schemas.settings import problems
+from vexpress.schemas.width import MOST_COLUMNS, require_few_columns
 from vexpress.tasks.generate.config import Parameters
 
 SUFFIXES = (".parquet", ".csv", ".jsonl", ".ndjson", ".sql")
@@ -74,7 +77,7 @@ def read_requests(table: str, dataset: Dataset, defaults: Parameters) -> list[As
             problems += [f"row {number}, {problem}" for problem in found]
             if not found:
                 rows.append(_asked(number, cells))
-    except (OSError, UnicodeDecodeError, csv.Error, pa.ArrowException) as error:
+    except (OSError, ValueError, csv.Error, pa.ArrowException) as error:
         raise ConfigError(f"{label}: expected a table of requests: {error}") from error
     if problems:
         more = f"\n  and {len(problems) - SHOWN} more" if len(problems) > SHOWN else ""
@@ -107,14 +110,13 @@ def _cells(table: str, dataset: Dataset) -> Iterator[Cells]:
 
 def _from_query(sql: str, dataset: Dataset) -> Iterator[Cells]:
     dataset.require()
-    answer = run_query(dataset, sql)
+    answer = run_query(dataset, sql, QueryLimits(max_rows=MAX_ROWS))
     _check_columns(answer.columns)
-    with query_errors():
-        rows = as_dicts(answer.limit(MAX_ROWS + 1))
-    yield from map(_named, rows)
+    yield from map(_named, answer.dicts())
 
 
 def _from_parquet(path: Path) -> Iterator[Cells]:
+    require_few_columns(path)
     with pq.ParquetFile(path) as file:
         _check_columns(file.schema_arrow.names)
         sizes = [file.metadata.row_group(i).total_byte_size for i in range(file.num_row_groups)]
@@ -146,6 +148,8 @@ def _from_json_lines(text: str) -> Iterator[Cells]:
             raise ConfigError(f"row {number}: expected one JSON object a line: {why}") from error
         if not isinstance(row, dict):
             raise ConfigError(f"row {number}: expected a JSON object, found {type(row).__name__}")
+        if len(row) > MOST_COLUMNS:
+            _check_columns(row)
         yield _named(row)
 
 
@@ -153,10 +157,12 @@ def _check_columns(names: Any) -> None:
     """Raise ConfigError for columns that are not known, or given twice."""
     named = [ALIASES.get(name, name) for name in names]
     unknown = [name for name in named if name not in COLUMNS]
-    twice = sorted({name for name in named if named.count(name) > 1})
+    twice = sorted(name for name, count in Counter(named).items() if count > 1)
     if unknown or twice:
-        wrong = [f"{_short(n)}: no such column" for n in unknown]
-        wrong += [f"{n}: given twice" for n in twice]
+        wrong = [f"{_short(n)}: no such column" for n in unknown[:SHOWN]]
+        wrong += [f"{n}: given twice" for n in twice[:SHOWN] if n in COLUMNS]
+        if len(named) > SHOWN:
+            wrong.append(f"expected at most {len(COLUMNS)} columns, found {len(named):,}")
         raise ConfigError(f"columns of the requests: {'; '.join(wrong)}. Known: {KNOWN}")
 
 

@@ -15,11 +15,13 @@ import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from textwrap import shorten
 
 import fsspec
 import pyarrow.parquet as pq
 
 from vexpress.schemas.errors import SourceError
+from vexpress.schemas.width import require_few_columns
 from vexpress.tasks.engine.step import Rejection
 from vexpress.tasks.engine.units import Source
 from vexpress.tasks.media.frames import VIDEO_SUFFIXES, open_bytes, open_media
@@ -102,9 +104,14 @@ def absolute(path: str, base: Path = Path()) -> Path:
 
 
 def _folder(folder: Path, left_out: list[str]) -> Iterator[Source]:
-    """Every video below `folder`; linked folders too, each real folder once."""
+    """Every video below `folder`; linked folders too, each real folder once.
+
+    Raises SourceError where `folder` itself may not be read; one below it is a source with its
+    problem.
+    """
     seen: set[str] = set()
-    for parent, names, files in os.walk(folder, followlinks=True):
+    closed: list[OSError] = []
+    for parent, names, files in os.walk(folder, followlinks=True, onerror=closed.append):
         real = os.path.realpath(parent)
         if real in seen:
             names.clear()
@@ -117,6 +124,11 @@ def _folder(folder: Path, left_out: list[str]) -> Iterator[Source]:
             path = Path(parent) / name
             if path.suffix.lower() in VIDEO_SUFFIXES and not is_by_product(name):
                 yield describe_file(path)
+    for error in closed:
+        problem = f"expected a folder that can be read: {error.strerror}"
+        if Path(error.filename) == folder:
+            raise SourceError(f"{folder}: {problem}") from error
+        yield Source(uri=_printable(Path(error.filename)), problem=problem)
 
 
 def _printable(path: Path) -> str:
@@ -185,9 +197,12 @@ def _gone(uri: str) -> Source:
 
 
 def _entries(source: str) -> Iterator[tuple[str, str | None]]:
+    is_parquet = source.lower().endswith(".parquet")
     try:
+        if is_parquet and "://" not in source:
+            require_few_columns(absolute(source))
         with open_bytes(source if "://" in source else str(absolute(source))) as file:
-            if source.lower().endswith(".parquet"):
+            if is_parquet:
                 rows = pq.read_table(file).to_pylist()
             else:
                 text = _decoded(file.read())
@@ -201,7 +216,7 @@ def _entries(source: str) -> Iterator[tuple[str, str | None]]:
         if entry is None:
             raise SourceError(
                 f"{source}, row {number}: expected a column named one of {', '.join(COLUMNS)}, "
-                f"found {', '.join(map(str, row))}"
+                f"found {shorten(', '.join(map(str, row)), 300, placeholder=' …')}"
             )
         yield str(entry), row.get("licence") or None
 

@@ -3,8 +3,11 @@
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
@@ -13,7 +16,8 @@ from vexpress.flows.cli.app import app
 from vexpress.schemas.dataset import Dataset
 from vexpress.schemas.errors import DatasetError, QueryError
 from vexpress.schemas.manifest import TABLES, commit_batch, prepare_manifests
-from vexpress.schemas.query import run_query
+from vexpress.schemas.query import ask_where, connect, run_query
+from vexpress.schemas.query_limits import QueryLimits
 
 FORMER_NAMES = {"judged", "prints", "faces", "picks", "picked"}
 ODD_NAMES = [
@@ -124,6 +128,50 @@ def test_nothing_but_one_reading_statement_is_run(sql: str, dataset: Dataset) ->
 )
 def test_what_reads_is_answered(sql: str, dataset: Dataset) -> None:
     assert run_query(dataset, sql).fetchall()
+
+
+ENDLESS = "SELECT count(*) FROM range(10_000_000_000) a, range(10) b"
+
+
+@pytest.mark.parametrize(
+    ("sql", "limits", "said"),
+    [
+        (ENDLESS, {"timeout_s": 0.3}, "within 0.3 seconds, stopped there"),
+        (
+            "SELECT length(string_agg(repeat('x', 1_000_000), '')) FROM range(4000)",
+            {"memory_gb": 0.2},
+            "at most 0.2 GB of memory, stopped there",
+        ),
+        ("SELECT repeat('x', 200_000) FROM range(9000)", {"memory_gb": 0.2}, "0.2 GB"),
+        ("FROM range(11)", {"max_rows": 10}, "at most 10 rows, found more"),
+        (f"SELECT {'1,' * 1_000_000}1", {}, "131,072 characters, found 2,000,008"),
+        (f"SELECT {'1,' * 10_000}1", {}, "at most 10,000 columns, found 10,001"),
+    ],
+)
+def test_a_question_without_end_is_stopped(
+    sql: str, limits: dict[str, float], said: str, dataset: Dataset
+) -> None:
+    began = time.monotonic()
+    with pytest.raises(QueryError, match=said):
+        run_query(dataset, sql, QueryLimits.model_validate(limits))
+    assert time.monotonic() - began < 60
+
+
+def test_a_condition_without_end_is_stopped(
+    dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vexpress.schemas.query.LIMITS", QueryLimits(timeout_s=0.3))
+    with pytest.raises(QueryError, match=r"within 0\.3 seconds"):
+        ask_where(connect(dataset), f"frames < ({ENDLESS})", "FROM chosen")
+
+
+def test_a_part_of_very_many_columns_is_refused_by_name(tmp_path: Path) -> None:
+    """DuckDB takes a minute to look at 100,000 columns, and hours at a million."""
+    made = make(tmp_path / "set")
+    wide = pa.table({f"c{i}": pa.array([], pa.int8()) for i in range(3000)})
+    pq.write_table(wide, f"{made.root}/manifests/clips/wide.parquet")
+    with pytest.raises(DatasetError, match=r"clips/wide\.parquet.*at most 1,000.*found 3,000"):
+        run_query(made, "SELECT 1")
 
 
 def test_a_mistake_is_told_with_the_names_of_the_views(dataset: Dataset) -> None:

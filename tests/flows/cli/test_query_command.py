@@ -55,3 +55,9 @@ def test_programs_get_json_and_csv(dataset: str, tmp_path: Path) -> None:
     assert row == {"clip_id": "c1", "source": rows.SOURCE, "reason": None}
     head, values = csv.reader(ask(dataset, sql, "--format", "csv").splitlines())
     assert head == ["clip_id", "source", "reason"] and values == ["c1", rows.SOURCE, ""]
+
+
+def test_the_limits_of_a_question_are_options(dataset: str) -> None:
+    told = CliRunner().invoke(app, ["query", dataset, "FROM range(11)", "--max-rows", "10"])
+    assert told.exit_code == 2
+    assert "expected an answer of at most 10 rows" in told.output and "--max-rows" in told.output

@@ -4,6 +4,7 @@ import json
 import os
 import pickle
 import struct
+import time
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -340,6 +341,24 @@ def planned(portrait: str, seconds: float, number: int) -> PlannedVideo:
         parameters=Parameters(),
         sound_s=seconds,
     )
+
+
+@pytest.mark.parametrize("form", ["csv", "jsonl", "parquet"])
+def test_a_table_of_very_many_columns_is_refused_at_once(
+    form: str, plan: Callable[..., RequestPlan], tmp_path: Path
+) -> None:
+    table, many = tmp_path / f"wide.{form}", 3000 if form == "parquet" else 300_000
+    names = [f"c{number}" for number in range(many)]
+    if form == "csv":
+        table.write_text(",".join(names) + "\n")
+    elif form == "jsonl":
+        table.write_text(json.dumps(dict.fromkeys(names, 1)))
+    else:
+        pq.write_table(pa.table({name: pa.array([], pa.int8()) for name in names}), table)
+    began = time.monotonic()
+    with pytest.raises(ConfigError, match=rf"columns.*found {many:,}") as told:
+        plan(table)
+    assert len(str(told.value)) < 10_000 and time.monotonic() - began < 10
 
 
 def test_portraits_take_turns_and_of_one_the_longest_come_first() -> None:
