@@ -19,6 +19,7 @@ from vexpress.errors import RunError
 
 FULL_ERRNOS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
 FULL_DATABASE = "database or disk is full"
+DAMAGED_DATABASE = ("file is not a database", "disk image is malformed", "file is encrypted")
 
 
 class ConfigError(RunError):
@@ -47,10 +48,16 @@ class FullDisk(RunError):  # noqa: N818 - it says what is the matter
 
 @contextlib.contextmanager
 def stop_when_full(root: str) -> Iterator[None]:
-    """Turn the errors of a full disk into FullDisk, which names the data set's `root`."""
+    """Turn the errors of a full disk into FullDisk, and those of a damaged ledger into
+    DatasetError, which name the data set's `root`."""
     try:
         yield
-    except (OSError, sqlite3.OperationalError) as error:
+    except (OSError, sqlite3.DatabaseError) as error:
+        if any(words in str(error) for words in DAMAGED_DATABASE):
+            raise DatasetError(
+                f"{root}: ledger.sqlite is damaged ({error}). Put back a copy of it, or move it "
+                "away: nothing that was made is lost, but everything is computed again."
+            ) from error
         is_full = getattr(error, "errno", None) in FULL_ERRNOS or FULL_DATABASE in str(error)
         if not is_full:
             raise

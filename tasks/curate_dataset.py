@@ -56,6 +56,8 @@ class CurateReport(Model):
     """Sources that were planned; those already done are not."""
     videos_done_before: int
     """Sources found unchanged and already done."""
+    videos_failed: int = 0
+    """Sources of this run and done before that cannot be used at all, such as unreadable files."""
     clips_kept: int
     """Clips kept, of the sources of this run."""
     clips_rejected: int
@@ -219,6 +221,7 @@ def _work(job: CurateRun, sources: list[Source]) -> CurateReport:
         run_id=run.run_id,
         videos=run.videos,
         videos_done_before=run.videos_done_before,
+        videos_failed=count_failed(job.dataset, sources),
         clips_kept=run.clips_kept,
         clips_rejected=run.clips_rejected,
         kept_hours=kept_hours,
@@ -260,6 +263,20 @@ def count_clips(dataset: Dataset, batch_ids: list[str]) -> dict[str, int]:
 
 COUNTED = """
 SELECT status, count(*) FROM clips WHERE list_contains($batches, batch_id) GROUP BY status
+"""
+
+
+def count_failed(dataset: Dataset, sources: list[Source]) -> int:
+    """Return how many of the sources are rejected as a whole."""
+    if not sources:
+        return 0
+    given = {"sources": [source.uri for source in sources]}
+    return int(connect(dataset).execute(FAILED, given).fetchall()[0][0])
+
+
+FAILED = """
+SELECT count(*) FROM videos SEMI JOIN (SELECT unnest($sources) AS source) USING (source)
+WHERE status = 'rejected'
 """
 
 

@@ -48,6 +48,8 @@ class GenerateReport(Model):
     """Requests that cannot be made."""
     failed: int
     """Requests that failed, now."""
+    failed_before: int = 0
+    """Requests among those done before that failed then."""
     reasons: dict[str, int]
     """How many of each reason."""
     seconds: float
@@ -173,6 +175,7 @@ def _run(
         equal=plan.equal,
         rejected=counts.total() - failed,
         failed=failed,
+        failed_before=plan.failed_before,
         reasons=dict(counts),
         seconds=(datetime.now(UTC) - started).total_seconds(),
         page=data.uri(write_page(data)),

@@ -5,6 +5,7 @@ import only what their options need; everything heavy is imported when the comma
 help and `query` answer at once.
 """
 
+import sys
 from collections import UserDict
 from importlib import import_module
 from typing import Annotated, Any
@@ -43,6 +44,12 @@ OPTIONS: dict[str, dict[str, Any]] = {
 }
 
 
+STRIPPED = (
+    "python -OO (PYTHONOPTIMIZE=2) takes away the texts that help and settings are made of; run it "
+    "without."
+)
+
+
 class Imported(UserDict[str, Any]):
     """The commands, each imported when it is asked for."""
 
@@ -62,6 +69,16 @@ class Commands(TyperGroup):
         """`given`: what Typer gives it."""
         super().__init__(**given)
         self.commands = Imported(COMMANDS)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Import and run the command that is asked for; what goes wrong is one message."""
+        from vexpress.errors import RunError
+        from vexpress.flows.cli.options import plain_errors
+
+        with plain_errors():
+            if sys.flags.optimize > 1:
+                raise RunError(STRIPPED)
+            return super().invoke(ctx)
 
 
 app = typer.Typer(

@@ -12,6 +12,7 @@ from vexpress.flows.cli.options import (
     WeightsOption,
     given,
     plain_errors,
+    require_any,
 )
 from vexpress.flows.cli.running import FlowOption, run_as_flow
 from vexpress.tasks.curate.presets import USUAL
@@ -112,3 +113,4 @@ def say(report: "CurateReport", dataset: str) -> None:
     typer.echo(f"the data set holds {report.kept_hours * 60:.1f} minutes of clips")
     typer.echo(f"look at   {report.report}")
     typer.echo(f'ask       vexpress query {dataset} "SELECT * FROM funnel"')
+    require_any(report.videos_failed, report.videos + report.videos_done_before, "sources")

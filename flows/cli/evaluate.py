@@ -11,6 +11,7 @@ from vexpress.flows.cli.options import (
     WeightsOption,
     given,
     plain_errors,
+    require_any,
 )
 from vexpress.flows.cli.running import FlowOption, run_as_flow
 
@@ -90,6 +91,7 @@ def say(report: "EvaluateReport", dataset: str) -> None:
     Console().print(table)
     typer.echo(f"look at   {report.report}")
     typer.echo(f'ask       vexpress query {dataset} "SELECT * FROM evaluation_summary"')
+    require_any(report.failed, report.videos + report.videos_done_before, "videos")
 
 
 def cell(row: dict[str, Any]) -> str:

@@ -12,6 +12,7 @@ from vexpress.flows.cli.options import (
     WeightsOption,
     given,
     plain_errors,
+    require_any,
     setting,
 )
 from vexpress.flows.cli.running import FlowOption, run_as_flow
@@ -101,3 +102,5 @@ def say(report: "GenerateReport", dataset: str) -> None:
         typer.echo(f"  {count} {reason}")
     typer.echo(f"look at   {report.page}")
     typer.echo(f'ask       vexpress query {dataset} "SELECT * FROM generations"')
+    failed = report.rejected + report.failed + report.failed_before
+    require_any(failed, report.asked - report.equal, "requests")

@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from vexpress.flows.cli.running import stopping
+from vexpress.flows.cli.sentences import sentence
 from vexpress.schemas.settings import choices
 from vexpress.schemas.text import for_terminal
 from vexpress.tasks.curate.presets import PRESETS
@@ -113,8 +114,6 @@ def tell(note: str) -> None:
 @contextmanager
 def plain_errors() -> Iterator[None]:
     """Print errors that a person can act on as one message, and exit with 2."""
-    from vexpress.errors import VExpressError
-
     try:
         yield
     except KeyboardInterrupt:
@@ -122,7 +121,19 @@ def plain_errors() -> Iterator[None]:
     except Exception as error:
         if stopping.asked:  # DuckDB, asked to stop, raises a RuntimeError
             stopping.leave()
-        if not isinstance(error, VExpressError):
+        said = sentence(error)
+        if said is None:
             raise
-        typer.secho(for_terminal(f"vexpress: {error}"), fg="red", err=True)
+        typer.secho(for_terminal(f"vexpress: {said}"), fg="red", err=True)
         sys.exit(2)
+
+
+ALL_FAILED = 3
+"""Exit code of a run that ended, and of which nothing can be used."""
+
+
+def require_any(failed: int, asked: int, what: str) -> None:
+    """Leave with `ALL_FAILED` where all of what was asked for failed."""
+    if asked and failed >= asked:
+        typer.secho(f"vexpress: all {asked} {what} failed", fg="red", err=True)
+        sys.exit(ALL_FAILED)

@@ -1,4 +1,4 @@
-"""What Prefect is told where nobody said otherwise: no telemetry, and patience.
+"""What Prefect is told where nobody said otherwise: no telemetry, patience, no proxy here.
 
 Set before anything imports prefect.
 """
@@ -19,8 +19,23 @@ SETTINGS = {
     "DIFFUSERS_VERBOSITY": "error",
 }
 
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
 
 def set_defaults() -> None:
-    """Set in this process's environment what is not set."""
+    """Set in this process's environment what is not set; no proxy stands before this machine."""
     for name, value in SETTINGS.items():
         os.environ.setdefault(name, value)
+    pass_proxies_by()
+
+
+def pass_proxies_by() -> None:
+    """Let no proxy of the environment stand before servers on this machine: Prefect, Ray, S3."""
+    if not any(name.lower().endswith("_proxy") for name in os.environ):
+        return
+    told = os.environ.get("no_proxy") or os.environ.get("NO_PROXY") or ""
+    names = [name.strip() for name in told.split(",") if name.strip()]
+    if "*" in names:
+        return
+    wanted = ",".join([*names, *(name for name in LOOPBACK if name not in names)])
+    os.environ["no_proxy"] = os.environ["NO_PROXY"] = wanted

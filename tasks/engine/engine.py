@@ -6,13 +6,8 @@ holds back the one before it, a lost actor is replaced and its row run again. On
 on the driver's machine, serves all of them.
 """
 
-import logging
-import os
 import pickle
-import signal
-import threading
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -23,6 +18,7 @@ from vexpress.errors import RunError
 from vexpress.schemas.errors import ConfigError, stop_when_full
 from vexpress.schemas.row import Model, formerly
 from vexpress.tasks.engine.ledger import Ledger, LedgerLike, fetch_ledger
+from vexpress.tasks.engine.ray_cluster import start_ray
 from vexpress.tasks.engine.step import Context, Resources, Step, passes_by
 from vexpress.tasks.engine.units import decode, encode
 
@@ -126,6 +122,7 @@ class RayEngine:
         self.config = config
         # The caller's progress cannot be told from another process.
         self.context = Context(context.dataset, context.weights, context.gpu, nothing)
+        Ledger(context.dataset.ledger_path).close()  # says what is wrong with it before Ray starts
         self._started_ray = start_ray()
         self.ledger: Any = RemoteLedger.start(context.dataset.ledger_path)
 
@@ -225,49 +222,6 @@ class RemoteLedger:
         import ray
 
         return ray.get(getattr(self._actor, method).remote(*arguments))
-
-
-def start_ray() -> bool:
-    """Join the cluster of RAY_ADDRESS, else start Ray on this machine; say whether it did."""
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    import ray
-
-    if ray.is_initialized():
-        return False
-    with _kept_handler():
-        ray.init(
-            address=os.environ.get("RAY_ADDRESS") or "local",  # None joins any that runs here
-            include_dashboard=False,
-            log_to_driver=False,
-            logging_level="ERROR",
-        )
-    context = ray.data.DataContext.get_current()
-    context.enable_progress_bars = False
-    for handler in logging.getLogger("ray.data").handlers:
-        if isinstance(handler, logging.StreamHandler):  # its log file still gets everything
-            handler.setLevel(logging.ERROR)
-    return True
-
-
-@contextmanager
-def _kept_handler() -> Iterator[None]:
-    """Keep the caller's answer to SIGTERM: Ray would put its own, which exits, in its place.
-
-    Not even for the time of its start: Prefect tells a run that it is cancelled only where
-    its own answer is in place. Ray (2.60) has no setting for this, and its C++ part takes the
-    signal once more, underneath: so the caller's answer is given back in the end.
-    """
-    from ray._private import utils
-
-    theirs = getattr(utils, "set_sigterm_handler", None)
-    handler = signal.getsignal(signal.SIGTERM)
-    utils.set_sigterm_handler = lambda handler: None
-    try:
-        yield
-    finally:
-        utils.set_sigterm_handler = theirs
-        if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGTERM, handler)
 
 
 def fit_resources(wanted: list[Resources], config: EngineConfig) -> list[Resources]:

@@ -29,6 +29,8 @@ CREATE TABLE IF NOT EXISTS contents (content_hash TEXT PRIMARY KEY, uri TEXT NOT
 CREATE INDEX IF NOT EXISTS content_uris ON contents (uri);
 """
 NAME = "ledger.sqlite"
+FORMAT = 0
+"""SQLite's `user_version` of a ledger; a higher one is of a newer version of this program."""
 LOCK_PATIENCE_S = 15
 """A killed run's workers may hold the lock a little longer than the run."""
 
@@ -77,8 +79,10 @@ class Ledger:
     """The ledger of one data set, open for one run."""
 
     def __init__(self, path: Path) -> None:
+        """Raises DatasetError where another run has it open, or a newer version wrote it."""
         self._lock = lock_file(path.with_suffix(".lock"))
         self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        require_format(self._db, path)
         self._db.execute("PRAGMA journal_mode = WAL")
         self._db.execute("PRAGMA synchronous = NORMAL")
         self._db.executescript(TABLES)
@@ -183,6 +187,16 @@ class Ledger:
     def _transaction(self) -> sqlite3.Connection:
         self._db.execute("BEGIN")
         return self._db
+
+
+def require_format(database: sqlite3.Connection, path: Path) -> None:
+    """Raise DatasetError for a ledger that a newer version of this program wrote."""
+    (found,) = database.execute("PRAGMA user_version").fetchone()
+    if found > FORMAT:
+        raise DatasetError(
+            f"{path}: expected a ledger of format {FORMAT}, found {found}. A newer version of "
+            "this program wrote it: use that one."
+        )
 
 
 def fetch_ledger(dataset: Dataset) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 from pydantic import Field
 
 from vexpress.schemas.clip import Clip
+from vexpress.schemas.errors import DatasetError
 from vexpress.schemas.evaluation import Evaluation
 from vexpress.schemas.face_embedding import FaceEmbedding
 from vexpress.schemas.fingerprint import ClipFingerprint
@@ -171,6 +172,16 @@ def encode(unit: Model) -> bytes:
 
 
 def decode(data: bytes) -> Any:
-    """Return the unit that `encode` made; nothing but known types with known fields."""
+    """Return the unit that `encode` made; nothing but known types with known fields.
+
+    Raises DatasetError for others: what the ledger keeps may be of a newer version.
+    """
     kind, _, body = data.partition(b"\n")
-    return KINDS[kind.decode()].model_validate_json(body)
+    try:
+        return KINDS[kind.decode()].model_validate_json(body)
+    except (KeyError, ValueError) as error:
+        raise DatasetError(
+            f"ledger.sqlite: expected an answer of this version, found {kind[:40]!r} that it "
+            "cannot read. Use the newer version that wrote it; or move ledger.sqlite away, and "
+            "everything is computed again."
+        ) from error

@@ -41,6 +41,8 @@ def leave_out_done(plan: RequestPlan, dataset: Dataset, again: bool) -> None:
     said = {(request_id, reason, detail) for request_id, _, _, reason, detail in rows}
     todo = [planned for planned in plan.videos if planned.request_id not in done]
     plan.done += len(plan.videos) - len(todo)
+    failed = {request_id for request_id, status, *_ in rows if status != "made"} & done
+    plan.failed_before += sum(planned.request_id in failed for planned in plan.videos)
     plan.videos = todo
     # A row that is rejected for the same reason as before need not be written again.
     plan.known = [r for r in plan.rejected if (r.request_id, r.reason, r.detail) in said]

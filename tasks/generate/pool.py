@@ -14,7 +14,7 @@ from typing import Any
 from vexpress.errors import VExpressError
 from vexpress.schemas.errors import ConfigError
 from vexpress.schemas.generation import Generation
-from vexpress.tasks.engine.engine import start_ray
+from vexpress.tasks.engine.ray_cluster import start_ray
 from vexpress.tasks.generate.config import Workers
 from vexpress.tasks.generate.generator import GenerateJob, Generator, describe, require_device
 from vexpress.tasks.generate.requests import PlannedVideo

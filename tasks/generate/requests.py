@@ -77,6 +77,8 @@ class RequestPlan:
     """Rows that ask for what an earlier row asks for."""
     done: int = 0
     """Rows that were made (or tried) before."""
+    failed_before: int = 0
+    """Those of them that failed."""
 
 
 def plan_requests(

@@ -57,7 +57,7 @@ def _with_ray(job: StageJob) -> None:
     from ray.train import RunConfig, ScalingConfig
     from ray.train.torch import TorchConfig, TorchTrainer
 
-    from vexpress.tasks.engine.engine import start_ray
+    from vexpress.tasks.engine.ray_cluster import start_ray
 
     engine = job.settings.engine
     started = start_ray()

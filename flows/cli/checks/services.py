@@ -1,13 +1,11 @@
 """Ray and Prefect, here or where the environment says."""
 
 import os
-import socket
 
 from vexpress.flows.cli.checks.check import INSTALL, Check, Setup, line, masked
 from vexpress.flows.cli.running import ask_server
 from vexpress.schemas.versions import version_of
-
-PATIENCE_S = 2.0
+from vexpress.tasks.engine.ray_cluster import can_connect
 
 
 def check_ray(setup: Setup) -> list[Check]:
@@ -26,15 +24,6 @@ def check_ray(setup: Setup) -> list[Check]:
     found = f"{masked(address)} {'answers' if reachable else 'does not answer'}"
     todo = "start Ray there (ray start --head), or unset RAY_ADDRESS to use this machine alone"
     return [ray, line("RAY_ADDRESS", found, good=reachable, needed=needed, todo=todo)]
-
-
-def can_connect(host: str, port: int) -> bool:
-    """Return whether something listens there."""
-    try:
-        socket.create_connection((host, port), timeout=PATIENCE_S).close()
-    except OSError:
-        return False
-    return True
 
 
 def check_prefect(setup: Setup) -> list[Check]:

@@ -88,7 +88,7 @@ def test_a_stack_that_runs_is_not_taken_for_another(tmp_path: Path, data: str, r
 
 JOINS = """
 import os, ray
-from vexpress.tasks.engine.engine import start_ray
+from vexpress.tasks.engine.ray_cluster import start_ray
 assert start_ray()
 print(ray.get(ray.remote(lambda: os.getppid()).remote()))
 """

@@ -142,7 +142,7 @@ def on_ray(cluster: None, context: Context) -> Iterator[RayEngine]:
 
 STOPPED = """
 import signal
-from vexpress.tasks.engine.engine import start_ray
+from vexpress.tasks.engine.ray_cluster import start_ray
 
 class Told(BaseException):
     pass
