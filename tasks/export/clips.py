@@ -5,6 +5,7 @@ Rows are ordered by batch, so that the points of one batch at a time are in memo
 
 import io
 import json
+import os
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -77,7 +78,7 @@ def select_clips(dataset: Dataset, where: str = "", validation_share: float = 0.
     QueryError for a wrong condition, DatasetError where no clip or not every file is there.
     """
     connection = connect(dataset)
-    clips = _clips(dataset, connection, where)
+    clips = with_public_sources(_clips(dataset, connection, where))
     groups = clips["split"].to_pylist()
     held = held_out(groups, validation_share, SEED) if len(set(groups)) > 1 else set()
     split = pa.array([SPLITS[group in held] for group in groups], pa.string())
@@ -106,6 +107,17 @@ def _clips(dataset: Dataset, connection: duckdb.DuckDBPyConnection, where: str) 
             f'Look with: vexpress query {dataset.root} "SELECT * FROM funnel"'
         )
     return clips
+
+
+def with_public_sources(clips: pa.Table) -> pa.Table:
+    """Return the clips with sources as they are told elsewhere: a path on this machine from the
+    folder on that all of them share."""
+    sources = clips["source"].to_pylist()
+    local = {source for source in sources if source.startswith("/")}
+    shared = os.path.commonpath([os.path.dirname(s) for s in local]) if local else ""  # noqa: PTH120
+    told = [s[len(shared) :].lstrip("/") if s in local else s for s in sources]
+    place = clips.column_names.index("source")
+    return clips.set_column(place, "source", pa.array(told, pa.string()))
 
 
 def described(row: dict[str, Any]) -> dict[str, Any]:
@@ -171,14 +183,16 @@ def _require_files(dataset: Dataset, clips: pa.Table, files: dict[str, tuple[int
 
 
 def _licences(connection: duckdb.DuckDBPyConnection, clips: pa.Table) -> dict[str, Any]:
-    """Licences and how many clips each covers; weights of every curation, once each."""
+    """Licences and how many clips each covers; weights of the curations that made the clips."""
     pairs = zip(clips["source"].to_pylist(), clips["licence"].to_pylist(), strict=True)
     sources = Counter((source, licence or NOT_STATED) for source, licence in pairs)
     by_licence: Counter[str] = Counter()
     for (_, licence), count in sources.items():
         by_licence[licence] += count
     weights: dict[str, dict[str, str]] = {}
-    for (text,) in connection.sql("SELECT weights FROM runs WHERE kind = 'curate'").fetchall():
+    batches = {"batches": clips["batch_id"].unique().to_pylist()}
+    made = connection.execute(MAKERS, batches).fetchall() or connection.sql(CURATIONS).fetchall()
+    for (text,) in made:
         for used in json.loads(text or "[]"):
             kept = {key: str(used.get(key, "")) for key in ("name", "sha256", "licence")}
             weights[kept["name"] + kept["sha256"]] = kept
@@ -192,6 +206,16 @@ def _licences(connection: duckdb.DuckDBPyConnection, clips: pa.Table) -> dict[st
         ],
         "weights": [weights[key] for key in sorted(weights)],
     }
+
+
+MAKERS = """
+SELECT DISTINCT weights FROM (
+    SELECT DISTINCT committed_at FROM videos WHERE batch_id IN (SELECT unnest($batches))
+) ASOF JOIN (SELECT started_at, weights FROM runs WHERE kind = 'curate')
+ON committed_at >= started_at
+"""
+"""Of the run that had begun last when a batch was committed. Both times are ISO 8601 UTC."""
+CURATIONS = "SELECT weights FROM runs WHERE kind = 'curate'"
 
 
 def points_file(points: ClipPoints, features: bytes | None) -> bytes:

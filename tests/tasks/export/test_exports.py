@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from vexpress.schemas.errors import DatasetError, QueryError
 from vexpress.schemas.keypoints import ClipKps
 from vexpress.schemas.manifest import replace_table, write_part
 from vexpress.schemas.person import ClipPerson
+from vexpress.schemas.run import Run
 from vexpress.tasks.export import webdataset as shards
 from vexpress.tasks.export.clips import select_clips
 from vexpress.tasks.export.folder import ExportFolder
@@ -70,7 +72,7 @@ def test_webdataset_reads_every_clip_whole(dataset: Dataset, tmp_path: Path) -> 
         assert sample["npz"]["landmarks"].shape == (FRAMES, 68, 2)
         assert sample["npz"]["audio_embeds"].shape[1:] == (1, 32)
         told = sample["json"]
-        assert told["source"] == f"/v/{key[-1]}.mp4" and told["licence"] == LICENCE
+        assert told["source"] == f"{key[-1]}.mp4" and told["licence"] == LICENCE
         assert "batch_id" not in told and "media_path" not in told
 
 
@@ -234,10 +236,34 @@ def test_licences_of_sources_are_counted(dataset: Dataset, tmp_path: Path) -> No
         export(dataset, folder)
         licences = json.loads((folder / "licences.json").read_text())
         assert licences["licences"] == [{"licence": LICENCE, "clips": COUNT}]
-        assert licences["sources"][0] == {"source": "/v/0.mp4", "licence": LICENCE, "clips": 1}
+        assert licences["sources"][0] == {"source": "0.mp4", "licence": LICENCE, "clips": 1}
     entries = json.loads((tmp_path / "export_list/list.json").read_text())
     assert {entry["licence"] for entry in entries} == {LICENCE}
     assert len(read_list(tmp_path / "export_list/list.json")) == COUNT
+
+
+def test_weights_are_those_of_the_runs_that_made_the_clips(tmp_path: Path) -> None:
+    made = write_dataset(tmp_path / "set")
+    for day, name in enumerate(("older", "maker", "later")):
+        started = datetime.now(UTC) + timedelta(days=day - 1.5)
+        used = [{"name": name, "files": [], "sha256": name, "licence": "none"}]
+        begun = Run.begun(
+            name,
+            "curate",
+            "/v",
+            started,
+            engine="local",
+            config="{}",
+            libraries=(),
+            weights=used,
+            notes=[],
+        )
+        write_part(made, f"manifests/runs/{name}.parquet", Run, [begun])
+    export_huggingface(made, tmp_path / "out")
+    licences = json.loads((tmp_path / "out/licences.json").read_text())
+    assert [weights["name"] for weights in licences["weights"]] == ["maker"]
+    for file in (tmp_path / "out").rglob("*.[jm][sd]*"):
+        assert "/v/" not in file.read_text(), file
 
 
 READ = """

@@ -18,7 +18,7 @@ from vexpress.schemas.manifest import commit_batch, prepare_manifests, write_par
 from vexpress.tasks.reports.dataset_page import write_report
 from vexpress.tasks.reports.evaluation_page import write_evaluation_report
 from vexpress.tasks.reports.generations_page import write_page
-from vexpress.tasks.reports.page import link
+from vexpress.tasks.reports.page import link, without_places
 from vexpress.tasks.reports.training_page import write_train_report
 from vexpress.tasks.train.settings import make_settings
 
@@ -72,7 +72,7 @@ def write_run(run: Path) -> None:
         (folder / "metrics.jsonl").write_text("".join(json.dumps(ln) + "\n" for ln in lines))
     done = {"held_out": True, "lips": [EVIL], "measurements": MEASURED}
     (run / "stage_1/done.json").write_text(json.dumps(done))
-    write_train_report(run, make_settings("tiny", {}))
+    write_train_report(run, make_settings("tiny", {"start": "/home/me/start"}))
 
 
 class Tags(HTMLParser):
@@ -104,6 +104,30 @@ def test_a_page_runs_nothing_and_loads_nothing_but_what_lies_beside_it(
     assert rules["default-src"] == "'none'" and "script-src" not in rules
     assert rules["img-src"] == "data:" and rules["style-src"] == "'unsafe-inline'"
     assert rules["media-src"] == "'self' file:"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_page_names_no_folder_of_this_machine(root: Path, name: str) -> None:
+    page = (root / name).read_text()
+    assert str(root.parent) not in page and "/home/" not in page
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        ("/home/me/my videos/a.mp4", "a.mp4"),
+        ("sync: SyncNet, /home/me/w/syncnet.model", "sync: SyncNet, syncnet.model"),
+        ("same content as ~/v/a.mp4", "same content as a.mp4"),
+        (Path("/home/me/start"), "start"),
+        (["/home/me/start", 1], "['start', 1]"),
+        ("s3://bucket/set/a.mp4", "s3://bucket/set/a.mp4"),
+        ("media/a.mp4, 1/25 s, https://x.org/a/b", "media/a.mp4, 1/25 s, https://x.org/a/b"),
+        (EVIL, EVIL),
+        (7, 7),
+    ],
+)
+def test_of_a_path_the_name_is_shown(value: object, shown: object) -> None:
+    assert without_places(value) == shown
 
 
 def test_every_page_has_the_same_look(root: Path) -> None:
