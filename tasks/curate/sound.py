@@ -16,6 +16,7 @@ import av
 import numpy as np
 from pydantic import Field
 
+from vexpress.media.formats import open_media
 from vexpress.schemas.row import Model
 from vexpress.tasks.curate.crop import MP4_OPTIONS, sound_stream, temporary_file, write_sound
 from vexpress.tasks.engine.step import ClipStep, is_rejected
@@ -89,7 +90,7 @@ class TakeSound(ClipStep):
 
     def _moved(self, name: str) -> float:
         dataset = self.context.dataset
-        with dataset.fs.open(dataset.path(name), "rb") as file, av.open(file) as container:
+        with dataset.fs.open(dataset.path(name), "rb") as file, open_media(file) as container:
             return moved_frames(container)
 
     def is_complete(self, answers: list[Model]) -> bool:
@@ -119,7 +120,7 @@ def replace_sound(old: Path, new: Path, row: Candidate, frames: float) -> None:
     The sound is taken from `frames` of 1/25 s later in the source than the picture.
     """
     with (
-        av.open(f"file:{old}") as source,
+        open_media(old) as source,
         av.open(str(new), "w", format="mp4", options=MP4_OPTIONS) as target,
     ):
         if frames:

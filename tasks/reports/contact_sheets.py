@@ -17,6 +17,7 @@ import numpy as np
 
 from vexpress.schemas.dataset import Dataset
 from vexpress.schemas.query import as_dicts
+from vexpress.schemas.video import Video
 from vexpress.tasks.engine.step import Rejection
 from vexpress.tasks.reports.reasons import explain
 from vexpress.tasks.reports.thumbnails import (
@@ -50,13 +51,13 @@ WITH numbered AS (
            CASE status WHEN 'kept' THEN $kept ELSE $rejected END AS shown
     FROM clips WINDOW alike AS (PARTITION BY status, reason)
 )
-SELECT numbered.*, width, height, rotation
-FROM numbered LEFT JOIN (
-    SELECT video_id, batch_id, width, height, rotation FROM videos WHERE duplicate_of IS NULL
-) USING (video_id, batch_id)
-WHERE n * shown // total > (n - 1) * shown // total
+SELECT * FROM numbered WHERE n * shown // total > (n - 1) * shown // total
 """
 """Of each group, `shown` rows at equal distances, or all where there are fewer."""
+VIDEOS = """
+SELECT * FROM videos SEMI JOIN (FROM chosen WHERE media_path IS NULL) USING (video_id, batch_id)
+WHERE duplicate_of IS NULL
+"""
 KPS = """
 SELECT clip_id, [kps[1], kps[len(kps) // 2 + 1], kps[len(kps)]], len(kps) FROM kps
 WHERE batch_id IN (SELECT batch_id FROM chosen) AND clip_id IN (SELECT clip_id FROM chosen)
@@ -112,14 +113,22 @@ def read_sheets(dataset: Dataset, connection: duckdb.DuckDBPyConnection) -> list
     faces: dict[str, list[FaceMark]] = {}
     for clip_id, box, score, detected in connection.sql(FACES).fetchall():
         faces.setdefault(clip_id, []).append(face_mark(box, score, detected))
+    videos = {video.video_id: video for video in map(_video, as_dicts(connection.sql(VIDEOS)))}
     groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
     chosen = "SELECT * FROM chosen ORDER BY status, total DESC, reason, n"
     for row in as_dicts(connection.sql(chosen)):
         groups.setdefault((row["status"], row["reason"] or ""), []).append(row)
-    return [
-        _sheet(status, reason, rows[0]["total"], [exhibit(dataset, r, kps, faces) for r in rows])
-        for (status, reason), rows in list(groups.items())[:MAX_SHEETS]
-    ]
+    sheets = []
+    for (status, reason), rows in list(groups.items())[:MAX_SHEETS]:
+        exhibits = [exhibit(dataset, row, kps, videos, faces) for row in rows]
+        sheets.append(_sheet(status, reason, rows[0]["total"], exhibits))
+    return sheets
+
+
+def _video(row: dict[str, Any]) -> Video:
+    """A row of `videos`, perhaps of an earlier version."""
+    told = {name: row[name] for name in Video.model_fields if row.get(name) is not None}
+    return Video.model_validate(told)
 
 
 def _sheet(status: str, reason: str, total: int, exhibits: list[Exhibit]) -> Sheet:
@@ -143,6 +152,7 @@ def exhibit(
     dataset: Dataset,
     row: dict[str, Any],
     kps: dict[str, tuple[np.ndarray, int]],
+    videos: dict[str, Video],
     faces: dict[str, list[FaceMark]],
 ) -> Exhibit:
     """Return the exhibit of one row of `chosen`; where nothing can be seen it says why."""
@@ -152,7 +162,8 @@ def exhibit(
         if row["media_path"]:
             pictures = _of_clip(dataset, row, kps.get(row["clip_id"]))
         else:
-            pictures = [_of_source(row, faces.get(row["clip_id"], []))]
+            video = videos.get(row["video_id"])
+            pictures = [_of_source(row, video, faces.get(row["clip_id"], []))]
     except Rejection as rejection:
         problem = f"No picture: {rejection.detail}"
     except Exception as error:
@@ -182,20 +193,14 @@ def _of_clip(
     return clip_pictures(dataset.uri(str(path)), row["fps"], numbers, kps[0] if kps else None)
 
 
-def _of_source(row: dict[str, Any], faces: list[FaceMark]) -> np.ndarray:
-    if not row["width"] or not row["height"]:
+def _of_source(row: dict[str, Any], video: Video | None, faces: list[FaceMark]) -> np.ndarray:
+    if video is None:
         raise Rejection("unreadable", "the size of its picture is not known")
     # Frame times are not in the manifests: within a segment they are taken to be even.
     share = (row["middle"] - row["start_frame"] + 0.5) / (row["end_frame"] - row["start_frame"])
+    time_s = row["start_s"] + share * (row["end_s"] - row["start_s"])
     corners = [row[name] for name in ("crop_x1", "crop_y1", "crop_x2", "crop_y2")]
-    return source_picture(
-        row["source"],
-        row["start_s"] + share * (row["end_s"] - row["start_s"]),
-        row["rotation"] or 0,
-        (row["width"], row["height"]),
-        faces,
-        None if None in corners else corners,
-    )
+    return source_picture(video, time_s, faces, None if None in corners else corners)
 
 
 def encode_jpeg(picture: np.ndarray) -> bytes:

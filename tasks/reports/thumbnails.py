@@ -14,9 +14,18 @@ import av
 import cv2
 import numpy as np
 
+from vexpress.media.picture import converted
+from vexpress.schemas.video import Video
 from vexpress.tasks.curate.crop import decodable
 from vexpress.tasks.engine.step import Rejection
-from vexpress.tasks.media.frames import check_size, open_media, to_upright_bgr, video_streams
+from vexpress.tasks.media.frames import (
+    check_size,
+    open_media,
+    open_video,
+    picture_of,
+    to_upright_bgr,
+    video_streams,
+)
 
 CLIP_SIDE = 168
 """Side of a clip's thumbnail, pixels."""
@@ -63,23 +72,22 @@ def clip_pictures(
 
 
 def source_picture(
-    uri: str,
-    time_s: float,
-    rotation: int,
-    size: tuple[int, int],
-    faces: list[FaceMark],
-    crop: list[int] | None,
+    video: Video, time_s: float, faces: list[FaceMark], crop: list[int] | None
 ) -> np.ndarray:
-    """Return the upright frame of a source on screen at `time_s`, uint8 (height, width, 3) BGR.
+    """Return the frame of a source on screen at `time_s`, as curation sees it, uint8 (height,
+    width, 3) BGR.
 
-    `size` is width and height of the upright picture, the frame of boxes and of the planned
-    `crop`. Raises Rejection when there is no such frame to be had.
+    Boxes and the planned `crop` are in pixels of the upright picture. Raises Rejection when there
+    is no such frame to be had.
     """
-    scale = min(SOURCE_BOX[0] / size[0], SOURCE_BOX[1] / size[1])
-    small = max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
-    with open_media(uri) as container:
-        frame = frame_at(container, _stream(container), time_s)
-        picture = to_upright_bgr(frame, small, rotation)
+    if not video.width or not video.height:
+        raise Rejection("unreadable", "the size of its picture is not known")
+    scale = min(SOURCE_BOX[0] / video.width, SOURCE_BOX[1] / video.height)
+    small = max(1, round(video.width * scale)), max(1, round(video.height * scale))
+    shown = picture_of(video)
+    with open_video(video) as container:
+        frame = next(converted([frame_at(container, _stream(container), time_s)], shown))
+        picture = to_upright_bgr(frame, small, shown.rotation, shown.mirrored)
     if crop is not None:
         _rectangle(picture, np.array(crop) * scale, CROP_BGR, 1)
     for face in faces:

@@ -13,6 +13,7 @@ import av
 import duckdb
 import numpy as np
 
+from vexpress.media.formats import open_media, video_streams
 from vexpress.schemas.arrow import read_value
 from vexpress.schemas.dataset import Dataset
 from vexpress.schemas.query import ask_where, connect
@@ -123,8 +124,8 @@ def landmarks_of(row: dict[str, Any]) -> np.ndarray | None:
 def _check_picture(path: Path, frames: int) -> tuple[int, int]:
     """Width and height of a clip. Raises ClipError when it has not as many frames as points."""
     try:
-        with av.open(f"file:{path}") as container:
-            stream = container.streams.video[0]
+        with open_media(path) as container:
+            stream = video_streams(container)[0]
             found, size = stream.frames, (stream.width, stream.height)
     except (av.FFmpegError, IndexError, OSError) as error:
         raise ClipError(f"{path} cannot be opened: {error}") from error

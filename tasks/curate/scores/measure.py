@@ -7,9 +7,9 @@ found, and their rows of manifests. Each scorer's answer is kept in the ledger b
 from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar
 
-import av
 import numpy as np
 
+from vexpress.media.formats import open_media, video_streams
 from vexpress.schemas.row import Model
 from vexpress.tasks.curate.keypoints import clip_points
 from vexpress.tasks.curate.scores.fingerprints import FingerprintConfig, FingerprintScorer
@@ -60,9 +60,9 @@ class MeasureClip(SharedDecode[Candidate], ClipStep):
         name = str(row.clip.media_path)
         with (
             self.context.dataset.local_copy(name) as path,
-            av.open(f"file:{path}") as container,
+            open_media(path) as container,
         ):
-            stream = container.streams.video[0]
+            stream = video_streams(container)[0]
             stream.thread_type = "AUTO"
             points = clip_points(row, stream.width)
             for scoring in scorings:

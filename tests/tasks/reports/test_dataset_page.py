@@ -29,6 +29,7 @@ from vexpress.tasks.engine import reasons
 from vexpress.tasks.reports.contact_sheets import REJECTED_SHOWN
 from vexpress.tasks.reports.dataset_page import PAGE, write_report
 from vexpress.tasks.reports.reasons import OF_RULES, REASONS
+from vexpress.tasks.reports.thumbnails import source_picture
 
 FRAMES, FPS = 50, 25
 EVIL = '<script src="http://evil.example/x.js"></script>"><img src=x onerror=alert(1)>.mp4'
@@ -406,3 +407,15 @@ def test_manifests_cannot_lead_the_report_out_of_the_data_set(tmp_path: Path) ->
     assert not read_page(dataset).pictures(f"{1:016x}")
     assert dataset.names("sheets/*") == ["sheets/kept.jpg", "sheets/rejected-other.jpg"]
     assert sorted(p.name for p in tmp_path.iterdir()) == ["secret.mp4", "set"]
+
+
+def test_a_candidate_is_shown_as_curation_sees_it(tmp_path: Path) -> None:
+    halves = np.zeros((360, 640, 3), np.uint8)
+    halves[:, 320:] = 255
+    form = VideoFormat(width=640, height=360, sound=False)
+    write_video(tmp_path / "a.mp4", form, ((n, halves) for n in range(5)), track=None)
+    for mirrored in (False, True):
+        seen = video(tmp_path / "a.mp4", mirrored=mirrored, coded_width=640, coded_height=360)
+        picture = source_picture(seen, 0.1, [], None)
+        assert (picture[:, :150].mean() > 200) is mirrored
+        assert (picture[:, -150:].mean() < 50) is mirrored
