@@ -70,12 +70,18 @@ def estimate_offset(
     if problem:
         return SyncEstimate(None, None, problem)
     filters = filters or Filters(**FILTERS)
-    heard, seen = sound_features(sound), lip_features(lips) @ filters.lips
-    at_lags = [windows(heard, len(lips), lag) @ filters.sound for lag in LAGS]
+    heard, seen = sound_features(sound), product(lip_features(lips), filters.lips)
+    at_lags = [product(windows(heard, len(lips), lag), filters.sound) for lag in LAGS]
     curve = np.array([agreement(signals, seen, filters.weights) for signals in at_lags])
     peak = int(curve.argmax())
     chance = by_chance(at_lags[peak], seen, filters.weights)
     return SyncEstimate(float(LAGS[peak]), max(0.0, float(curve[peak]) / chance))
+
+
+def product(left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """Return the matrix product (M, N) of (M, K) and (K, N), summed in one order on any number of
+    cores, which a BLAS does not promise."""
+    return np.asarray(np.einsum("mk,kn->mn", left, right))
 
 
 def why_not(lips: np.ndarray, sound: np.ndarray) -> str | None:
@@ -113,7 +119,7 @@ def sound_features(sound: np.ndarray) -> np.ndarray:
     padded = np.pad(sound.astype(np.float64), FRAME // 2)
     frames = np.lib.stride_tricks.sliding_window_view(padded, FRAME)[::HOP] * np.hanning(FRAME)
     power = np.abs(np.fft.rfft(frames, 512)) ** 2
-    levels = 10 * np.log10(power @ mel_bank().T + 1e-10)
+    levels = 10 * np.log10(product(power, mel_bank().T) + 1e-10)
     levels = np.maximum(levels, levels.max() - FLOOR_DB)
     levels = (levels - levels.mean(axis=0)) / (levels.std(axis=0) + 1e-3)
     return np.asarray(gaussian_filter1d(levels, HOPS / 2, axis=0))
