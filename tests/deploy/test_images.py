@@ -77,7 +77,14 @@ def test_containers_run_as_nobody_special() -> None:
     for name in ("cpu", "gpu"):
         assert stages[name][-1] == "USER 1000"
     images = [step.split()[1] for step in STEPS if step.startswith("FROM ")]
-    assert {i for i in images if i not in stages} == {"python:3.11-slim-bookworm"}
+    assert {i for i in images if i not in stages} == {"${BASE}"}
+
+
+def test_images_of_others_are_pinned_by_their_digests() -> None:
+    (base,) = [word.removeprefix("BASE=") for word in steps("ARG") if word.startswith("BASE=")]
+    assert re.fullmatch(r"python:3\.11\.\d+-slim-bookworm@sha256:[0-9a-f]{64}", base)
+    compose = (DEPLOY / "compose.yaml").read_text()
+    assert re.search(r"image: postgres:16\.\d+-alpine@sha256:[0-9a-f]{64}\n", compose)
 
 
 def test_the_gpu_check_says_what_is_wrong_on_this_machine() -> None:
