@@ -417,5 +417,5 @@ def test_a_candidate_is_shown_as_curation_sees_it(tmp_path: Path) -> None:
     for mirrored in (False, True):
         seen = video(tmp_path / "a.mp4", mirrored=mirrored, coded_width=640, coded_height=360)
         picture = source_picture(seen, 0.1, [], None)
-        assert (picture[:, :150].mean() > 200) is mirrored
-        assert (picture[:, -150:].mean() < 50) is mirrored
+        assert bool(picture[:, :150].mean() > 200) is mirrored
+        assert bool(picture[:, -150:].mean() < 50) is mirrored
