@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import vexpress
+from vexpress.flows.cli import app
 
 REPOSITORY = Path(__file__).parents[1]
 TOP = ("vexpress", "schemas", "tasks", "flows")
@@ -178,7 +179,7 @@ def test_few_rooms_of_tasks_import_one_another() -> None:
     assert 0 < len(between_rooms("vexpress.tasks")) < MOST_ARROWS
 
 
-def test_nothing_is_imported_by_a_string_but_the_names_of_vexpress_itself() -> None:
+def test_only_names_of_vexpress_and_commands_are_imported_by_a_string() -> None:
     ways = {"import_module", "__import__", "exec", "spec_from_file_location", "run_path"}
     found = set()
     for name, path in FILES.items():
@@ -186,8 +187,9 @@ def test_nothing_is_imported_by_a_string_but_the_names_of_vexpress_itself() -> N
             called = node.func if isinstance(node, ast.Call) else None
             word = getattr(called, "attr", getattr(called, "id", ""))
             found |= {name} if word in ways else set()
-    assert found == {"vexpress"}
+    assert found == {"vexpress", "vexpress.flows.cli.app"}
     assert all(f"vexpress.{module}" in FILES for module in vexpress._HOME.values())
+    assert all(f"vexpress.flows.cli.{module}" in FILES for module in app.COMMANDS.values())
     assert set(vexpress.__all__) <= set(vexpress._HOME) | {"__version__"}
 
 
@@ -207,7 +209,7 @@ def test_only_the_engine_the_pool_of_generators_and_training_know_ray() -> None:
     }
     steps = {path for path in knowing if path.startswith("tasks/")}
     assert "tasks/engine/engine.py" in steps
-    known = {"tasks/engine/engine.py", "tasks/generate/pool.py"}
+    known = {"tasks/engine/engine.py", "tasks/engine/ray_cluster.py", "tasks/generate/pool.py"}
     assert {path for path in steps if "tasks/train/" not in path} == known
 
 

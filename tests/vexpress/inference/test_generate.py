@@ -230,7 +230,7 @@ def test_portraits_that_do_not_do_are_refused_with_the_reason(
     cases = {
         tmp_path / "empty.png": "no clear face",
         tmp_path / "text.png": "cannot be read as a picture",
-        tmp_path / "wide.png": "--auto-crop",
+        tmp_path / "wide.png": "auto_crop would take",
         assets / "images/t1.jpg": "faces of about the same size",
         tmp_path / "none.png": "found none",
     }
