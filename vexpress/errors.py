@@ -74,3 +74,13 @@ def told_apart(found: float, limit: float, decimals: int = 0) -> str:
         if float(f"{found:.{places}f}") != round(limit, places):
             return f"{found:.{places}f}"
     return repr(found)
+
+
+def raise_if_interrupted(error: BaseException) -> None:
+    """Raise KeyboardInterrupt where `error` came of one: bindings that are interrupted while they
+    are imported say ImportError, and a run that is stopped is no failure of its input."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, KeyboardInterrupt):
+            raise KeyboardInterrupt from error
+        cause = cause.__cause__ or cause.__context__

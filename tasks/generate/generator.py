@@ -25,6 +25,7 @@ from vexpress.errors import (
     RunError,
     SettingsError,
     SoundError,
+    raise_if_interrupted,
 )
 from vexpress.faces.points import FaceDetector
 from vexpress.faces.portrait import Portrait, read_portrait
@@ -146,6 +147,7 @@ class Generator:
             detail = f"{_first_line(error)}. Ask for a smaller or shorter video, or memory=low."
             return row(status="failed", reason="out_of_memory", detail=detail)
         except Exception as error:
+            raise_if_interrupted(error)
             log.warning("request %s failed", planned.request_id, exc_info=error)
             return row(status="failed", reason="failed", detail=_first_line(error))
 
