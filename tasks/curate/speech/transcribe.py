@@ -47,7 +47,7 @@ class SpeechConfig(Model):
     compute_type: str = "default"
     """CTranslate2's type: `default` (the model's own), `int8`, `float16`, `float32`, …"""
     beam_size: int = Field(5, ge=1)
-    """Hypotheses that are followed at once."""
+    """Hypotheses that are kept at once."""
     batch_size: int = Field(1, ge=1)
     """Pieces of at most 30 s that are decoded at once; matters for longer clips."""
     vad_threshold: float = Field(0.5, gt=0, lt=1)
