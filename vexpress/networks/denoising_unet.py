@@ -149,7 +149,7 @@ class DenoisingUNet(UNet):
 
     @staticmethod
     def part_of(name: str) -> Part:
-        """Tell which part of training a parameter belongs to (VEXPRESS section 5).
+        """Tell which part of training a parameter belongs to, as published.
 
         motion: the motion modules; audio: `attn2` and `norm2` of the transformer blocks
         (residual blocks have a `norm2` too, which is spatial); spatial: all others.
