@@ -6,6 +6,7 @@ weights the clip says so in `features_note`; numbers are never made up.
 """
 
 import json
+import wave
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
@@ -20,6 +21,7 @@ from vexpress.tasks.curate.sound import RATE
 from vexpress.tasks.engine.step import ClipStep, Resources
 from vexpress.tasks.engine.units import Candidate
 from vexpress.tasks.engine.weights import Need, Weights, read_weights
+from vexpress.weights.quiet import quietly
 
 DEFAULT_MODEL = "wav2vec2-base-960h"
 SETTING_FILES = ("config.json", "preprocessor_config.json")
@@ -140,8 +142,6 @@ class ExtractFeatures(ClipStep):
     def _model(self) -> tuple[Any, Any]:
         from transformers import Wav2Vec2FeatureExtractor, Wav2Vec2Model
 
-        from vexpress.weights.published import quietly
-
         folder = str(self.config.model)
         with quietly():
             model = Wav2Vec2Model.from_pretrained(folder, local_files_only=True).eval()
@@ -165,8 +165,6 @@ def made_from(note: str | None, audio_hash: str | None) -> dict[str, str]:
 
 def read_wav(path: Path) -> np.ndarray:
     """Return 16 bit mono as float32 (samples,) in -1 … 1."""
-    import wave
-
     with wave.open(str(path), "rb") as file:
         data = file.readframes(file.getnframes())
     return np.frombuffer(data, dtype="<i2").astype(np.float32) / 32768
