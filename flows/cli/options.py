@@ -10,7 +10,6 @@ import typer
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from vexpress.errors import VExpressError
 from vexpress.flows.cli.running import stopping
 from vexpress.flows.cli.sentences import sentence
 from vexpress.schemas.settings import choices
