@@ -34,7 +34,7 @@ class Clip(Row):
     scene_index: int
     """The scene."""
     track_id: str | None = None
-    """The face followed; null where the segment does not have exactly one."""
+    """The face's track; null where the segment does not have exactly one."""
     start_frame: int
     """First frame of the source."""
     end_frame: int

@@ -19,13 +19,13 @@ SELECT * FROM (SELECT * REPLACE (coalesce(batch_id, wave_id) AS batch_id, coales
       FROM read_parquet('manifests/scenes/*.parquet', union_by_name = true))
 SEMI JOIN current_batches USING (video_id, batch_id);
 
--- Faces followed through scenes.
+-- Faces tracked through scenes.
 CREATE OR REPLACE VIEW tracks AS
 SELECT * FROM (SELECT * REPLACE (coalesce(batch_id, wave_id) AS batch_id, coalesce(wave_id, batch_id) AS wave_id)
       FROM read_parquet('manifests/tracks/*.parquet', union_by_name = true))
 SEMI JOIN current_batches USING (video_id, batch_id);
 
--- Segments as the rules judge each by itself, before copies of others are rejected.
+-- Segments as the rules find each by itself, before copies of others are rejected.
 CREATE OR REPLACE VIEW filtered AS
 SELECT * FROM (SELECT * REPLACE (coalesce(batch_id, wave_id) AS batch_id, coalesce(wave_id, batch_id) AS wave_id)
       FROM read_parquet('manifests/clips/*.parquet', union_by_name = true))

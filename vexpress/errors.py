@@ -68,6 +68,11 @@ class SettingsError(InputError):
     """A parameter is wrong, or parameters do not go together."""
 
 
+def first_line(error: BaseException) -> str:
+    """Return the first line of what an error says, else its name; at most 200 characters."""
+    return (str(error).splitlines() or [type(error).__name__])[0][:200]
+
+
 def told_apart(found: float, limit: float, decimals: int = 0) -> str:
     """Return `found` with as few decimals, from `decimals` on, as tell it from `limit`."""
     for places in range(decimals, 12):

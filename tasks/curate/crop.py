@@ -20,6 +20,7 @@ from pydantic import Field
 
 from vexpress.media.decode import decode, prefetch
 from vexpress.media.picture import MATRICES, PRIMARIES, TRANSFERS, converted, filter_graph
+from vexpress.media.video import MP4_OPTIONS
 from vexpress.schemas.clip import Clip
 from vexpress.schemas.row import Model
 from vexpress.schemas.video import Video
@@ -30,7 +31,6 @@ from vexpress.tasks.media.resample import read_sound, shown_frames
 
 VERSION = 1
 AAC_RATES = (96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000)
-MP4_OPTIONS = {"movflags": "+faststart", "fflags": "+bitexact"}
 UNKNOWN, TV_RANGE = 2, 1
 """FFmpeg's numbers: a colour tag that is not known, the limited range."""
 WAITING = 4

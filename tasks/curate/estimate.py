@@ -4,11 +4,10 @@ import time
 from pathlib import Path
 
 from vexpress.schemas.dataset import Dataset
-from vexpress.schemas.video import Video
 from vexpress.tasks.curate.chain import fingerprint, plan_batches, resolve, used_weights
 from vexpress.tasks.curate.config import CurateConfig
 from vexpress.tasks.curate.faces import open_detector
-from vexpress.tasks.curate.probe import describe
+from vexpress.tasks.curate.probe import probe_file
 from vexpress.tasks.engine.engine import open_engine
 from vexpress.tasks.engine.step import Context, Rejection
 from vexpress.tasks.engine.units import Source
@@ -69,7 +68,7 @@ def _estimate(pending: list[Source], seconds: float, config: CurateConfig) -> st
 
 def _measure(uri: str, config: CurateConfig) -> tuple[float, int]:
     """Return video seconds decoded per second, and from how many frames."""
-    video = Video(video_id="", source=uri, status="ok", **describe(uri))
+    video = probe_file(uri)
     size = fit_within(video.width or 1, video.height or 1, config.faces.detect_px)
     detector = open_detector(config.faces, gpu=config.engine.gpus_per_worker > 0)
     count = 0

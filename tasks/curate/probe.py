@@ -110,6 +110,14 @@ def hash_content(uri: str) -> tuple[str, int]:
     return digest.hexdigest(), size
 
 
+def probe_file(uri: str) -> Video:
+    """Return what a file says of itself, without reading all of its bytes for a hash.
+
+    Raises Rejection as `describe` does.
+    """
+    return Video(video_id="", source=uri, status="ok", **describe(uri))
+
+
 def describe(uri: str, track: int | None = None) -> dict[str, Any]:
     """Return the columns of `Video` that container and streams tell; `track` is the sound that
     is asked for.

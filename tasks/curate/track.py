@@ -1,8 +1,8 @@
-"""Follow every face of a scene, and split the scene where the set of faces changes.
+"""Track every face of a scene, and split the scene where the set of faces changes.
 
-Takes a `DetectedVideo`, gives its `Scene`s, `FaceTrack`s and `Segment` segments, which cover
+Takes a `DetectedVideo`, gives its `Scene`s, `FaceTrack`s and `Segment`s, which cover
 every frame of the video. A frame counts as one-faced when exactly one significant face is
-followed through it: a face far smaller than the largest beside it (an inset portrait, a
+tracked through it: a face far smaller than the largest beside it (an inset portrait, a
 poster) is none, nor is one seen in fewer than `min_track_frames` frames.
 """
 
@@ -37,7 +37,7 @@ class TrackConfig(Model):
 
 @dataclass
 class Sightings:
-    """One face while it is followed: rows of `Detections`."""
+    """One face while it is tracked: rows of `Detections`."""
 
     rows: list[int] = field(default_factory=list)
     frames: list[int] = field(default_factory=list)

@@ -23,7 +23,7 @@ from vexpress.tasks.media.frames import sound_identity
 from vexpress.tasks.media.resample import stream_sound
 
 WINDOW = 512
-"""Samples that Silero judges at once: 32 ms."""
+"""Samples that Silero looks at at once: 32 ms."""
 CONTEXT = 64
 """Samples before a window that Silero sees too."""
 STATE = (1, 1, 128)

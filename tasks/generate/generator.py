@@ -31,7 +31,7 @@ from vexpress.faces.points import FaceDetector
 from vexpress.faces.portrait import Portrait, read_portrait
 from vexpress.hashes import sha256_of_file
 from vexpress.inference.generate import Prepared, prepare, render
-from vexpress.inference.loading import load_pipeline
+from vexpress.inference.loading import detector_for, load_pipeline
 from vexpress.inference.pipeline import VExpressPipeline
 from vexpress.inference.request import Request
 from vexpress.schemas.dataset import Dataset
@@ -42,7 +42,7 @@ from vexpress.tasks.engine.step import Rejection
 from vexpress.tasks.generate.config import GenerateConfig
 from vexpress.tasks.generate.request_clips import write_inputs
 from vexpress.tasks.generate.requests import PlannedVideo, new_row
-from vexpress.tasks.generate.weights import UsedWeights, load_detector
+from vexpress.tasks.generate.weights import UsedWeights
 
 log = logging.getLogger(__name__)
 
@@ -104,7 +104,7 @@ class Generator:
     @cached_property
     def detector(self) -> FaceDetector:
         """The face detector."""
-        return load_detector(self.job.config.model, self._folder)
+        return detector_for(self.job.config.model.face_model, self._folder)
 
     @property
     def _folder(self) -> Path | None:

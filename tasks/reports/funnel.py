@@ -16,8 +16,8 @@ MAX_SOURCES = 200
 STAGES = {
     ("source", "found"): ("Sources", "files found"),
     ("scene", "found"): ("Scenes", "shots between cuts, of readable sources"),
-    ("track", "found"): ("Tracks", "faces followed; two faces at once count twice"),
-    ("clip", "candidates"): ("Candidates", "segments of scenes, each judged by the rules"),
+    ("track", "found"): ("Tracks", "faces through scenes; two faces at once count twice"),
+    ("clip", "candidates"): ("Candidates", "segments of scenes, kept or rejected by the rules"),
     ("clip", "kept"): ("Kept", "clips to train on"),
 }
 LOST = {("source", "rejected"), ("source", "duplicate"), ("clip", "rejected")}
