@@ -25,7 +25,7 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from vexpress.schemas.errors import SourceError
-from vexpress.schemas.width import require_few_columns
+from vexpress.schemas.width import MOST_COLUMNS, require_few_columns
 from vexpress.tasks.media.frames import open_bytes
 
 UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
@@ -49,6 +49,9 @@ def read_rows(source: str) -> list[Row]:
     """
     try:
         rows = _read(source)
+        names = {name for row in rows for name in row}
+        if len(names) > MOST_COLUMNS:
+            raise ValueError(f"expected at most {MOST_COLUMNS:,} columns, found {len(names):,}")
     except (OSError, ValueError, csv.Error) as error:
         raise SourceError(
             f"{source}: expected a list of videos, it cannot be read: {error}"

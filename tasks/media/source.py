@@ -185,25 +185,26 @@ class ListedFiles:
         if is_vfhq_folder(source):
             folder = str(absolute(source))
         self._folder = root or folder
-        self._known: dict[tuple[str, bool], Source] = {}
+        self._known: dict[tuple[str, bool], list[Source]] = {}
 
-    def find(self, entry: str, is_id: bool) -> Source:
-        """Return the file of a path or an id; one that is not there is a source with a problem."""
+    def find(self, entry: str, is_id: bool) -> list[Source]:
+        """Return the file of a path or an id, or those below a remote name; one that is not there
+        is a source with a problem."""
         key = entry, is_id
         if key not in self._known:
-            self._known[key] = self._by_id(entry) if is_id else self._by_path(entry)
+            self._known[key] = [self._by_id(entry)] if is_id else self._by_path(entry)
         return self._known[key]
 
-    def _by_path(self, entry: str) -> Source:
+    def _by_path(self, entry: str) -> list[Source]:
         if "://" in entry:
-            return next(_remote(entry), _gone(entry))
+            return list(_remote(entry)) or [_gone(entry)]
         if "://" in self._folder:
             return self._by_path(f"{self._folder.rstrip('/')}/{entry}")
         found = describe_file(absolute(entry, absolute(self._folder)))
         if found.problem and self._root:
             same = self._below.get(PurePath(entry).name, [])
-            return same[0] if len(same) == 1 else found
-        return found
+            return same if len(same) == 1 else [found]
+        return [found]
 
     def _by_id(self, entry: str) -> Source:
         same = self._below.get(entry) or self._below.get(PurePath(entry).stem) or []

@@ -55,8 +55,8 @@ TOUCHING_S = 0.05
 """Spans that have less than this in common do not overlap, seconds."""
 SAME_FACE = 0.5
 """Overlap (intersection over union) from which two boxes are of one face."""
-Find = Callable[[str, bool], Source]
-"""Returns the file of a path or, where True, of an id."""
+Find = Callable[[str, bool], list[Source]]
+"""Returns the file of a path or, where True, of an id; several for the name of a remote folder."""
 
 
 def sources_of(rows: list[Row], where: str, find: Find) -> list[Source]:
@@ -70,7 +70,7 @@ def sources_of(rows: list[Row], where: str, find: Find) -> list[Source]:
     for number, row in enumerate(rows, 1):
         try:
             span = _span(row, number) if has_spans else None
-            found.append(_source(row, span, find))
+            found += _sources(row, span, find)
         except ValueError as error:
             wrong.append((number, str(error)))
     wrong += _same_spans(found)
@@ -84,7 +84,7 @@ def sources_of(rows: list[Row], where: str, find: Find) -> list[Source]:
     return list(mark_overlaps(found))
 
 
-def _source(row: Row, span: Span | None, find: Find) -> Source:
+def _sources(row: Row, span: Span | None, find: Find) -> list[Source]:
     if row.get(_plain(EXTRA)):
         raise ValueError("expected a value a column, found more values than columns")
     path, name = _value(row, FILES), _value(row, IDS)
@@ -94,12 +94,14 @@ def _source(row: Row, span: Span | None, find: Find) -> Source:
             f"expected a column named one of {names}, or one with ids ({', '.join(IDS)}), "
             f"found {shorten(', '.join(row), 300, placeholder=' …')}"
         )
-    file = find(str(path), False) if path is not None else find(_id(str(name)), True)
+    files = find(str(path), False) if path is not None else find(_id(str(name)), True)
     licence = _text(_value(row, LICENCES))
     if span is None:
-        return file.model_copy(update={"licence": licence})
-    span = span.model_copy(update={"file": file.uri})
-    return file.model_copy(update={"uri": span.name, "licence": licence, "span": span})
+        return [file.model_copy(update={"licence": licence}) for file in files]
+    if len(files) != 1:
+        raise ValueError(f"expected one video, found {len(files)} named {path}")
+    span = span.model_copy(update={"file": files[0].uri})
+    return [files[0].model_copy(update={"uri": span.name, "licence": licence, "span": span})]
 
 
 def _span(row: Row, number: int) -> Span:

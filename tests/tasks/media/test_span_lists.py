@@ -321,6 +321,10 @@ BROKEN = {
     "list.parquet": (b"PAR1", ["it cannot be read"]),
     "empty.csv": (b"", ["expected videos", "found none"]),
     "head.csv": (b"path,start,end\n", ["found none"]),
+    "wide.jsonl": (
+        b"".join(b'{"path": "a.mp4", "c%d": 1}\n' % n for n in range(1001)),
+        ["expected at most 1,000 columns, found 1,002"],
+    ),
 }
 
 
