@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from vexpress.schemas.dataset import Dataset
-from vexpress.schemas.query import as_dicts, run_query
+from vexpress.schemas.query import run_query
 from vexpress.tasks.curate.config import CurateConfig, load_config
 from vexpress.tasks.curate.spans import find_frames
 from vexpress.tasks.curate_dataset import CurateReport, curate_dataset, retry_failures
@@ -67,7 +67,7 @@ def report(root: Path, config: CurateConfig) -> Iterator[CurateReport]:
 
 
 def rows(root: Path, sql: str) -> list[dict[str, Any]]:
-    return as_dicts(run_query(Dataset(root / "set"), sql))
+    return run_query(Dataset(root / "set"), sql).dicts()
 
 
 def test_the_same_videos_give_the_same_clips(report: CurateReport, root: Path) -> None:
@@ -77,7 +77,7 @@ def test_the_same_videos_give_the_same_clips(report: CurateReport, root: Path) -
     old = Dataset(root / "old")
     for clip in CLIPS:
         same = ["start_frame", "end_frame", "start_s", "end_s", "crop_x1", "crop_x2", "frames"]
-        (before,) = as_dicts(run_query(old, f"SELECT * FROM clips WHERE clip_id = '{clip}'"))
+        (before,) = run_query(old, f"SELECT * FROM clips WHERE clip_id = '{clip}'").dicts()
         (after,) = rows(root, f"SELECT * FROM clips WHERE clip_id = '{clip}'")
         assert {n: before[n] for n in same} == {n: after[n] for n in same}
         assert after["media_path"] == before["media_path"]
