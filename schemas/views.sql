@@ -200,12 +200,12 @@ CREATE OR REPLACE VIEW rejected AS SELECT * FROM clips WHERE status = 'rejected'
 CREATE OR REPLACE VIEW funnel AS
 WITH steps AS (
     SELECT 1 AS step, 'source' AS stage, 'found' AS status, NULL AS reason,
-           count(*) AS units, sum(duration_s) AS seconds FROM videos
+           count(*) AS units, sum(coalesce(span_end_s - span_start_s, duration_s)) AS seconds FROM videos
     UNION ALL
-    SELECT 2, 'source', 'rejected', reason, count(*), sum(duration_s)
+    SELECT 2, 'source', 'rejected', reason, count(*), sum(coalesce(span_end_s - span_start_s, duration_s))
     FROM videos WHERE status = 'rejected' GROUP BY reason
     UNION ALL
-    SELECT 2, 'source', 'duplicate', NULL, count(*), sum(duration_s)
+    SELECT 2, 'source', 'duplicate', NULL, count(*), sum(coalesce(span_end_s - span_start_s, duration_s))
     FROM videos WHERE status = 'ok' AND duplicate_of IS NOT NULL HAVING count(*) > 0
     UNION ALL
     SELECT 3, 'scene', 'found', NULL, count(*), sum(end_s - start_s) FROM scenes
@@ -224,7 +224,7 @@ ORDER BY step, units DESC, reason;
 -- Hours of sources, segments, kept clips and rejected segments, in one row.
 CREATE OR REPLACE VIEW hours AS
 SELECT
-    (SELECT coalesce(sum(duration_s), 0) / 3600 FROM videos) AS source_hours,
+    (SELECT coalesce(sum(coalesce(span_end_s - span_start_s, duration_s)), 0) / 3600 FROM videos) AS source_hours,
     coalesce(sum(end_s - start_s), 0) / 3600 AS candidate_hours,
     coalesce(sum(end_s - start_s) FILTER (status = 'kept'), 0) / 3600 AS kept_hours,
     coalesce(sum(end_s - start_s) FILTER (status = 'rejected'), 0) / 3600 AS rejected_hours

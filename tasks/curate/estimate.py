@@ -20,11 +20,16 @@ REST_SHARE = 0.45
 
 
 def describe_plan(
-    source: str, dataset: str, config: CurateConfig, weights: Path | None, limit: int | None
+    source: str,
+    dataset: str,
+    config: CurateConfig,
+    weights: Path | None,
+    limit: int | None,
+    root: str | None = None,
 ) -> str:
     """Return what `curate` would run, how many hours, and how long it would take."""
     config, notes = resolve(config, weights)
-    found, left_out = list_with_left_out(source)
+    found, left_out = list_with_left_out(source, root)
     listed = found[:limit]
     pending = _pending(listed, Dataset(dataset), config, weights)
     seconds = total_duration(pending)
@@ -55,11 +60,11 @@ def _pending(
 def _estimate(pending: list[Source], seconds: float, config: CurateConfig) -> str:
     for item in pending:
         try:
-            speed, frames = _measure(item.uri, config)
+            speed, frames = _measure(item.file, config)
         except Rejection:
             continue
         need = seconds / speed * (1 + REST_SHARE)
-        name = Path(item.uri).name
+        name = Path(item.file).name
         return (
             f"about {need / 60:.1f} minutes here, from {frames} frames of {name!r} ({speed:.1f}x)"
         )

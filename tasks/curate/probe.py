@@ -60,7 +60,7 @@ class ProbeVideo(Step[Source]):
     def __call__(self, row: Source) -> Iterator[Video]:
         """Yield the video; a source that is none becomes a rejected row with what is known."""
         if row.problem:
-            raise Rejection("not_a_file", row.problem)
+            raise Rejection(row.reason, row.problem)
         content_hash, size = hash_content(row.uri)
         video = Video(
             video_id=content_hash[:16],
