@@ -144,7 +144,6 @@ def ask(dataset: Path, sql: str) -> list[tuple[Any, ...]]:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1500)
 def test_after_a_dead_actor_and_a_dead_run_every_request_is_there_once(
     table: Path, inputs: Path, tmp_path: Path
 ) -> None:
