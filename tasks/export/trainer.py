@@ -4,9 +4,11 @@ A trainer says what it needs of a clip, which files a clip becomes, and which li
 are the rest: selection, splits, what is left out and why, resuming, licences, README.
 """
 
+import csv
+import io
 import json
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -331,3 +333,10 @@ def copier(source: Path) -> Callable[[Path], Any]:
 def plain_text(row: Row) -> str:
     """Return the text of a clip in one line."""
     return " ".join((row["text"] or "").split())
+
+
+def csv_text(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a list as CSV."""
+    file = io.StringIO()
+    csv.writer(file, lineterminator="\n").writerows([columns, *rows])
+    return file.getvalue()

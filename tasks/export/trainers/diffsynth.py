@@ -8,8 +8,6 @@ clip becomes pieces of 81 frames at 16 frames a second, each with its own sound.
 multiples of 16.
 """
 
-import csv
-import io
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
@@ -21,7 +19,15 @@ import numpy as np
 from vexpress.faces.v_kps_image import draw_v_kps
 from vexpress.tasks.curate.sound import RATE
 from vexpress.tasks.export.media import read_frames, write_sound, write_video
-from vexpress.tasks.export.trainer import Material, Needs, Row, Trainer, of_split, plain_text
+from vexpress.tasks.export.trainer import (
+    Material,
+    Needs,
+    Row,
+    Trainer,
+    csv_text,
+    of_split,
+    plain_text,
+)
 
 FPS, FRAMES = 16, 81
 SAMPLES = FRAMES * RATE // FPS
@@ -69,14 +75,12 @@ class DiffSynth(Trainer):
         return {name: self._list(of_split(rows, split)) for split, name in names.items()}
 
     def _list(self, rows: Sequence[Row]) -> str:
-        file = io.StringIO()
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(COLUMNS)
+        found = []
         for row in rows:
             names = self.files(row)
             for video, sound, pose in zip(names[::3], names[1::3], names[2::3], strict=True):
-                writer.writerow((video, plain_text(row), sound, pose))
-        return file.getvalue()
+                found.append((video, plain_text(row), sound, pose))
+        return csv_text(COLUMNS, found)
 
 
 def count_pieces(row: Row) -> int:

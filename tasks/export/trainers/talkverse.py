@@ -7,8 +7,6 @@ inside the video, which must be of exactly 25 frames a second. A window is 121 f
 motion. Text embeddings (umT5, `TEXT_DIR/VIDEO_ID.pt`) are made by its own scripts.
 """
 
-import csv
-import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
@@ -19,6 +17,7 @@ from vexpress.tasks.export.trainer import (
     Row,
     Trainer,
     copier,
+    csv_text,
     of_split,
     plain_text,
 )
@@ -50,7 +49,4 @@ class TalkVerse(Trainer):
         return {name: self._list(of_split(rows, split)) for split, name in names.items()}
 
     def _list(self, rows: Sequence[Row]) -> str:
-        file = io.StringIO()
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerows([COLUMNS, *((self.files(row)[0], plain_text(row)) for row in rows)])
-        return file.getvalue()
+        return csv_text(COLUMNS, [(self.files(row)[0], plain_text(row)) for row in rows])
