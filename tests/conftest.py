@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from xdist.scheduler import LoadFileScheduling
 
+from tests.helpers.wheel import build_wheel
 from vexpress.flows.server.environment import set_defaults
 
 _PREFECT_HOME = tempfile.TemporaryDirectory(prefix="prefect-", ignore_cleanup_errors=True)
@@ -80,6 +81,12 @@ def assets() -> Path:
     if not ASSETS.is_dir():
         pytest.skip(f"no real videos and weights at {ASSETS} (set VEXPRESS_ASSETS)")
     return ASSETS
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The package, built."""
+    return build_wheel(tmp_path_factory.mktemp("built"))
 
 
 @pytest.fixture(scope="session")
