@@ -11,7 +11,7 @@ from importlib import import_module
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperArgument, TyperGroup
 
 from vexpress.flows.cli.running import end_silently, stopping
 from vexpress.flows.server.environment import set_defaults
@@ -59,7 +59,15 @@ class Imported(UserDict[str, Any]):
         alone = typer.Typer(rich_markup_mode="markdown", add_completion=False)
         function = getattr(module, name.replace("-", "_"))
         alone.command(name, **OPTIONS.get(name, {}))(function)
-        return typer.main.get_command(alone)
+        return with_names(typer.main.get_command(alone))
+
+
+def with_names(command: Any) -> Any:
+    """Return the command; its help spells arguments as its texts do, in capitals."""
+    for parameter in command.params:
+        if isinstance(parameter, TyperArgument) and not parameter.metavar:
+            parameter.metavar = str(parameter.name).upper()
+    return command
 
 
 class Commands(TyperGroup):
