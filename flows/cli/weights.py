@@ -73,7 +73,8 @@ def fetch(
     with plain_errors():
         chosen = chosen_networks(names)
         require_accepted(chosen, accept)
-        folder = folder or (context.parent and context.parent.params["folder"])
+        if folder is None and context.parent is not None:
+            folder = context.parent.params["folder"]
         for network in chosen:
             target = target_folder(network, folder)
             fetched = fetch_network(network, target)

@@ -8,6 +8,7 @@ import threading
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 from typer.testing import CliRunner
@@ -81,7 +82,7 @@ class Server(http.server.BaseHTTPRequestHandler):
     """Gives the network from where it is asked for, and breaks off after `most` bytes."""
 
     most = len(CONTENT)
-    ranges: list[str | None] = []
+    ranges: ClassVar[list[str | None]] = []
 
     def do_GET(self) -> None:
         asked = self.headers["Range"]

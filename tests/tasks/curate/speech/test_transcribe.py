@@ -212,7 +212,7 @@ def test_a_back_end_that_is_not_there_fails_before_any_work(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(
-        ConfigError, match=r"expected a CTranslate2 Whisper .*vexpress weights fetch"
+        ConfigError, match=r"a CTranslate2 Whisper .*vexpress weights fetch"
     ):
         TranscribeClip.resolve(SpeechConfig(backend="faster-whisper"), tmp_path)
     with pytest.raises(ConfigError, match="faster-whisper-large"):
