@@ -3,7 +3,8 @@
 Takes a `DetectedVideo`, gives its `Scene`s, `FaceTrack`s and `Segment` segments, which cover
 every frame of the video. A frame counts as one-faced when exactly one significant face is
 followed through it: a face far smaller than the largest beside it (an inset portrait, a
-poster) is none, nor is one seen in fewer than `min_track_frames` frames.
+poster) is none, nor is one seen in fewer than `min_track_frames` frames. Where several are
+followed, each has segments of its own.
 """
 
 import itertools
@@ -120,7 +121,7 @@ class TrackFaces(Step[DetectedVideo]):
     ) -> Iterator[Segment]:
         significant = which_count(tracks, start, end, self.config.min_size_ratio)
         for first, last, faces, number in runs_of_one_set(significant):
-            yield Segment(
+            segment = Segment(
                 video=row.video,
                 scene_index=index,
                 start_frame=start + first,
@@ -130,6 +131,10 @@ class TrackFaces(Step[DetectedVideo]):
                 track=tracks[number] if faces == 1 else None,
                 speech=row.speech,
             )
+            if faces > 1:
+                yield from each_face(segment, significant[first:last], tracks)
+            else:
+                yield segment
 
 
 def link_detections(seen: Detections, start: int, end: int, config: TrackConfig) -> list[Sightings]:
@@ -212,6 +217,33 @@ def which_count(tracks: list[FaceTrack], start: int, end: int, min_ratio: float)
         return there.reshape(end - start, 0)
     largest = np.where(there, sides, 0).max(axis=1, keepdims=True)
     return there & (sides >= min_ratio * largest)
+
+
+def each_face(
+    segment: Segment, significant: np.ndarray, tracks: list[FaceTrack]
+) -> Iterator[Segment]:
+    """Yield the parts of a segment with several faces in which each counts, bool (F, T), with all
+    others that are seen there."""
+    for number, track in enumerate(tracks):
+        for first, last in true_runs(significant[:, number]):
+            start, end = segment.start_frame + first, segment.start_frame + last
+            seen = [t for t in tracks if t.start_frame < end and t.end_frame > start]
+            yield segment.model_copy(
+                update={
+                    "start_frame": start,
+                    "end_frame": end,
+                    "faces": int(significant[first:last].sum(axis=1).max()),
+                    "times": segment.times[first : last + 1],
+                    "track": track,
+                    "others": [other for other in seen if other is not track],
+                }
+            )
+
+
+def true_runs(flags: np.ndarray) -> list[tuple[int, int]]:
+    """Return first and end of each run of true, of bool (F,)."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], flags, [False]]).astype(np.int8)))
+    return [(int(first), int(last)) for first, last in edges.reshape(-1, 2)]
 
 
 def runs_of_one_set(significant: np.ndarray) -> Iterator[tuple[int, int, int, int]]:

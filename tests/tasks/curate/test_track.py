@@ -73,9 +73,9 @@ def test_an_inset_portrait_does_not_make_two_faces(tmp_path: Path) -> None:
     assert answer.segments[0].track is not None
     assert answer.segments[0].track.face_side_px == pytest.approx(200)
     assert len(answer.tracks) == 2, "it is followed nevertheless"
-    assert Answer(detected_video([ONE + INSET] * 20), tmp_path, min_size_ratio=0.2).spans == [
-        (0, 20, 2)
-    ]
+    both = Answer(detected_video([ONE + INSET] * 20), tmp_path, min_size_ratio=0.2)
+    assert both.spans == [(0, 20, 2), (0, 20, 2)], "each has a segment of its own"
+    assert [len(segment.others) for segment in both.segments] == [1, 1]
 
 
 def test_a_small_face_alone_counts(tmp_path: Path) -> None:
