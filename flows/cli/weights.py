@@ -12,7 +12,9 @@ if TYPE_CHECKING:
     from vexpress.weights.sources import Network
 
 GROUPS = ("carried", "vexpress", "all")
-weights = typer.Typer(name="weights", add_completion=False, invoke_without_command=True, rich_markup_mode="markdown")
+weights = typer.Typer(
+    name="weights", add_completion=False, invoke_without_command=True, rich_markup_mode="markdown"
+)
 
 
 @weights.callback()
