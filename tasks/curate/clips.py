@@ -168,7 +168,7 @@ class CutClips(Step[Segment]):
 
     def _clip(self, row: Segment, first: int, last: int, square: tuple[int, ...]) -> Clip:
         crop = self.config.crop
-        recipe = (CROP_VERSION, crop.model_dump_json())
+        recipe: tuple[object, ...] = (CROP_VERSION, crop.model_dump_json())
         if row.others and row.track:  # two near faces may have the same square
             recipe = (*recipe, row.track.track_id)
         span = (row.start_frame + first, row.start_frame + last)

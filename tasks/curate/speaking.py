@@ -170,7 +170,7 @@ def spans(row: Candidate, who: str, track_id: str | None, flags: np.ndarray) -> 
         yield Speaking(
             clip_id=row.clip.clip_id,
             video_id=row.clip.video_id,
-            speaker=who,  # type: ignore[arg-type]
+            speaker=who,
             track_id=track_id,
             start_s=first / FPS,
             end_s=last / FPS,
