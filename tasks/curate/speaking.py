@@ -102,7 +102,7 @@ def by_frames(row: Candidate) -> Iterator[Model]:
     """Yield the candidate with its shares, and the spans, from scores of every 1/25 s."""
     heard = in_frames(row.spoken, frames_at_25(row))
     own = speaks(row.series[speaker.SERIES], heard)
-    scores = row.series.get(SCORES, np.zeros(0, np.float32)).reshape(len(row.other_tracks), -1)
+    scores = np.split(row.series[SCORES], len(row.other_tracks)) if row.other_tracks else []
     others = [speaks(scored, heard) for scored in scores]
     anybody = np.any([own, *others], axis=0)
     spoken = int(heard.sum())

@@ -62,7 +62,8 @@ class SpeakerScoring:
         self._asd = active_speaker
         self._network, self._row = network, row
         self._there = np.isfinite(points).all(axis=(1, 2))
-        self._points = active_speaker.steady(points)
+        steady = active_speaker.steady(points)
+        self._points = np.where(np.isfinite(steady), steady, points)  # at the edges of gaps
         self._shown = shown_frames(times, FPS, frames_at_25(row))
         self._repeats = np.bincount(self._shown, minlength=len(points))
         self._mouths: list[np.ndarray] = []
@@ -72,7 +73,7 @@ class SpeakerScoring:
         if not self._repeats[number]:
             return
         mouth = np.zeros((self._asd.SIDE, self._asd.SIDE), np.uint8)
-        if np.isfinite(self._points[number]).all():
+        if self._there[number]:
             mouth = self._asd.mouth_picture(image_bgr, self._points[number])
         self._mouths += [mouth] * int(self._repeats[number])
 
