@@ -20,7 +20,7 @@ HARD, BEGIN, LENGTH = 40, 80, 12
 
 def shown(picture: int, frame: int) -> np.ndarray:
     """A picture across which the camera moves."""
-    left, top = 2 * (frame % 50), frame % 50
+    left, top = frame * 9 // 10, frame * 7 // 10
     return PICTURES[picture][top : top + SIZE[1], left : left + SIZE[0]]
 
 
