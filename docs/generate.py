@@ -97,7 +97,7 @@ def table(row_type: type[Row]) -> Table:
     schema = row_type.arrow_schema()
     columns = [
         Column(name, sql_type(schema.field(name).type), unit_of(name, field), field.description)
-        for name, field in row_type.model_fields.items()
+        for name, field in row_type.columns().items()
     ]
     about = f"{module.splitlines()[0]} {inspect.getdoc(row_type)}"
     return Table(row_type.TABLE, cell(about), columns)

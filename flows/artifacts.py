@@ -1,6 +1,5 @@
 """What curation leaves in the Prefect UI: the funnel, where to look, and contact sheets."""
 
-import base64
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ from vexpress.schemas.dataset import Dataset
 from vexpress.schemas.query import connect
 from vexpress.tasks.reports.contact_sheets import shrink_jpeg
 from vexpress.tasks.reports.funnel import Funnel, headline, read_funnel, span
+from vexpress.tasks.reports.page import data_uri
 
 SHEET_WIDTH = 1200
 """Most pixels a contact sheet is wide in the UI."""
@@ -60,6 +60,6 @@ def publish_sheets(dataset: Dataset, sheets: list[str]) -> None:
         key = "sheet-" + Path(name).stem.replace("_", "-").lower()
         text = f"Contact sheet {Path(name).stem.replace('_', ' ')}"
         # An image artifact would show the picture's whole address below it.
-        small = base64.b64encode(shrink_jpeg(dataset.read(name), SHEET_WIDTH)).decode()
-        picture = f"`{dataset.uri(name)}`\n\n![{text}](data:image/jpeg;base64,{small})"
+        small = data_uri(shrink_jpeg(dataset.read(name), SHEET_WIDTH), "jpeg")
+        picture = f"`{dataset.uri(name)}`\n\n![{text}]({small})"
         create_markdown_artifact(picture, key=key, description=text)

@@ -17,22 +17,24 @@ def curate(
     weights: str | None = None,
     licence: str | None = None,
     limit: int | None = None,
+    root: str | None = None,
 ) -> CurateReport:
     """Turn raw talking-head videos into clips, V-Kps, sound and manifests.
 
     Args:
-        source: File, folder (with all below it), glob, or list (.txt, .csv, .parquet) of videos;
-            local or s3://. Never written to.
+        source: File, folder (with all below it), glob, or list (.txt, .csv, .json, .jsonl,
+            .parquet) of videos or of spans of videos; local or s3://. Never written to.
         dataset: Folder or s3:// prefix of the data set; made if it is not there.
         config: Settings of every step; the preset `default` where nothing is said.
         weights: Folder with models (insightface/models/…, wav2vec2-base-960h); else that of
             VEXPRESS_WEIGHTS where the run runs.
         licence: Licence note to record for every source that does not bring its own.
         limit: Only the first N sources.
+        root: Folder of the videos that a list names by relative paths or ids; else its own.
     """
     monitor = PrefectMonitor()
     return _shown(
-        dataset, curate_dataset(source, dataset, config, weights, licence, limit, monitor)
+        dataset, curate_dataset(source, dataset, config, weights, licence, limit, monitor, root)
     )
 
 

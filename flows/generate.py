@@ -7,7 +7,7 @@ from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
 from vexpress.flows.monitor import PrefectMonitor
 from vexpress.schemas.dataset import Dataset
-from vexpress.schemas.query import connect
+from vexpress.schemas.query import as_dicts, connect
 from vexpress.tasks.generate.config import GenerateConfig
 from vexpress.tasks.generate_videos import GenerateReport, generate_videos
 from vexpress.tasks.reports.funnel import span
@@ -95,6 +95,4 @@ def _picture(shown: Shown) -> str:
 
 
 def _rows(dataset: Dataset, sql: str, run: str, most: int) -> list[dict[str, Any]]:
-    answer = connect(dataset).execute(sql, {"run": run, "most": most})
-    columns = [column[0] for column in answer.description]
-    return [dict(zip(columns, row, strict=True)) for row in answer.fetchall()]
+    return as_dicts(connect(dataset).execute(sql, {"run": run, "most": most}))

@@ -1,12 +1,11 @@
 """Training as a Prefect flow: a stage, and each gate, is a task run."""
 
-import base64
-
 from prefect import flow
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
 from vexpress.flows.monitor import PrefectMonitor
 from vexpress.flows.settings import TrainForm
+from vexpress.tasks.reports.page import data_uri
 from vexpress.tasks.reports.training_page import loss_curve
 from vexpress.tasks.train_model import StageResult, TrainReport, train_model
 from vexpress.training.metrics_log import read_metrics
@@ -45,7 +44,6 @@ def publish_stage(stage: StageResult) -> None:
     create_table_artifact(curve, key=f"{name}-loss", description="Loss, mean over steps")
     previews = sorted(job.folder.glob("previews/*.png"))
     if previews:
-        picture = base64.b64encode(previews[-1].read_bytes()).decode()
         text = "Reference, then truth, generated, V-Kps (rows)"
-        uri = f"data:image/png;base64,{picture}"
+        uri = data_uri(previews[-1].read_bytes(), "png")
         create_markdown_artifact(f"![{text}]({uri})", key=f"{name}-preview", description=text)

@@ -4,6 +4,7 @@ from typing import Annotated, ClassVar, Literal
 
 from vexpress.schemas.axis import Axis
 from vexpress.schemas.row import Row, formerly
+from vexpress.schemas.span import Listed
 
 SEGMENT, HEAD = "The segment and its face", "How the head moves"
 PICTURE, SOUND = "The picture", "The sound"
@@ -34,7 +35,7 @@ class Clip(Row):
     scene_index: int
     """The scene."""
     track_id: str | None = None
-    """The face followed; null where the segment has none."""
+    """The face's track; null where the segment has none."""
     start_frame: int
     """First frame of the source."""
     end_frame: int
@@ -212,3 +213,9 @@ class Clip(Row):
     """wav2vec2 embeddings (`global_embeds`), relative to the data set; null where skipped."""
     features_note: str | None = None
     """The model that made the features, or why there are none."""
+    listed: Listed | None = None
+    """What a list says of the clip's span; None where the source was no row of such a list."""
+
+    def further_columns(self) -> dict[str, str]:
+        """The list's own columns."""
+        return self.listed.source_columns if self.listed else {}

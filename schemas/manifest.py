@@ -7,7 +7,7 @@ row of a source counts, so that a batch that runs again replaces what it wrote b
 
 import contextlib
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from importlib.resources import files
 from pathlib import Path
@@ -102,13 +102,20 @@ def part_names(dataset: Dataset, row_type: type[Row]) -> list[str]:
     return [n for folder in folders for n in dataset.names(f"manifests/{folder}/*.parquet")]
 
 
-def commit_batch(dataset: Dataset, batch_id: str, rows: Iterable[Row]) -> None:
+def commit_batch(
+    dataset: Dataset, batch_id: str, rows: Iterable[Row], further: Sequence[str] = ()
+) -> None:
     """Write the rows of one batch; they become visible together, with the part of `videos`.
 
-    Rows are written as they come, `ROWS_AT_ONCE` at a time, so that memory stays flat.
+    Rows are written as they come, `ROWS_AT_ONCE` at a time, so that memory stays flat. `further`:
+    the columns that lists give videos and clips.
     """
+    listed = (Clip, Video)
     with contextlib.ExitStack() as stack:
-        parts = {t.TABLE: stack.enter_context(_Part(dataset, t)) for t in BATCH_TABLES}
+        parts = {
+            t.TABLE: stack.enter_context(_Part(dataset, t, further if t in listed else ()))
+            for t in BATCH_TABLES
+        }
         for row in rows:
             if isinstance(row, Video):
                 row = row.model_copy(update={"committed_at": datetime.now(UTC).isoformat()})
@@ -120,15 +127,16 @@ def commit_batch(dataset: Dataset, batch_id: str, rows: Iterable[Row]) -> None:
 class _Part:
     """One Parquet file in the making; removed unless it is published."""
 
-    def __init__(self, dataset: Dataset, row_type: type[Row]) -> None:
+    def __init__(self, dataset: Dataset, row_type: type[Row], further: Sequence[str]) -> None:
         self._dataset = dataset
         self._row_type = row_type
+        self._further = further
         self._waiting: list[Row] = []
 
     def __enter__(self) -> Self:
         with NamedTemporaryFile(dir=self._dataset.scratch, delete=False) as file:
             self._path = Path(file.name)
-        schema = self._row_type.arrow_schema()
+        schema = self._row_type.arrow_schema(self._further)
         self._writer = pq.ParquetWriter(self._path, schema, compression="zstd")
         return self
 
@@ -144,7 +152,7 @@ class _Part:
 
     def _flush(self) -> None:
         if self._waiting:
-            self._writer.write_table(self._row_type.arrow_table(self._waiting))
+            self._writer.write_table(self._row_type.arrow_table(self._waiting, self._further))
             self._waiting = []
 
     def __exit__(self, *error: object) -> None:

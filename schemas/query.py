@@ -203,6 +203,7 @@ def held(connection: duckdb.DuckDBPyConnection, limits: QueryLimits) -> Iterator
         raise limits.too_slow() from error
     finally:
         timer.cancel()
+        timer.join()  # else the connection may end in its thread, while Python ends
 
 
 def _rows(connection: duckdb.DuckDBPyConnection, limits: QueryLimits) -> Iterator[tuple[Any, ...]]:

@@ -7,12 +7,15 @@ and the comment of the column in Parquet.
 import base64
 import types
 import typing
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Annotated, Any, ClassVar, Self
 
 import numpy as np
 import pyarrow as pa
 from pydantic import GetCoreSchemaHandler
+from pydantic.fields import FieldInfo
 from pydantic_core import core_schema
 
 from vexpress.hashes import blake2b
@@ -96,9 +99,19 @@ class Row(Model):
     SCHEMA_VERSION: ClassVar[int] = 1
 
     @classmethod
-    def arrow_schema(cls) -> pa.Schema:
-        """Return the table's columns with their documentation as field metadata."""
-        fields = [_arrow_field(name, info) for name, info in cls.model_fields.items()]
+    def columns(cls) -> dict[str, FieldInfo]:
+        """Return the columns by name; a field that holds a model stands for that model's."""
+        return {name: info for name, (_, info) in _columns_of(cls).items()}
+
+    @classmethod
+    def arrow_schema(cls, further: Sequence[str] = ()) -> pa.Schema:
+        """Return the table's columns with their documentation as field metadata.
+
+        `further`: names of columns of text that only some rows have.
+        """
+        known = _columns_of(cls).items()
+        fields = [_arrow_field(name, info, held=bool(holder)) for name, (holder, info) in known]
+        fields += [pa.field(name, pa.string()) for name in further]
         metadata = {"table": cls.TABLE, "schema_version": str(cls.SCHEMA_VERSION)}
         return pa.schema(fields, metadata=metadata)
 
@@ -116,17 +129,26 @@ class Row(Model):
         return schema
 
     @classmethod
-    def arrow_table(cls, rows: list[Self]) -> pa.Table:
-        """Return `rows` as a table of `arrow_schema()`."""
-        schema = cls.arrow_schema()
+    def arrow_table(cls, rows: list[Self], further: Sequence[str] = ()) -> pa.Table:
+        """Return `rows` as a table of `arrow_schema(further)`."""
+        schema = cls.arrow_schema(further)
         columns = [cls._arrow_column(field, rows) for field in schema]
         return pa.Table.from_arrays(columns, schema=schema)
 
     @classmethod
     def _arrow_column(cls, field: pa.Field, rows: list[Self]) -> pa.Array:
-        values = [getattr(row, field.name) for row in rows]
-        array = _array_of(cls.model_fields[field.name])
+        known = _columns_of(cls)
+        if field.name not in known:
+            return pa.array([row.further_columns().get(field.name) for row in rows], field.type)
+        holder, info = known[field.name]
+        holders = [getattr(row, holder) if holder else row for row in rows]
+        values = [getattr(item, field.name, None) for item in holders]
+        array = _array_of(info)
         return array.arrow_column(values) if array else pa.array(values, field.type)
+
+    def further_columns(self) -> dict[str, str]:
+        """Return the columns that only this row, or some, have."""
+        return {}
 
 
 def content_id(*parts: object) -> str:
@@ -135,7 +157,25 @@ def content_id(*parts: object) -> str:
     return blake2b(text.encode(), 8)
 
 
-def _arrow_field(name: str, info: Any) -> pa.Field:
+@cache
+def _columns_of(kind: type[Model]) -> dict[str, tuple[str, FieldInfo]]:
+    """The columns by name: the field that holds the model they are of, or none, and their own."""
+    found: dict[str, tuple[str, FieldInfo]] = {}
+    for name, info in kind.model_fields.items():
+        held, _ = _without_none(info.annotation)
+        if isinstance(held, type) and issubclass(held, Model):
+            fields = held.model_fields.items()
+            found |= {own: (name, field) for own, field in fields if not _is_dict(field)}
+        else:
+            found[name] = ("", info)
+    return found
+
+
+def _is_dict(info: FieldInfo) -> bool:
+    return typing.get_origin(info.annotation) is dict
+
+
+def _arrow_field(name: str, info: Any, *, held: bool) -> pa.Field:
     array = _array_of(info)
     kind, optional = _without_none(info.annotation)
     if array:
@@ -147,7 +187,7 @@ def _arrow_field(name: str, info: Any) -> pa.Field:
     else:
         arrow = SCALARS[kind]
     comment = {"comment": info.description or ""}
-    return pa.field(name, arrow, nullable=optional, metadata=comment)
+    return pa.field(name, arrow, nullable=optional or held, metadata=comment)
 
 
 def _array_of(info: Any) -> Array | None:

@@ -1,4 +1,4 @@
-"""A face followed through a scene. Table `tracks`, one row per face and scene."""
+"""A face tracked through a scene. Table `tracks`, one row per face and scene."""
 
 from typing import Annotated, ClassVar
 

@@ -3,6 +3,7 @@
 from typing import ClassVar, Literal
 
 from vexpress.schemas.row import Row, formerly
+from vexpress.schemas.span import Span
 
 Status = Literal["ok", "rejected"]
 
@@ -13,11 +14,13 @@ class Video(Row):
     TABLE: ClassVar[str] = "videos"
 
     video_id: str
-    """First 16 hex digits of the content hash; for what has no content, a hash of its name."""
+    """First 16 hex digits of the content hash; of a listed span, a hash of that and the span; for
+    what has no content, a hash of its name."""
     batch_id: str = formerly("wave_id", "batch_id", "")
     """The batch that wrote this row; rows of other tables count only with the same batch_id."""
     source: str
-    """Where the video is: an absolute path or a URI."""
+    """Where the video is: an absolute path or a URI; of a listed span, with `#t=start,end` and the
+    like after it."""
     status: Status
     """`ok`, or `rejected` with a reason."""
     reason: str | None = None
@@ -102,3 +105,21 @@ class Video(Row):
     """From the first frame to the end of the last, seconds."""
     committed_at: str | None = None
     """When the batch was committed, ISO 8601 UTC; the newest commit of a source counts."""
+    span: Span | None = None
+    """The part of its file that a list names; None for a whole file."""
+
+    @property
+    def file(self) -> str:
+        """Where the file is: the source, without the span."""
+        return self.span.file if self.span else self.source
+
+    @property
+    def content_key(self) -> str | None:
+        """What tells a copy: the content hash, with what of the content is listed."""
+        if self.span is None or self.content_hash is None:
+            return self.content_hash
+        return f"{self.content_hash} {self.source.removeprefix(self.span.file)}"
+
+    def further_columns(self) -> dict[str, str]:
+        """The list's own columns."""
+        return self.span.source_columns if self.span else {}

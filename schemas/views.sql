@@ -19,13 +19,13 @@ SELECT * FROM (SELECT * REPLACE (coalesce(batch_id, wave_id) AS batch_id, coales
       FROM read_parquet('manifests/scenes/*.parquet', union_by_name = true))
 SEMI JOIN current_batches USING (video_id, batch_id);
 
--- Faces followed through scenes.
+-- Faces tracked through scenes.
 CREATE OR REPLACE VIEW tracks AS
 SELECT * FROM (SELECT * REPLACE (coalesce(batch_id, wave_id) AS batch_id, coalesce(wave_id, batch_id) AS wave_id)
       FROM read_parquet('manifests/tracks/*.parquet', union_by_name = true))
 SEMI JOIN current_batches USING (video_id, batch_id);
 
--- Segments as the rules judge each by itself, before copies of others are rejected.
+-- Segments as the rules find each by itself, before copies of others are rejected.
 CREATE OR REPLACE VIEW filtered AS
 SELECT * FROM (SELECT * REPLACE (coalesce(batch_id, wave_id) AS batch_id, coalesce(wave_id, batch_id) AS wave_id)
       FROM read_parquet('manifests/clips/*.parquet', union_by_name = true))
@@ -206,12 +206,12 @@ CREATE OR REPLACE VIEW rejected AS SELECT * FROM clips WHERE status = 'rejected'
 CREATE OR REPLACE VIEW funnel AS
 WITH steps AS (
     SELECT 1 AS step, 'source' AS stage, 'found' AS status, NULL AS reason,
-           count(*) AS units, sum(duration_s) AS seconds FROM videos
+           count(*) AS units, sum(coalesce(span_end_s - span_start_s, duration_s)) AS seconds FROM videos
     UNION ALL
-    SELECT 2, 'source', 'rejected', reason, count(*), sum(duration_s)
+    SELECT 2, 'source', 'rejected', reason, count(*), sum(coalesce(span_end_s - span_start_s, duration_s))
     FROM videos WHERE status = 'rejected' GROUP BY reason
     UNION ALL
-    SELECT 2, 'source', 'duplicate', NULL, count(*), sum(duration_s)
+    SELECT 2, 'source', 'duplicate', NULL, count(*), sum(coalesce(span_end_s - span_start_s, duration_s))
     FROM videos WHERE status = 'ok' AND duplicate_of IS NOT NULL HAVING count(*) > 0
     UNION ALL
     SELECT 3, 'scene', 'found', NULL, count(*), sum(end_s - start_s) FROM scenes
@@ -230,7 +230,7 @@ ORDER BY step, units DESC, reason;
 -- Hours of sources, segments, kept clips and rejected segments, in one row.
 CREATE OR REPLACE VIEW hours AS
 SELECT
-    (SELECT coalesce(sum(duration_s), 0) / 3600 FROM videos) AS source_hours,
+    (SELECT coalesce(sum(coalesce(span_end_s - span_start_s, duration_s)), 0) / 3600 FROM videos) AS source_hours,
     coalesce(sum(end_s - start_s), 0) / 3600 AS candidate_hours,
     coalesce(sum(end_s - start_s) FILTER (status = 'kept'), 0) / 3600 AS kept_hours,
     coalesce(sum(end_s - start_s) FILTER (status = 'rejected'), 0) / 3600 AS rejected_hours

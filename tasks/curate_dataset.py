@@ -104,12 +104,13 @@ def curate_dataset(
     licence: str | None = None,
     limit: int | None = None,
     monitor: Monitor = Monitor(),
+    root: str | None = None,
 ) -> CurateReport:
     """Turn raw talking-head videos into clips, V-Kps, sound and manifests.
 
     Args:
-        source: File, folder (with all below it), glob, or list (.txt, .csv, .jsonl, .parquet);
-            local or s3://. Never written to.
+        source: File, folder (with all below it), glob, or list (.txt, .csv, .json, .jsonl,
+            .parquet) of videos or of spans of videos; local or s3://. Never written to.
         dataset: Folder or s3:// prefix of the data set; made if it is not there.
         config: Settings of every step; the preset `default` where nothing is said.
         weights: Folder with models (insightface/models/…, wav2vec2-base-960h); else that of
@@ -117,6 +118,7 @@ def curate_dataset(
         licence: Licence note to record for every source that does not bring its own.
         limit: Only the first N sources.
         monitor: Told what the run does.
+        root: Folder of the videos that a list names by relative paths or ids; else the list's own.
 
     Returns:
         What the run did, and the page to look at.
@@ -126,7 +128,7 @@ def curate_dataset(
             data set that another run writes to, or a full disk; it says what to do. What is
             wrong with a single video is a row of the data set, no error.
     """
-    found, left_out = list_with_left_out(source)
+    found, left_out = list_with_left_out(source, root)
     listed = found[:limit]
     noted = [s if s.licence else s.model_copy(update={"licence": licence}) for s in listed]
     notes = [left_out_note(left_out)] if left_out else []
@@ -193,7 +195,9 @@ def _run(
         )
         try:
             if sources is None:
-                sources = [describe_again(uri) for uri in engine.ledger.forget_failures()]
+                uris = engine.ledger.forget_failures()
+                listed = engine.ledger.listed(uris)
+                sources = [describe_again(uri, listed.get(uri)) for uri in uris]
             return _work(job, sources)
         finally:
             engine.close()

@@ -4,6 +4,7 @@ The tests run in one process or in several (`make test`). Each process has a Pre
 own: the servers that it starts would else wait for each other's database.
 """
 
+import logging
 import os
 import tempfile
 from collections.abc import Iterator
@@ -101,6 +102,15 @@ def material(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from tests.helpers.small_training import write_material
 
     return write_material(tmp_path_factory.mktemp("material"))
+
+
+@pytest.fixture
+def caplog(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> pytest.LogCaptureFixture:
+    """Pytest's; it also hears our loggers after a flow of an earlier test gave them to Prefect."""
+    monkeypatch.setattr(logging.getLogger("vexpress"), "propagate", True)
+    return caplog
 
 
 @pytest.fixture

@@ -45,12 +45,16 @@ MOST_ARROWS = 20
 HEAVY = {"torch", "ray", "prefect", "av", "cv2", "diffusers", "transformers", "duckdb", "pyarrow"}
 LIGHT = (
     *("vexpress", "vexpress.errors", "vexpress.files", "vexpress.hashes"),
-    *("vexpress.weights.catalogue", "vexpress.faces.points", "vexpress.faces.strategy"),
+    *("vexpress.weights.catalogue", "vexpress.weights.quiet"),
+    *("vexpress.faces.points", "vexpress.faces.strategy"),
     *("vexpress.inference.settings", "vexpress.inference.request"),
     *("vexpress.training.settings", "vexpress.training.presets", "vexpress.training.stage_job"),
     *("vexpress.training.metrics_log", "vexpress.metrics.table", "vexpress.sync.estimate"),
 )
 """Files of the model's package that must not import what is heavy: commands read them at once."""
+INSIDE = {("vexpress.tasks.curate.scores.syncnet", "vexpress.sync.syncnet")}
+"""Files of ours, and what of ours they import inside functions, since it is heavy and they must
+stay light; the command line does so throughout."""
 
 
 def found_in(package: str, pattern: str) -> list[Path]:
@@ -77,7 +81,7 @@ def name_of(path: Path) -> str:
 FILES = {name_of(path): path for package in TOP for path in modules(package)}
 
 
-def imports(tree: ast.Module) -> Iterator[str]:
+def imports(tree: ast.AST) -> Iterator[str]:
     """What a file imports anywhere, also inside functions; modules of ours by their own name."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
@@ -150,6 +154,19 @@ def test_imports_run_one_way(package: str) -> None:
         if (both := imported(ast.parse(path.read_text())) & FORBIDDEN[package])
     }
     assert wrong == {}
+
+
+def test_our_own_files_are_imported_inside_functions_by_commands_alone() -> None:
+    found = {
+        (name, other)
+        for name, path in FILES.items()
+        if not name.startswith("vexpress.flows.cli.")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        for other in imports(node)
+        if other in FILES
+    }
+    assert found == INSIDE
 
 
 @pytest.mark.parametrize("module", sorted(GROUND))

@@ -1,6 +1,8 @@
 """V-Express: audio-driven portrait video (arXiv:2406.02511).
 
-Names are imported on first use, so that importing the package costs nothing.
+"Published" means, here and in all folders below, the code of github.com/tencent-ailab/V-Express
+at commit 6814f7d, and its weights. Names are imported on first use, so that importing the
+package costs nothing.
 """
 
 from typing import TYPE_CHECKING, Any

@@ -68,9 +68,24 @@ class SettingsError(InputError):
     """A parameter is wrong, or parameters do not go together."""
 
 
+def first_line(error: BaseException) -> str:
+    """Return the first line of what an error says, else its name; at most 200 characters."""
+    return (str(error).splitlines() or [type(error).__name__])[0][:200]
+
+
 def told_apart(found: float, limit: float, decimals: int = 0) -> str:
     """Return `found` with as few decimals, from `decimals` on, as tell it from `limit`."""
     for places in range(decimals, 12):
         if float(f"{found:.{places}f}") != round(limit, places):
             return f"{found:.{places}f}"
     return repr(found)
+
+
+def raise_if_interrupted(error: BaseException) -> None:
+    """Raise KeyboardInterrupt where `error` came of one: bindings that are interrupted while they
+    are imported say ImportError, and a run that is stopped is no failure of its input."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, KeyboardInterrupt):
+            raise KeyboardInterrupt from error
+        cause = cause.__cause__ or cause.__context__

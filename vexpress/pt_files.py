@@ -1,7 +1,7 @@
 """Read `.pt` files of others: tensors and numpy arrays, and nothing that could run.
 
-torch's unpickler with an allow-list (VEXPRESS section 6); numpy 1 and 2 name the same
-functions differently, and both are met.
+torch's unpickler with an allow-list; numpy 1 and 2 name the same functions differently, and both
+are met.
 """
 
 import pickle

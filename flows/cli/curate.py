@@ -25,8 +25,9 @@ def curate(
     source: Annotated[
         str,
         typer.Argument(
-            help="Videos: a file, a folder (with all below it), a glob, or a list "
-            "(.txt, .csv, .parquet); local or s3://. Only ever read."
+            help="Videos: a file, a folder (with all below it), a glob, or a list (.txt, .csv, "
+            ".json, .jsonl, .parquet) of videos or of spans of videos; local or s3://. Only ever "
+            "read."
         ),
     ],
     dataset: DatasetArgument,
@@ -44,6 +45,10 @@ def curate(
         str | None, typer.Option(help="Licence note to record for the sources.")
     ] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first N sources.")] = None,
+    root: Annotated[
+        str | None,
+        typer.Option(help="Folder of a list's videos; else its own.", show_default=False),
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would run and how long; do nothing.")
     ] = False,
@@ -54,9 +59,16 @@ def curate(
     Every segment of every video becomes a row, kept or rejected with its reason. A run that
     was stopped goes on where it was: give the same command again.
 
+    A list may have a row per span: the columns path (or an id), start_s and end_s (or start_frame
+    and end_frame), and if you like a face box, person, language, split, caption, licence and
+    others. Only the spans are decoded. Lists of HDTF, CelebV-HQ, VFHQ, AVSpeech, TalkingHead-1KH
+    and TalkVid are taken as they are published (docs/lists.md).
+
     Examples:
 
         vexpress curate videos/ dataset/
+
+        vexpress curate talkvid.json dataset/ --root videos/
 
         vexpress curate videos/ dataset/ --preset strict --set keep.min_frames=125
 
@@ -73,13 +85,13 @@ def curate(
         if dry_run:
             from vexpress.tasks.curate.estimate import describe_plan
 
-            typer.echo(describe_plan(source, dataset, loaded, weights, limit))
+            typer.echo(describe_plan(source, dataset, loaded, weights, limit, root))
             return
         if run_as_flow(flow):
             from vexpress.flows.curate import curate as work
         else:
             from vexpress.tasks.curate_dataset import curate_dataset as work
-        say(work(source, dataset, loaded, folder, licence, limit), dataset)
+        say(work(source, dataset, loaded, folder, licence, limit, root=root), dataset)
 
 
 def retry(

@@ -1,5 +1,8 @@
 """`vexpress doctor`."""
 
+import json
+import sys
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -50,17 +53,12 @@ def doctor(
 
 def print_json(checks: "list[Check]", can_run: bool, sentence: str) -> None:
     """Print lines and verdict as one object."""
-    import json
-    from dataclasses import asdict
-
     answer = {"can_run": can_run, "sentence": sentence, "checks": [asdict(c) for c in checks]}
     typer.echo(json.dumps(answer, indent=1))
 
 
 def print_table(checks: "list[Check]") -> None:
     """Print one row a check; long texts wrap, nothing is left out."""
-    import sys
-
     from rich import box
     from rich.console import Console
     from rich.table import Table

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vexpress.flows.cli.options import ConfigOption, DatasetArgument, plain_errors
+from vexpress.schemas.errors import ConfigError
 from vexpress.tasks.curate.presets import PRESETS, USUAL
 
 if TYPE_CHECKING:
@@ -56,8 +57,6 @@ def funnel(
 
 def require_thresholds(settings: list[str]) -> None:
     """Raise ConfigError where a setting is no threshold: other clips would have to be made."""
-    from vexpress.schemas.errors import ConfigError
-
     for setting in settings:
         if not setting.strip().startswith("keep."):
             raise ConfigError(

@@ -9,6 +9,8 @@ from typing import Annotated, Any
 
 import typer
 
+from vexpress.errors import SettingsError
+
 PARTS = "Weights, part by part"
 NAMES = (
     "unet_config",
@@ -47,7 +49,6 @@ def parts_of(given: dict[str, Any]) -> dict[str, Path]:
 
 def check_rate_and_stride(rate: int | None, stride: int | None) -> None:
     """wav2vec2 hears 16 kHz; windows are of frames that follow each other."""
-    from vexpress.errors import SettingsError
     from vexpress.media.sound import SAMPLE_RATE
 
     if rate not in (None, SAMPLE_RATE):
@@ -61,8 +62,6 @@ def check_rate_and_stride(rate: int | None, stride: int | None) -> None:
 
 def check_padding(frames: int | None, vectors: int) -> None:
     """The audio projection sees `vectors` vectors, two a frame: its own and those around it."""
-    from vexpress.errors import SettingsError
-
     if frames is not None and 2 * (2 * frames + 1) != vectors:
         raise SettingsError(
             f"--num-pad-audio-frames {frames}: these weights are for {(vectors // 2 - 1) // 2}. "

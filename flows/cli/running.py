@@ -6,6 +6,7 @@ import signal
 import sys
 import threading
 import time
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Annotated, Any, NoReturn
@@ -162,6 +163,9 @@ class Stopping:
     def _interrupt(self, number: int, frame: object) -> None:
         if not self._first:
             self._first = number
+            # Where it cannot go on, as in an import's callback, Python would print it.
+            sys.unraisablehook = lambda _: None
+            warnings.simplefilter("ignore")
             raise KeyboardInterrupt
 
     def _wait(self) -> None:

@@ -25,6 +25,7 @@ from vexpress.tasks.curate.scores.lips import LipConfig
 from vexpress.tasks.curate.scores.measure import AddedScores, MeasureClip, ScoreConfig
 from vexpress.tasks.curate.scores.syncnet import SyncNetConfig
 from vexpress.tasks.curate.sound import TakeSound
+from vexpress.tasks.curate.spans import LocateSpan, apart, files_of, known_content, video_of
 from vexpress.tasks.curate.speaking import TellSpeaker
 from vexpress.tasks.curate.speech.transcribe import TranscribeClip
 from vexpress.tasks.curate.sync import SyncClip
@@ -92,6 +93,7 @@ def stages(config: CurateConfig) -> list[Stage]:
     return [
         Stage(
             (
+                (LocateSpan, None),
                 (DetectVideo, detect),
                 (DetectSpeech, config.vad),
                 (TrackFaces, config.track),
@@ -168,7 +170,10 @@ def _place_of_digest(weights: Weights) -> int:
 
 def stamp(source: Source, config_fingerprint: str) -> str:
     """Return what must be unchanged for `source` to count as done."""
-    return content_id(source.size_bytes, source.modified, source.licence, config_fingerprint)
+    listed = [source.span.model_dump_json()] if source.span else []
+    return content_id(
+        source.size_bytes, source.modified, source.licence, config_fingerprint, *listed
+    )
 
 
 def plan_batches(
@@ -205,7 +210,8 @@ def curate_batch(
                     uri=source.uri,
                     stamp=stamp(source, mark),
                     failed=done[source.uri][1],
-                    content_hash=done[source.uri][0].content_hash,
+                    content_hash=known_content(done[source.uri][0]),
+                    listed=source.model_dump_json() if source.span else None,
                 )
                 for source in batch.sources
             ]
@@ -240,7 +246,8 @@ def _commit(
             on_row(row)
             yield row
 
-    commit_batch(dataset, batch.batch_id, rows())
+    further = sorted({n for s in batch.sources if s.span for n in s.span.source_columns})
+    commit_batch(dataset, batch.batch_id, rows(), further)
     known = {v.source: same_content(v, by_id) for v in videos}
     return {uri: (v, v.is_error or v.video_id in failed) for uri, v in known.items()}
 
@@ -248,15 +255,18 @@ def _commit(
 def probe(batch: Batch, engine: Engine, config: CurateConfig) -> list[Video]:
     """Return the batch's videos in order of their sources, copies marked as such."""
     asked = ProbeSettings(**config.probe.model_dump(), track=config.sound.track)
-    found: Any = engine.run([Stage(((ProbeVideo, asked),))], batch.sources)
-    videos = sorted(found, key=lambda video: video.source)
-    hashes = [v.content_hash for v in videos if v.content_hash]
-    first = dict(engine.ledger.first_sources(hashes))
+    files = files_of(batch.sources)
+    answers: Any = engine.run([Stage(((ProbeVideo, asked),))], files)
+    found = {video.source: video for video in answers}
+    listed = [video_of(source, found.get(source.file)) for source in batch.sources]
+    videos = apart(sorted(listed, key=lambda video: video.source), engine.ledger)
+    keys = [v.content_key for v in videos if v.content_key]
+    first = dict(engine.ledger.first_sources(keys))
     marked = []
     for video in videos:
         copy_of = None
         if video.status == "ok":
-            original = first.setdefault(str(video.content_hash), video.source)
+            original = first.setdefault(str(video.content_key), video.source)
             copy_of = original if original != video.source else None
         marked.append(video.model_copy(update={"duplicate_of": copy_of}))
     return marked
@@ -265,8 +275,13 @@ def probe(batch: Batch, engine: Engine, config: CurateConfig) -> list[Video]:
 def same_content(video: Video, by_id: dict[str, Video]) -> Video:
     """Return `video` with what the chain found out about its content."""
     known = by_id.get(video.video_id, video)
-    changes = {name: getattr(video, name) for name in ("source", "licence", "duplicate_of")}
-    return known.model_copy(update=changes)
+    names = [
+        "source",
+        "licence",
+        "duplicate_of",
+        *(["span"] if known.source != video.source else []),
+    ]
+    return known.model_copy(update={name: getattr(video, name) for name in names})
 
 
 def finished(unit: Any, videos: dict[str, Video], batch_id: str) -> Row:

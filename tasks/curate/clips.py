@@ -1,10 +1,11 @@
 """Turn segments into candidates for clips: span, crop square, id.
 
 Takes a `Segment`, gives `Candidate`s that cover it. A segment without a face becomes one rejected
-candidate (`no_face`). Where other faces are seen beside this one, the square shrinks until it holds
-this face alone; where it cannot, the candidate is rejected (`several_faces`). A long segment is
-divided in pauses of the speech, in unbroken speech at its quietest moments, without sound evenly;
-it begins and ends where it did. Nothing is decoded.
+candidate (`no_face`). One that is listed with its square is a clip as it stands. Where other faces
+are seen beside this one, the square shrinks until it holds this face alone; where it cannot, the
+candidate is rejected (`several_faces`). A long segment is divided in pauses of the speech, in
+unbroken speech at its quietest moments, without sound evenly; it begins and ends where it did.
+Nothing is decoded.
 """
 
 import itertools
@@ -17,7 +18,9 @@ from pydantic import Field
 
 from vexpress.schemas.clip import Clip
 from vexpress.schemas.row import Model, added, content_id
+from vexpress.schemas.span import Listed
 from vexpress.schemas.track import FaceTrack
+from vexpress.schemas.video import Video
 from vexpress.tasks.curate.crop import VERSION as CROP_VERSION
 from vexpress.tasks.curate.crop import CropConfig
 from vexpress.tasks.curate.scores.head_pose import motion_scores, pose_scores
@@ -77,6 +80,9 @@ class CutClips(Step[Segment]):
             yield self._rejected(row)
             return
         max_s = self.config.clips.max_s
+        if listed_square(row):
+            yield self._candidate(row, row.track, 0, len(row.times) - 1)
+            return
         for first, last in divide(row.times, max_s, row.speech):
             candidate = self._candidate(row, row.track, first, last)
             shown_s = float(row.times[last] - row.times[first])
@@ -85,10 +91,9 @@ class CutClips(Step[Segment]):
     def _candidate(self, row: Segment, track: FaceTrack, first: int, last: int) -> Candidate:
         start = row.start_frame + first - track.start_frame
         span = slice(start, start + last - first)
-        size = (row.video.width or 1, row.video.height or 1)
         begin, end = row.start_frame + first, row.start_frame + last
         others = [within(other, other.boxes, begin, end) for other in row.others]
-        square, share = self._square(track.boxes[span], others, size)
+        square, share = self._square(row, track.boxes[span], others)
         detected = track.detected[span]
         scores = track.scores[span][detected]
         clip = self._clip(row, first, last, square).model_copy(
@@ -124,10 +129,13 @@ class CutClips(Step[Segment]):
         )
 
     def _square(
-        self, boxes: np.ndarray, others: list[np.ndarray], size: tuple[int, int]
+        self, row: Segment, boxes: np.ndarray, others: list[np.ndarray]
     ) -> tuple[tuple[Any, ...], float]:
         """Return the widest square that shows no other face, else the least, and how much of
-        another face it shows."""
+        another face it shows; the listed square as it is."""
+        if listed := listed_square(row):
+            return listed, 0.0
+        size = (row.video.width or 1, row.video.height or 1)
         widest, least = self.config.crop.margin, self.config.clips.min_margin
         for margin in np.linspace(widest, min(least, widest), MARGINS if others else 1):
             square = crop_square(boxes, float(margin), size)
@@ -191,7 +199,24 @@ class CutClips(Step[Segment]):
             from_interlaced=bool(row.video.interlaced),
             fps=crop.fps,
             frames=max(1, math.floor((end_s - start_s) * crop.fps + 1e-3)),
+            listed=listed_of(row.video),
         )
+
+
+def listed_square(segment: Segment) -> tuple[int, ...] | None:
+    """Return the square of a segment that is a whole clip as it was listed, else None."""
+    span = segment.video.span
+    if span is None or span.span_crop is None:
+        return None
+    listed = (span.span_start_frame, span.span_end_frame)
+    return tuple(span.span_crop) if listed == (segment.start_frame, segment.end_frame) else None
+
+
+def listed_of(video: Video) -> Listed | None:
+    """Return what a list says of a span's clips; None for a whole file."""
+    if video.span is None:
+        return None
+    return Listed(**{name: getattr(video.span, name) for name in Listed.model_fields})
 
 
 def still(candidate: Candidate, shown_s: float, max_s: float) -> Candidate:
@@ -255,8 +280,9 @@ def longest_edges(times: np.ndarray, max_s: float) -> list[int]:
 
 def pause_edges(times: np.ndarray, max_s: float, speech: SpeechActivity) -> list[int]:
     """Return the frames that divide frame times (F + 1,) where nobody speaks, or quietly."""
-    depths = np.minimum(away_from_speech(times, speech), DEEP_S)
-    levels = levels_around(times, speech)
+    heard = times - speech.from_s
+    depths = np.minimum(away_from_speech(heard, speech), DEEP_S)
+    levels = levels_around(heard, speech)
     edges: list[int] = []
     first, end = 0, float(times[-1])
     while end - times[first] > max_s + SLACK_S:

@@ -51,7 +51,7 @@ class ChainConfig(Model):
     identity: IdentityConfig = IdentityConfig()
     """What makes a vector of a face."""
     sync: SyncConfig = SyncConfig()
-    """What judges whether sound and lips are in time, and what is done about it."""
+    """What tells whether sound and lips are in time, and what is done about it."""
     sound: SoundConfig = SoundConfig()
     """What counts as speech."""
     speech: SpeechConfig = SpeechConfig()

@@ -20,25 +20,28 @@ from pydantic import Field
 
 from vexpress.media.decode import decode, prefetch
 from vexpress.media.picture import MATRICES, PRIMARIES, TRANSFERS, converted, filter_graph
+from vexpress.media.video import MP4_OPTIONS
 from vexpress.schemas.clip import Clip
 from vexpress.schemas.row import Model
 from vexpress.schemas.video import Video
 from vexpress.tasks.engine.step import ClipStep, Rejection, Resources
 from vexpress.tasks.engine.units import Candidate
-from vexpress.tasks.media.frames import color_tags, open_video, picture_of, video_streams
+from vexpress.tasks.media.frames import (
+    SAME_FRAME_S,
+    color_tags,
+    decoded_from,
+    open_video,
+    picture_of,
+    video_streams,
+)
 from vexpress.tasks.media.resample import read_sound, shown_frames
 
 VERSION = 1
 AAC_RATES = (96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000)
-MP4_OPTIONS = {"movflags": "+faststart", "fflags": "+bitexact"}
 UNKNOWN, TV_RANGE = 2, 1
 """FFmpeg's numbers: a colour tag that is not known, the limited range."""
 WAITING = 4
 """Pictures that wait for the encoder."""
-SAME_FRAME_S = 0.002
-"""Time stamps closer than this are of the same frame, seconds."""
-SEEK_BACK_S = (0.0, 5.0, 30.0, math.inf)
-"""How much earlier to look for a key frame, try after try, seconds."""
 
 
 class CropConfig(Model):
@@ -144,20 +147,9 @@ def frames_of_span(row: Candidate) -> Iterator[tuple[int, Any]]:
 
 
 def frames_from(container: Any, stream: Any, start_s: float) -> Iterator[Any]:
-    """Yield the frames from a key frame at or before `start_s` of the container's time on.
-
-    A container without an index (MPEG-TS) may land behind what was asked for, hence the retries.
-    """
-    for earlier_s in SEEK_BACK_S:
-        target = max(start_s - SAME_FRAME_S - earlier_s, 0)
-        container.seek(int(target / stream.time_base), stream=stream, backward=True)
-        frames = decodable(container, stream)
-        first = next(frames, None)
-        if first is not None and first.time <= start_s + SAME_FRAME_S:
-            break
-    if first is not None:
-        yield first
-        yield from frames
+    """Yield the whole frames from a key frame at or before `start_s` of the container's time on."""
+    frames = decoded_from(container, stream, start_s)
+    return (frame for frame in frames if frame is not None and frame.time is not None)
 
 
 def decodable(container: Any, stream: Any) -> Iterator[Any]:

@@ -1,6 +1,7 @@
 """Decode a video once: its cuts and its faces.
 
-Takes a `Video`, gives a `DetectedVideo`, or rejects the video: `damaged` or `no_frames`. Cuts and
+Takes a `Video`, gives a `DetectedVideo`, or rejects the video: `damaged`, `no_frames` or
+`other_frames`. Of a listed span nothing but the span is decoded. Cuts and
 faces are kept apart in the ledger: with another scene detector no face is detected again,
 and the other way round.
 """
@@ -59,13 +60,15 @@ class DetectVideo(SharedDecode[Video]):
                     scoring.see(number, image)
                 self.context.progress(1 / (row.fps or 25))
         require_whole(frames)
+        require_listed(frames, row)
 
     def join(self, row: Video, answers: dict[str, list[Any]]) -> list[Model]:
         """Return the video and what was found, or the first rejection."""
         found = {name: items[0] for name, items in answers.items()}
         for answer in found.values():
             if is_rejected(answer):
-                return [answer.model_copy(update={"source": row.source, "licence": row.licence})]
+                why = {name: getattr(answer, name) for name in ("reason", "detail", "is_error")}
+                return [row.model_copy(update={"status": "rejected", **why})]
         return [row, DetectedVideo(video=row, cuts=found["scenes"], detections=found["faces"])]
 
 
@@ -87,3 +90,14 @@ def require_whole(frames: Frames) -> None:
             f"{frames.damaged} of {whole + frames.damaged} frames are damaged, from {where:.1f} s"
         )
         raise Rejection("damaged", detail, is_error=True)
+
+
+def require_listed(frames: Frames, video: Video) -> None:
+    """Raise Rejection where a span that is one clip as listed has other frames in this file."""
+    span, found = video.span, len(frames.times)
+    if span is None or span.span_crop is None:
+        return
+    listed = (span.span_end_frame or 0) - (span.span_start_frame or 0)
+    if found != listed:
+        detail = f"expected {listed} frames in the listed span, found {found}: the file is another"
+        raise Rejection("other_frames", detail)

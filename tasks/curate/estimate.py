@@ -4,11 +4,10 @@ import time
 from pathlib import Path
 
 from vexpress.schemas.dataset import Dataset
-from vexpress.schemas.video import Video
 from vexpress.tasks.curate.chain import fingerprint, plan_batches, resolve, used_weights
 from vexpress.tasks.curate.config import CurateConfig
 from vexpress.tasks.curate.faces import open_detector
-from vexpress.tasks.curate.probe import describe
+from vexpress.tasks.curate.probe import probe_file
 from vexpress.tasks.engine.engine import open_engine
 from vexpress.tasks.engine.step import Context, Rejection
 from vexpress.tasks.engine.units import Source
@@ -21,11 +20,16 @@ REST_SHARE = 0.45
 
 
 def describe_plan(
-    source: str, dataset: str, config: CurateConfig, weights: Path | None, limit: int | None
+    source: str,
+    dataset: str,
+    config: CurateConfig,
+    weights: Path | None,
+    limit: int | None,
+    root: str | None = None,
 ) -> str:
     """Return what `curate` would run, how many hours, and how long it would take."""
     config, notes = resolve(config, weights)
-    found, left_out = list_with_left_out(source)
+    found, left_out = list_with_left_out(source, root)
     listed = found[:limit]
     pending = _pending(listed, Dataset(dataset), config, weights)
     seconds = total_duration(pending)
@@ -56,11 +60,11 @@ def _pending(
 def _estimate(pending: list[Source], seconds: float, config: CurateConfig) -> str:
     for item in pending:
         try:
-            speed, frames = _measure(item.uri, config)
+            speed, frames = _measure(item.file, config)
         except Rejection:
             continue
         need = seconds / speed * (1 + REST_SHARE)
-        name = Path(item.uri).name
+        name = Path(item.file).name
         return (
             f"about {need / 60:.1f} minutes here, from {frames} frames of {name!r} ({speed:.1f}x)"
         )
@@ -69,7 +73,7 @@ def _estimate(pending: list[Source], seconds: float, config: CurateConfig) -> st
 
 def _measure(uri: str, config: CurateConfig) -> tuple[float, int]:
     """Return video seconds decoded per second, and from how many frames."""
-    video = Video(video_id="", source=uri, status="ok", **describe(uri))
+    video = probe_file(uri)
     size = fit_within(video.width or 1, video.height or 1, config.faces.detect_px)
     detector = open_detector(config.faces, gpu=config.engine.gpus_per_worker > 0)
     count = 0

@@ -7,9 +7,8 @@ import numpy as np
 
 from vexpress.faces.kps_file import rate_file, write_rate
 from vexpress.files import whole_file
-from vexpress.schemas.video import Video
 from vexpress.tasks.curate.faces import FaceCollector, FaceConfig, open_detector
-from vexpress.tasks.curate.probe import describe
+from vexpress.tasks.curate.probe import probe_file
 from vexpress.tasks.curate.sound import RATE, write_wav
 from vexpress.tasks.curate.track import interpolate
 from vexpress.tasks.engine.step import Rejection
@@ -40,7 +39,7 @@ def extract_kps(source: Path, config: FaceConfig) -> DrivingKps:
 
     Raises Rejection `unreadable`, `no_video_stream`, `no_frames` or `no_face`.
     """
-    video = probe_file(source)
+    video = probe_file(str(source))
     size = fit_within(video.width or 1, video.height or 1, config.detect_px)
     scale = (video.width or 1) / size[0]
     scorer = FaceCollector(config, open_detector(config, gpu=False), scale)
@@ -79,17 +78,11 @@ def extract_sound(source: Path) -> np.ndarray:
 
     Raises Rejection `no_sound`.
     """
-    video = probe_file(source)
+    video = probe_file(str(source))
     if not video.audio_streams:
         raise Rejection("no_sound", "expected a sound track, the video has none")
     samples = round((video.duration_s or 0) * RATE)
     return read_sound(video, video.start_s or 0.0, samples, RATE)[:, 0]
-
-
-def probe_file(source: Path) -> Video:
-    """Return what the file says of itself, without reading all of its bytes for a hash."""
-    uri = str(source)
-    return Video(video_id="", source=uri, status="ok", **describe(uri))
 
 
 def save_kps(kps: np.ndarray, path: Path, times_s: np.ndarray, fps: float) -> None:

@@ -6,7 +6,8 @@ weights the clip says so in `features_note`; numbers are never made up.
 """
 
 import json
-from collections.abc import Iterator
+import wave
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
@@ -20,6 +21,7 @@ from vexpress.tasks.curate.sound import RATE
 from vexpress.tasks.engine.step import ClipStep, Resources
 from vexpress.tasks.engine.units import Candidate
 from vexpress.tasks.engine.weights import Need, Weights, read_weights
+from vexpress.weights.quiet import quietly
 from vexpress.weights.sources import get
 
 DEFAULT_MODEL = "wav2vec2-base-960h"
@@ -58,7 +60,7 @@ class ExtractFeatures(ClipStep):
         if weights:
             places += [weights / config.model, weights / "model_ckpts" / config.model]
         for place in places:
-            if weight_files(str(place)):
+            if pretrained_files(place):
                 chosen = config.model_copy(update={"model": str(place.resolve())})
                 return chosen, f"features: {place}"
         if config.model != DEFAULT_MODEL:
@@ -77,7 +79,7 @@ class ExtractFeatures(ClipStep):
         if config.model is None:
             return []
         licence = "see the model's card (wav2vec2-base-960h: Apache-2.0)"
-        return [read_weights("features wav2vec2", weight_files(config.model), licence)]
+        return [read_weights("features wav2vec2", pretrained_files(Path(config.model)), licence)]
 
     @classmethod
     def needs(cls, weights: Path | None) -> list[Need]:
@@ -141,8 +143,6 @@ class ExtractFeatures(ClipStep):
     def _model(self) -> tuple[Any, Any]:
         from transformers import Wav2Vec2FeatureExtractor, Wav2Vec2Model
 
-        from vexpress.weights.published import quietly
-
         folder = str(self.config.model)
         with quietly():
             model = Wav2Vec2Model.from_pretrained(folder, local_files_only=True).eval()
@@ -175,16 +175,14 @@ def made_from(note: str | None, audio_hash: str | None) -> dict[str, str]:
 
 def read_wav(path: Path) -> np.ndarray:
     """Return 16 bit mono as float32 (samples,) in -1 … 1."""
-    import wave
-
     with wave.open(str(path), "rb") as file:
         data = file.readframes(file.getnframes())
     return np.frombuffer(data, dtype="<i2").astype(np.float32) / 32768
 
 
-def weight_files(folder: str) -> list[Path]:
-    """Return configuration and weights of a whole transformers folder, else nothing."""
-    found = [Path(folder) / name for name in WEIGHT_FILES if (Path(folder) / name).is_file()]
-    settings = [Path(folder) / name for name in SETTING_FILES]
-    whole = found and all(path.is_file() for path in settings)
-    return [*settings, found[0]] if whole else []
+def pretrained_files(folder: Path, settings: Sequence[str] = SETTING_FILES) -> list[Path]:
+    """Return the `settings` and the weights of a whole transformers folder, else nothing."""
+    weights = [folder / name for name in WEIGHT_FILES if (folder / name).is_file()]
+    files = [folder / name for name in settings]
+    whole = weights and all(path.is_file() for path in files)
+    return [*files, weights[0]] if whole else []

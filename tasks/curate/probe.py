@@ -60,7 +60,7 @@ class ProbeVideo(Step[Source]):
     def __call__(self, row: Source) -> Iterator[Video]:
         """Yield the video; a source that is none becomes a rejected row with what is known."""
         if row.problem:
-            raise Rejection("not_a_file", row.problem)
+            raise Rejection(row.reason, row.problem)
         content_hash, size = hash_content(row.uri)
         video = Video(
             video_id=content_hash[:16],
@@ -108,6 +108,14 @@ def hash_content(uri: str) -> tuple[str, int]:
         detail = f"the file cannot be read: {error.strerror or error}"
         raise Rejection("unreadable", detail, is_error=True) from error
     return digest.hexdigest(), size
+
+
+def probe_file(uri: str) -> Video:
+    """Return what a file says of itself, without reading all of its bytes for a hash.
+
+    Raises Rejection as `describe` does.
+    """
+    return Video(video_id="", source=uri, status="ok", **describe(uri))
 
 
 def describe(uri: str, track: int | None = None) -> dict[str, Any]:

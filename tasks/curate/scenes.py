@@ -77,14 +77,14 @@ class SceneScorer(Scorer[Video, Frames]):
 
     def begin(self, row: Video, shown: Frames) -> Scoring:
         """Begin scoring."""
-        return SceneScoring(row, shown, CutDetector(self.config, self.context.weights))
+        return SceneScoring(shown, CutDetector(self.config, self.context.weights))
 
 
 class SceneScoring:
     """Shows the frames of one video to the detectors, small."""
 
-    def __init__(self, video: Video, frames: Frames, detector: "CutDetector") -> None:
-        self._video, self._frames, self._detector = video, frames, detector
+    def __init__(self, frames: Frames, detector: "CutDetector") -> None:
+        self._frames, self._detector = frames, detector
 
     def see(self, number: int, image_bgr: np.ndarray) -> None:
         """Look at the next frame."""
@@ -96,8 +96,7 @@ class SceneScoring:
         """Return times and cuts; a scene also ends where a frame is damaged."""
         times, damage = self._frames.times, self._frames.breaks
         cuts = sorted({*self._detector.cuts(), *damage} - {len(times)})
-        end = times[-1] + 1 / (self._video.fps or 25)
-        return [Cuts(times=np.array([*times, end]), cuts=cuts)]
+        return [Cuts(times=np.array([*times, self._frames.end_s]), cuts=cuts)]
 
 
 class CutDetector:

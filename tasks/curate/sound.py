@@ -17,8 +17,9 @@ import numpy as np
 from pydantic import Field
 
 from vexpress.media.formats import open_media
+from vexpress.media.video import MP4_OPTIONS
 from vexpress.schemas.row import Model
-from vexpress.tasks.curate.crop import MP4_OPTIONS, sound_stream, temporary_file, write_sound
+from vexpress.tasks.curate.crop import sound_stream, temporary_file, write_sound
 from vexpress.tasks.engine.step import ClipStep, is_rejected
 from vexpress.tasks.engine.units import Candidate
 from vexpress.tasks.engine.weights import file_digest

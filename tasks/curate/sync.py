@@ -37,7 +37,7 @@ SURE = {"syncnet": 3.0, "lips": 4.5}
 
 
 class SyncConfig(Model):
-    """What judges whether sound is in time, and what is done about sound that is not."""
+    """What tells whether sound is in time, and what is done about sound that is not."""
 
     backend: Literal["auto", "syncnet", "lips"] = "auto"
     """`syncnet`; `lips`: lip shape and sound, without weights; `auto`: SyncNet where its

@@ -1,10 +1,10 @@
-"""Follow every face of a scene, and split the scene where the set of faces changes.
+"""Track every face of a scene, and split the scene where the set of faces changes.
 
-Takes a `DetectedVideo`, gives its `Scene`s, `FaceTrack`s and `Segment` segments, which cover
+Takes a `DetectedVideo`, gives its `Scene`s, `FaceTrack`s and `Segment`s, which cover
 every frame of the video. A frame counts as one-faced when exactly one significant face is
-followed through it: a face far smaller than the largest beside it (an inset portrait, a
+tracked through it: a face far smaller than the largest beside it (an inset portrait, a
 poster) is none, nor is one seen in fewer than `min_track_frames` frames. Where several are
-followed, each has segments of its own.
+tracked, each has segments of its own. Where a list says which face is meant, others do not count.
 """
 
 import itertools
@@ -18,9 +18,10 @@ from pydantic import Field
 from vexpress.schemas.row import Model, content_id
 from vexpress.schemas.scene import Scene
 from vexpress.schemas.track import FaceTrack
+from vexpress.schemas.video import Video
 from vexpress.tasks.engine.step import Step
 from vexpress.tasks.engine.units import DetectedVideo, Detections, Segment
-from vexpress.tasks.media.frames import picture_identity
+from vexpress.tasks.media.frames import first_frame, picture_identity
 
 
 class TrackConfig(Model):
@@ -38,7 +39,7 @@ class TrackConfig(Model):
 
 @dataclass
 class Sightings:
-    """One face while it is followed: rows of `Detections`."""
+    """One face while it is tracked: rows of `Detections`."""
 
     rows: list[int] = field(default_factory=list)
     frames: list[int] = field(default_factory=list)
@@ -54,31 +55,44 @@ class TrackFaces(Step[DetectedVideo]):
 
     def __call__(self, row: DetectedVideo) -> Iterator[Model]:
         """Yield scenes, tracks and segments of one video."""
-        edges = [0, *row.cuts.cuts, len(row.cuts.times) - 1]
+        first, span = first_frame(row.video), row.video.span
+        is_clip = span is not None and span.span_crop is not None
+        cuts = [] if is_clip else row.cuts.cuts
+        edges = [first + edge for edge in (0, *cuts, len(row.cuts.times) - 1)]
+        seen = of_listed_face(row.detections, row.video)
         for index, (start, end) in enumerate(itertools.pairwise(edges)):
             yield self._scene(row, index, start, end)
             tracks = [
-                self._track(row, index, (start, end), sightings)
-                for sightings in link_detections(row.detections, start, end, self.config)
+                self._track(row, seen, index, (start, end), sightings)
+                for sightings in link_detections(seen, start, end, self.config)
             ]
             yield from tracks
-            yield from self._segments(row, index, start, end, tracks)
+            followed = throughout(tracks, start, end) if is_clip else None
+            if followed:
+                yield segment(row, index, (start, end), 1, followed)
+            else:
+                yield from self._segments(row, index, start, end, tracks)
 
     def _scene(self, row: DetectedVideo, index: int, start: int, end: int) -> Scene:
         return Scene(
             video_id=row.video.video_id,
             scene_index=index,
-            start_s=row.cuts.times[start],
-            end_s=row.cuts.times[end],
+            start_s=row.cuts.times[start - first_frame(row.video)],
+            end_s=row.cuts.times[end - first_frame(row.video)],
             start_frame=start,
             end_frame=end,
         )
 
     def _track(
-        self, row: DetectedVideo, scene_index: int, scene: tuple[int, int], sightings: Sightings
+        self,
+        row: DetectedVideo,
+        seen: Detections,
+        scene_index: int,
+        scene: tuple[int, int],
+        sightings: Sightings,
     ) -> FaceTrack:
-        seen = row.detections
         first, last = reach_edges(sightings, scene, seen.every)
+        begins = first_frame(row.video)
         at = np.array(sightings.frames) - first
         detected = np.zeros(last - first + 1, dtype=bool)
         detected[at] = True
@@ -91,8 +105,8 @@ class TrackFaces(Step[DetectedVideo]):
             scene_index=scene_index,
             start_frame=first,
             end_frame=last + 1,
-            start_s=row.cuts.times[first],
-            end_s=row.cuts.times[last + 1],
+            start_s=row.cuts.times[first - begins],
+            end_s=row.cuts.times[last + 1 - begins],
             face_side_px=median_side(boxes),
             score_mean=float(scores[at].mean()),
             score_min=float(scores[at].min()),
@@ -121,20 +135,65 @@ class TrackFaces(Step[DetectedVideo]):
     ) -> Iterator[Segment]:
         significant = which_count(tracks, start, end, self.config.min_size_ratio)
         for first, last, faces, number in runs_of_one_set(significant):
-            segment = Segment(
-                video=row.video,
-                scene_index=index,
-                start_frame=start + first,
-                end_frame=start + last,
-                faces=faces,
-                times=row.cuts.times[start + first : start + last + 1],
-                track=tracks[number] if faces == 1 else None,
-                speech=row.speech,
-            )
+            track = tracks[number] if faces == 1 else None
+            part = segment(row, index, (start + first, start + last), faces, track)
             if faces > 1:
-                yield from each_face(segment, significant[first:last], tracks)
+                yield from each_face(part, significant[first:last], tracks)
             else:
-                yield segment
+                yield part
+
+
+def segment(
+    row: DetectedVideo, index: int, frames: tuple[int, int], faces: int, track: FaceTrack | None
+) -> Segment:
+    """Return the segment of a scene from one frame to another, exclusive."""
+    start, end = frames
+    begins = first_frame(row.video)
+    return Segment(
+        video=row.video,
+        scene_index=index,
+        start_frame=start,
+        end_frame=end,
+        faces=faces,
+        times=row.cuts.times[start - begins : end - begins + 1],
+        track=track,
+        speech=row.speech,
+    )
+
+
+def of_listed_face(seen: Detections, video: Video) -> Detections:
+    """Return the detections that may be the listed face; all where no face is listed.
+
+    One may be it whose middle lies in the listed box, or in which the middle of that lies.
+    """
+    span = video.span
+    box = (span.span_crop or span.span_box) if span else None
+    if box is None:
+        return seen
+    listed = np.array(box, np.float32)
+    if span and not span.span_crop and listed.max() <= 1:
+        listed *= np.array([video.width or 1, video.height or 1] * 2, np.float32)
+    mine = _holds(listed[None], seen.boxes) | _holds(seen.boxes, listed[None])
+    each = seen.landmarks.reshape(len(mine), -1, 2) if seen.landmark_count else seen.landmarks
+    return seen.model_copy(
+        update={
+            **{name: getattr(seen, name)[mine] for name in ("frames", "boxes", "points", "scores")},
+            "landmarks": each[mine].reshape(-1, 2) if seen.landmark_count else each,
+        }
+    )
+
+
+def _holds(outer: np.ndarray, inner: np.ndarray) -> np.ndarray:
+    """Whether the middle of each inner box lies in the outer one; (N, 4) against (1, 4), or the
+    other way round: bool (N,)."""
+    middle = (inner[:, :2] + inner[:, 2:]) / 2
+    return ((middle >= outer[:, :2]) & (middle <= outer[:, 2:])).all(axis=1)
+
+
+def throughout(tracks: list[FaceTrack], start: int, end: int) -> FaceTrack | None:
+    """Return the largest face that is followed from `start` to `end`, or None."""
+    whole = [t for t in tracks if t.start_frame <= start and t.end_frame >= end]
+    return max(whole, key=lambda track: track.face_side_px, default=None)
 
 
 def link_detections(seen: Detections, start: int, end: int, config: TrackConfig) -> list[Sightings]:

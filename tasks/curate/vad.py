@@ -5,6 +5,7 @@ streamed through Silero VAD (as faster-whisper carries it) with the network's st
 from block to block, so that memory is flat in length and the answer is that of one piece.
 """
 
+import itertools
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
@@ -15,15 +16,16 @@ from pydantic import Field
 
 from vexpress.schemas.row import Model
 from vexpress.schemas.versions import version_of
+from vexpress.schemas.video import Video
 from vexpress.tasks.curate.sound import RATE, decibels, speech_share
 from vexpress.tasks.engine.step import Step
 from vexpress.tasks.engine.units import DetectedVideo, SpeechActivity
 from vexpress.tasks.engine.weights import Need, file_digest
 from vexpress.tasks.media.frames import sound_identity
-from vexpress.tasks.media.resample import stream_sound
+from vexpress.tasks.media.resample import read_sound, stream_sound
 
 WINDOW = 512
-"""Samples that Silero judges at once: 32 ms."""
+"""Samples that Silero looks at at once: 32 ms."""
 CONTEXT = 64
 """Samples before a window that Silero sees too."""
 STATE = (1, 1, 128)
@@ -31,6 +33,8 @@ STATE = (1, 1, 128)
 WINDOWS_AT_ONCE = 1000
 HYSTERESIS = 0.15
 """Speech ends where the probability is this much below the threshold (Silero's own)."""
+BLOCK_S = 60.0
+"""Sound of a listed span that is read at once, seconds."""
 MIN_PAUSE_S = 0.2
 """A shorter silence belongs to the speech around it, seconds."""
 
@@ -86,9 +90,23 @@ class DetectSpeech(Step[DetectedVideo]):
 
     def __call__(self, row: DetectedVideo) -> Iterator[DetectedVideo]:
         """Yield the video with what is heard in it."""
-        seconds = float(row.cuts.times[-1])
-        blocks = stream_sound(row.video, row.video.start_s or 0.0, seconds, RATE)
-        yield row.model_copy(update={"speech": detect_speech(blocks, self.config.vad_threshold)})
+        first, seconds = 0.0, float(row.cuts.times[-1])
+        if row.video.span:
+            first = float(row.cuts.times[0])
+            blocks = span_sound(row.video, first, seconds - first)
+        else:
+            blocks = stream_sound(row.video, row.video.start_s or 0.0, seconds, RATE)
+        speech = detect_speech(blocks, self.config.vad_threshold)
+        yield row.model_copy(update={"speech": speech.model_copy(update={"from_s": first})})
+
+
+def span_sound(video: Video, first_s: float, seconds: float) -> Iterator[np.ndarray]:
+    """Yield the sound of a span of a video, 16 kHz mono, without what lies before it."""
+    edges = [*np.arange(0, seconds, BLOCK_S), seconds]
+    for begin, end in itertools.pairwise(edges):
+        samples = round(end * RATE) - round(begin * RATE)
+        start = (video.start_s or 0.0) + first_s + round(begin * RATE) / RATE
+        yield read_sound(video, start, samples, RATE)[:, 0]
 
 
 def detect_speech(blocks: Iterator[np.ndarray], threshold: float) -> SpeechActivity:

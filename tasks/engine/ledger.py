@@ -2,7 +2,8 @@
 
 `units` maps a step's key to its answers. `sources` says which sources are done with which
 configuration, so that a finished data set is not planned again. `contents` says which
-source a content was first seen at. One process writes; a lock file keeps a second run out.
+source a content was first seen at, `listed` what a list says of a span. One process writes; a
+lock file keeps a second run out.
 """
 
 import contextlib
@@ -27,6 +28,7 @@ CREATE TABLE IF NOT EXISTS sources (
 CREATE INDEX IF NOT EXISTS source_contents ON sources (content_hash);
 CREATE TABLE IF NOT EXISTS contents (content_hash TEXT PRIMARY KEY, uri TEXT NOT NULL);
 CREATE INDEX IF NOT EXISTS content_uris ON contents (uri);
+CREATE TABLE IF NOT EXISTS listed (uri TEXT PRIMARY KEY, source TEXT NOT NULL);
 """
 NAME = "ledger.sqlite"
 FORMAT = 0
@@ -53,6 +55,9 @@ class DoneSource:
     stamp: str
     failed: bool
     content_hash: str | None
+    """Its content; of a listed span, with what of it is listed."""
+    listed: str | None = None
+    """The whole source, JSON, where its name does not tell it: a span of a list."""
 
 
 class LedgerLike(Protocol):
@@ -149,6 +154,10 @@ class Ledger:
                     "INSERT OR REPLACE INTO sources VALUES (?, ?, ?, ?)",
                     (done.uri, done.stamp, done.failed, done.content_hash),
                 )
+                if done.listed:
+                    self._db.execute(
+                        "INSERT OR REPLACE INTO listed VALUES (?, ?)", (done.uri, done.listed)
+                    )
                 if done.content_hash:
                     self._db.execute(
                         "INSERT OR IGNORE INTO contents VALUES (?, ?)",
@@ -169,6 +178,18 @@ class Ledger:
         query = "SELECT uri FROM contents WHERE content_hash = ?"
         found = {h: self._db.execute(query, (h,)).fetchone() for h in content_hashes}
         return {content: row[0] for content, row in found.items() if row}
+
+    def with_spans(self, content_hashes: list[str]) -> set[str]:
+        """Return the contents of which listed spans were committed."""
+        query = "SELECT 1 FROM contents WHERE content_hash > ? AND content_hash < ? LIMIT 1"
+        known = {h: self._db.execute(query, (f"{h} ", f"{h}!")).fetchone() for h in content_hashes}
+        return {content for content, row in known.items() if row}
+
+    def listed(self, uris: list[str]) -> dict[str, str]:
+        """Return the sources that are spans of a list, JSON, by their names."""
+        query = "SELECT source FROM listed WHERE uri = ?"
+        found = {uri: self._db.execute(query, (uri,)).fetchone() for uri in uris}
+        return {uri: row[0] for uri, row in found.items() if row}
 
     def forget_failures(self) -> list[str]:
         """Drop the answers of units that failed; return the sources to run again."""

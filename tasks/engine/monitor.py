@@ -32,7 +32,7 @@ NEVER = Retry(times=0, delay_s=0, may_help=lambda error: False)
 
 
 class Monitor:
-    """Watches a run: this one logs."""
+    """What a run tells what it does: this one logs."""
 
     def run(
         self,

@@ -13,6 +13,10 @@ SOURCES = {
     "too_large": "The header claims pictures larger than any real video has.",
     "truncated": "The file ends early: a copy or a download was cut off.",
     "clock_jumps": "The file's clock jumps, and sound and picture cannot be told to fit.",
+    "outside": "The listed span does not lie within the video.",
+    "overlap": "The listed span overlaps another of the list, of the same face.",
+    "mixed": "The data set has the whole file already, or spans of it; take another data set.",
+    "other_frames": "The listed span has other frames in this file: it is not the listed one.",
     "damaged": "Too many frames cannot be decoded.",
 }
 """Reasons of sources; a candidate can be `damaged` too."""

@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar, Generic, TypeVar
 
-from vexpress.errors import RunError
+from vexpress.errors import RunError, raise_if_interrupted
 from vexpress.schemas.errors import stop_when_full
 from vexpress.schemas.row import Model, content_id
 from vexpress.schemas.video import Video
@@ -151,7 +151,11 @@ class Step(Component, Generic[In]):
 
 
 def failure(name: str, error: Exception) -> Rejection:
-    """Return what an unforeseen error in the step `name` means for the row."""
+    """Return what an unforeseen error in the step `name` means for the row.
+
+    Raises KeyboardInterrupt where it is no error of the row: somebody stopped the run.
+    """
+    raise_if_interrupted(error)
     log.warning("step %s failed", name, exc_info=error)
     detail = f"step {name}: {type(error).__name__}: {error}"[:500]
     return Rejection("failed", detail, is_error=True)

@@ -18,6 +18,7 @@ from vexpress.schemas.keypoints import ClipKps
 from vexpress.schemas.row import Array, Bools, Boxes, Doubles, FivePoints, Floats, Model
 from vexpress.schemas.scene import Scene
 from vexpress.schemas.speaking import Speaking
+from vexpress.schemas.span import Span
 from vexpress.schemas.track import FaceTrack
 from vexpress.schemas.video import Video
 from vexpress.schemas.word import Word
@@ -40,6 +41,20 @@ class Source(Model):
     """Licence note given with the source."""
     problem: str | None = None
     """Why it cannot be read at all, where listing found that out."""
+    reason: str = Field("not_a_file", exclude_if=lambda reason: reason == "not_a_file")
+    """The reason that a problem gives."""
+    span: Span | None = Field(None, exclude_if=lambda span: span is None)
+    """The part of it that a list names; its `uri` is then the span's own name."""
+
+    @property
+    def file(self) -> str:
+        """Absolute path or URI of the file."""
+        return self.span.file if self.span else self.uri
+
+    def whole(self) -> "Source":
+        """Return the file of a span, as if it were listed whole."""
+        changes = {"uri": self.file, "span": None, "licence": None}
+        return self.model_copy(update=changes) if self.span else self
 
 
 class Detections(Model):
@@ -83,6 +98,8 @@ class SpeechActivity(Model):
     """Level of each window of `window_s` from the first frame on, dB relative to full scale."""
     window_s: float
     """Length of a window, seconds."""
+    from_s: float = 0
+    """What the times above count from: the start of a listed span, seconds from the first frame."""
 
 
 class DetectedVideo(Model):
@@ -93,6 +110,16 @@ class DetectedVideo(Model):
     detections: Detections
     speech: SpeechActivity | None = None
     """Null where there is no sound."""
+
+
+class FrameRange(Model):
+    """Where a listed span is in its file."""
+
+    start_frame: int
+    end_frame: int
+    start_s: float
+    """Seconds from the first frame of the file."""
+    end_s: float
 
 
 class Segment(Model):
@@ -165,6 +192,7 @@ KINDS: dict[str, type[Model]] = {
             Detections,
             SpeechActivity,
             DetectedVideo,
+            FrameRange,
             Segment,
             Candidate,
             Update,

@@ -16,7 +16,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
-from vexpress.errors import InputError, RunError
+from vexpress.errors import InputError, RunError, raise_if_interrupted
 from vexpress.faces.backends import BACKENDS
 from vexpress.faces.embedding import FaceEmbedder, embedder_file, load_face_embedder
 from vexpress.faces.points import Face, FaceDetector
@@ -110,6 +110,7 @@ class EvaluateVideo(Step[Generation]):
         except RunError:
             raise
         except Exception as error:
+            raise_if_interrupted(error)
             log.warning("evaluating %s failed", row.request_id, exc_info=error)
             text = f"{type(error).__name__}: {error}"[:500]
             names = tuple(metric.name for metric in VIDEO_METRICS)
@@ -225,6 +226,7 @@ def results_of(scorer: Any) -> list[Measured]:
     try:
         return list(scorer.results())
     except Exception as error:
+        raise_if_interrupted(error)
         log.warning("%s failed", type(scorer).__name__, exc_info=error)
         return unmeasured(scorer.NAMES, "failed", f"{type(error).__name__}: {error}"[:500])
 

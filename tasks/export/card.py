@@ -58,12 +58,12 @@ def data_card(selection: Selection, tables: dict[str, pa.Table]) -> str:
     splits = {name.partition("/")[0]: table for name, table in tables.items()}
     counts = [(split, *_counted(table)) for split, table in splits.items()]
     columns = next(iter(splits.values())).column_names
-    known = {name: field.description or "" for name, field in Clip.model_fields.items()}
+    known = {name: field.description or "" for name, field in Clip.columns().items()}
     meanings = known | OWN_COLUMNS
     licences = selection.licences
     return HEAD.format(
         patterns="\n".join(PATTERN.format(split=split) for split in splits),
-        disjoint="No person is in two splits." if len(splits) > 1 else "There is one split only.",
+        disjoint=_disjoint(len(splits), selection),
         splits=_table(("split", "clips", "hours", "people"), counts),
         licences=_table(
             ("licence", "clips"), [(e["licence"], e["clips"]) for e in licences["licences"]]
@@ -73,6 +73,14 @@ def data_card(selection: Selection, tables: dict[str, pa.Table]) -> str:
         ),
         columns=_table(("column", "meaning"), [(c, meanings.get(c, "")) for c in columns]),
     )
+
+
+def _disjoint(splits: int, selection: Selection) -> str:
+    if splits == 1:
+        return "There is one split only."
+    if selection.disjoint:
+        return "No person is in two splits."
+    return "Splits are those of the list; some persons are in two of them."
 
 
 def _counted(table: pa.Table) -> tuple[int, str, int | str]:

@@ -5,27 +5,33 @@ Rows are ordered by batch, so that the points of one batch at a time are in memo
 
 import io
 import json
-import os
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import takewhile
 from typing import Any
 
 import duckdb
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import safetensors.numpy
 
 from vexpress.schemas.arrow import read_value
 from vexpress.schemas.dataset import Dataset
 from vexpress.schemas.errors import DatasetError
 from vexpress.schemas.query import ask_where, connect
+from vexpress.schemas.span import file_of
 from vexpress.tasks.train.clips import identity_column, landmarks_of, points_of
 from vexpress.training.clips import held_out
 
 INTERNAL = ("status", "reason", "detail", "is_error")
 """Columns of `clips` that mean nothing outside the data set."""
 SPLITS = ("train", "validation")
+HELD_OUT = ("validation", "valid", "val", "dev", "test", "eval")
+"""What lists call clips that are not trained on."""
+USUAL_TEXT = "coalesce(caption, '')"
+"""What describes a clip in words: the caption of a list."""
 NOT_STATED = "not stated"
 LICENCES = "licences.json"
 """In every export: licences of sources and of the weights that were used."""
@@ -44,11 +50,28 @@ class Selection:
     """Size in bytes and time or tag of every file of clips, by its name in the data set."""
     licences: dict[str, Any]
     """Licences of sources and weights, for JSON."""
+    disjoint: bool = True
+    """Whether nobody is in two splits: a list may have said another division."""
+
+    @property
+    def splits(self) -> list[str]:
+        """The splits that have clips."""
+        there = set(self.clips["split"].to_pylist())
+        return [split for split in SPLITS if split in there]
 
     def rows(self, split: str | None = None) -> Iterator[dict[str, Any]]:
         """Yield the clips, or those of one split, one by one."""
         for batch in self.clips.to_batches(max_chunksize=1024):
             yield from (r for r in batch.to_pylist() if split in (None, r["split"]))
+
+    def of(self, rows: list[dict[str, Any]]) -> "Selection":
+        """Return the selection of some of its clips, with their licences alone."""
+        ids = pa.array([row["clip_id"] for row in rows])
+        clips = self.clips.filter(pc.is_in(self.clips["clip_id"], ids))
+        if clips.num_rows == self.clips.num_rows:
+            return self
+        weights = used_weights(connect(self.dataset), clips)
+        return replace(self, clips=clips, licences=licences_of(clips, weights))
 
     def stamp(self, row: dict[str, Any]) -> list[Any]:
         """Return what tells whether anything of a clip has changed."""
@@ -71,34 +94,68 @@ class ClipPoints:
     """float32 (F, 106 or 68, 2), or None."""
 
 
-def select_clips(dataset: Dataset, where: str = "", validation_share: float = 0.1) -> Selection:
+def select_clips(
+    dataset: Dataset, where: str = "", validation_share: float = 0.1, text: str = USUAL_TEXT
+) -> Selection:
     """Return the kept clips that satisfy the SQL condition `where`, split by who is seen.
 
-    No person is in both splits; with one person only, everything is training. Raises
-    QueryError for a wrong condition, DatasetError where no clip or not every file is there.
+    No person is in both splits; with one person only, everything is training. Where a list says
+    the split of a clip, that counts. `text`: SQL expression over a clip's columns, for the column
+    `text`. Sources are named from the folder on that all of them share. Raises QueryError for a
+    wrong condition or text, DatasetError where no clip or not every file is there.
     """
     connection = connect(dataset)
-    clips = with_public_sources(_clips(dataset, connection, where))
-    groups = clips["split"].to_pylist()
-    held = held_out(groups, validation_share, SEED) if len(set(groups)) > 1 else set()
-    split = pa.array([SPLITS[group in held] for group in groups], pa.string())
-    clips = clips.set_column(clips.column_names.index("split"), "split", split)
+    clips = _clips(dataset, connection, where, text)
+    groups = clips["who"].to_pylist()
+    splits = splits_of(groups, clips["listed_split"].to_pylist(), validation_share)
+    pairs = set(zip(groups, splits, strict=True))
+    clips = clips.append_column("split", pa.array(splits, pa.string()))
+    names = pa.array(public_names(clips["source"].to_pylist()), pa.string())
+    clips = clips.set_column(clips.column_names.index("source"), "source", names)
     files = _files(dataset)
     _require_files(dataset, clips, files)
-    return Selection(dataset, clips, files, _licences(connection, clips))
+    disjoint = len(pairs) == len(set(groups))
+    licences = licences_of(clips, used_weights(connection, clips))
+    return Selection(dataset, clips, files, licences, disjoint)
 
 
-def _clips(dataset: Dataset, connection: duckdb.DuckDBPyConnection, where: str) -> pa.Table:
-    """The chosen clips with `split` holding who is seen, until it is split."""
+def splits_of(groups: list[str], listed: list[str | None], share: float) -> list[str]:
+    """Return the split of each clip, of who is seen in it and of what a list says of its split."""
+    held = held_out(groups, share, SEED) if len(set(groups)) > 1 else set()
+    return [
+        SPLITS[group in held] if said is None else SPLITS[said.lower() in HELD_OUT]
+        for group, said in zip(groups, listed, strict=True)
+    ]
+
+
+def public_names(sources: list[str]) -> list[str]:
+    """Return sources by their paths from the folder on that all of them share: what lies above
+    it is this machine's business."""
+    folders = {tuple(file_of(source).split("/")[:-1]) for source in sources}
+    shared = len(list(takewhile(lambda parts: len(set(parts)) == 1, zip(*folders, strict=False))))
+    return ["/".join(source.split("/")[shared:]) for source in sources]
+
+
+def _clips(
+    dataset: Dataset, connection: duckdb.DuckDBPyConnection, where: str, text: str
+) -> pa.Table:
+    """The chosen clips with `who` is seen, and what exports need to know of them."""
     clips = ask_where(
         connection,
         where,
-        f"SELECT kept.* EXCLUDE ({', '.join(INTERNAL)}), v.licence, k.points_hash, "
-        f"{identity_column(connection)} AS split FROM kept "
+        f"SELECT kept.* EXCLUDE ({', '.join(INTERNAL)}), v.licence, v.content_hash, "
+        f"k.points_hash, coalesce(k.landmark_count, 0) > 0 AS has_landmarks, "
+        "coalesce(e.face_numbers, 0) AS face_numbers, "
+        f"CAST(({text}) AS VARCHAR) AS text, "
+        f"{identity_column(connection)} AS who FROM kept "
         "SEMI JOIN chosen USING (clip_id) LEFT JOIN (SELECT video_id, batch_id, "
-        "any_value(licence) AS licence FROM videos WHERE duplicate_of IS NULL "
-        "GROUP BY ALL) v USING (video_id, batch_id) LEFT JOIN (SELECT clip_id, batch_id, "
+        "any_value(licence) AS licence, any_value(content_hash) AS content_hash "
+        "FROM videos WHERE duplicate_of IS NULL "
+        "GROUP BY video_id, batch_id) v USING (video_id, batch_id) "
+        "LEFT JOIN (SELECT clip_id, batch_id, landmark_count, "
         "hash(points, detected, landmarks) AS points_hash FROM kps) k USING (clip_id, batch_id) "
+        "LEFT JOIN (SELECT clip_id, batch_id, len(embedding) AS face_numbers "
+        "FROM face_embeddings) e USING (clip_id, batch_id) "
         "ORDER BY batch_id, clip_id",
     )
     if not clips.num_rows:
@@ -109,20 +166,12 @@ def _clips(dataset: Dataset, connection: duckdb.DuckDBPyConnection, where: str) 
     return clips
 
 
-def with_public_sources(clips: pa.Table) -> pa.Table:
-    """Return the clips with sources as they are told elsewhere: a path on this machine from the
-    folder on that all of them share."""
-    sources = clips["source"].to_pylist()
-    local = {source for source in sources if source.startswith("/")}
-    shared = os.path.commonpath([os.path.dirname(s) for s in local]) if local else ""  # noqa: PTH120
-    told = [s[len(shared) :].lstrip("/") if s in local else s for s in sources]
-    place = clips.column_names.index("source")
-    return clips.set_column(place, "source", pa.array(told, pa.string()))
-
-
 def described(row: dict[str, Any]) -> dict[str, Any]:
     """Return what an export says of a clip: nothing of how the data set holds it."""
-    hidden = ("batch_id", "media_path", "audio_path", "features_path", "points_hash")
+    hidden = (
+        *("batch_id", "wave_id", "media_path", "audio_path", "features_path", "points_hash"),
+        *("content_hash", "text", "has_landmarks", "face_numbers", "side", "who"),
+    )
     return {name: value for name, value in row.items() if name not in hidden}
 
 
@@ -182,20 +231,13 @@ def _require_files(dataset: Dataset, clips: pa.Table, files: dict[str, tuple[int
         )
 
 
-def _licences(connection: duckdb.DuckDBPyConnection, clips: pa.Table) -> dict[str, Any]:
-    """Licences and how many clips each covers; weights of the curations that made the clips."""
+def licences_of(clips: pa.Table, weights: list[dict[str, str]]) -> dict[str, Any]:
+    """Return the licences of clips and how many each covers, with those of `weights`."""
     pairs = zip(clips["source"].to_pylist(), clips["licence"].to_pylist(), strict=True)
     sources = Counter((source, licence or NOT_STATED) for source, licence in pairs)
     by_licence: Counter[str] = Counter()
     for (_, licence), count in sources.items():
         by_licence[licence] += count
-    weights: dict[str, dict[str, str]] = {}
-    batches = {"batches": clips["batch_id"].unique().to_pylist()}
-    made = connection.execute(MAKERS, batches).fetchall() or connection.sql(CURATIONS).fetchall()
-    for (text,) in made:
-        for used in json.loads(text or "[]"):
-            kept = {key: str(used.get(key, "")) for key in ("name", "sha256", "licence")}
-            weights[kept["name"] + kept["sha256"]] = kept
     return {
         "licences": [
             {"licence": licence, "clips": count} for licence, count in sorted(by_licence.items())
@@ -204,8 +246,20 @@ def _licences(connection: duckdb.DuckDBPyConnection, clips: pa.Table) -> dict[st
             {"source": source, "licence": licence, "clips": count}
             for (source, licence), count in sorted(sources.items())
         ],
-        "weights": [weights[key] for key in sorted(weights)],
+        "weights": weights,
     }
+
+
+def used_weights(connection: duckdb.DuckDBPyConnection, clips: pa.Table) -> list[dict[str, str]]:
+    """Return the weights of the curations that made the clips, once each."""
+    weights: dict[str, dict[str, str]] = {}
+    batches = {"batches": clips["batch_id"].unique().to_pylist()}
+    made = connection.execute(MAKERS, batches).fetchall() or connection.sql(CURATIONS).fetchall()
+    for (text,) in made:
+        for used in json.loads(text or "[]"):
+            kept = {key: str(used.get(key, "")) for key in ("name", "sha256", "licence")}
+            weights[kept["name"] + kept["sha256"]] = kept
+    return [weights[key] for key in sorted(weights)]
 
 
 MAKERS = """

@@ -58,7 +58,10 @@ class ExportFolder:
 
     def write_json(self, name: str, value: Any) -> None:
         """Write `value` as JSON."""
-        text = json.dumps(value, indent=1, ensure_ascii=False) + "\n"
+        self.write_text(name, json.dumps(value, indent=1, ensure_ascii=False) + "\n")
+
+    def write_text(self, name: str, text: str) -> None:
+        """Write `text` as UTF-8."""
         data = text.encode("utf-8", "surrogateescape")  # names of files may be any bytes
         self.write(name, lambda path: path.write_bytes(data))
 

@@ -17,7 +17,6 @@ from vexpress.schemas.dataset import Dataset
 from vexpress.tasks.export.card import data_card
 from vexpress.tasks.export.clips import (
     LICENCES,
-    SPLITS,
     Selection,
     clip_points,
     described,
@@ -41,8 +40,7 @@ def export_huggingface(
     """
     target = ExportFolder(folder, KIND)
     selection = select_clips(dataset, where, validation_share)
-    splits = [s for s in SPLITS if s in selection.clips["split"].to_pylist()]
-    tables = {f"{split}/metadata.parquet": metadata(selection, split) for split in splits}
+    tables = {f"{split}/metadata.parquet": metadata(selection, split) for split in selection.splits}
     card = data_card(selection, tables)
     files = {name: digest_of(name, *selection.contents(r)) for r, name in _media(selection)}
     made_of_all = digest_of(list(files.items()), [described(row) for row in selection.rows()], card)

@@ -7,7 +7,6 @@ written beside the list, as `videos/ID.mp4`.
 """
 
 import shutil
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,9 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from vexpress.schemas.arrow import read_value
 from vexpress.schemas.dataset import Dataset
-from vexpress.schemas.query import connect
+from vexpress.tasks.export.boxes import Boxes
 from vexpress.tasks.export.clips import LICENCES, ClipPoints, clip_points, select_clips
 from vexpress.tasks.export.folder import ExportFolder, digest_of
 from vexpress.tasks.train.clips import gather_clips
@@ -52,7 +50,7 @@ def _export(dataset: Dataset, target: ExportFolder, fetched: Path, where: str) -
     whole = digest_of(list(entries.values()), stamps)
     pending = set(target.plan({**plan, LICENCES: whole, LIST: whole}))
     wanted = (r for r in selection.rows() if pending.intersection(entries[r["clip_id"]].values()))
-    boxes = _Boxes(dataset)
+    boxes = Boxes(dataset)
     for row, points in clip_points(dataset, wanted):
         entry, paths = entries[row["clip_id"]], files[row["clip_id"]]
         if entry["video"] in pending:
@@ -80,7 +78,7 @@ def _entry(row: dict[str, Any], dataset: Dataset) -> dict[str, Any]:
     }
 
 
-def _listed(row: dict[str, Any], points: ClipPoints, boxes: "_Boxes", files: ClipFiles) -> Listed:
+def _listed(row: dict[str, Any], points: ClipPoints, boxes: "Boxes", files: ClipFiles) -> Listed:
     seen = boxes.of(row, files.width)
     return Listed(
         points=points.points,
@@ -90,40 +88,3 @@ def _listed(row: dict[str, Any], points: ClipPoints, boxes: "_Boxes", files: Cli
         if seen is None
         else seen[1],
     )
-
-
-class _Boxes:
-    """Boxes and scores of the detector, from the tracks of one batch at a time."""
-
-    def __init__(self, dataset: Dataset) -> None:
-        self._connection = connect(dataset)
-        self._batch = ""
-        self._tracks: dict[str, tuple[int, np.ndarray, np.ndarray]] = {}
-
-    def of(self, row: dict[str, Any], size: int) -> tuple[np.ndarray, np.ndarray] | None:
-        """Boxes (F, 4) in pixels of the clip of `size`, and scores (F,); None without a track.
-
-        Frame times are not in the manifests: within a clip they are taken to be even.
-        """
-        if row["batch_id"] != self._batch:
-            self._batch = row["batch_id"]
-            self._tracks = dict(self._read())
-        if row["track_id"] not in self._tracks:
-            return None
-        first, boxes, scores = self._tracks[row["track_id"]]
-        count = row["end_frame"] - row["start_frame"]
-        shown = (np.arange(row["frames"]) + 0.5) / row["frames"] * count
-        frames = np.clip(shown.astype(int) + row["start_frame"] - first, 0, len(boxes) - 1)
-        corner = np.array([row["crop_x1"], row["crop_y1"]] * 2, np.float32)
-        scale = size / (row["crop_x2"] - row["crop_x1"])
-        return (boxes[frames] - corner) * scale, scores[frames]
-
-    def _read(self) -> Iterator[tuple[str, tuple[int, np.ndarray, np.ndarray]]]:
-        table = self._connection.sql(
-            "SELECT track_id, start_frame, boxes, scores FROM tracks WHERE batch_id = $batch",
-            params={"batch": self._batch},
-        ).to_arrow_table()
-        for number in range(table.num_rows):
-            row = {name: read_value(table[name][number]) for name in table.column_names}
-            boxes = np.asarray(row["boxes"], np.float32).reshape(-1, 4)
-            yield row["track_id"], (row["start_frame"], boxes, np.asarray(row["scores"]))

@@ -25,12 +25,13 @@ from vexpress.errors import (
     RunError,
     SettingsError,
     SoundError,
+    raise_if_interrupted,
 )
 from vexpress.faces.points import FaceDetector
 from vexpress.faces.portrait import Portrait, read_portrait
 from vexpress.hashes import sha256_of_file
 from vexpress.inference.generate import Prepared, prepare, render
-from vexpress.inference.loading import load_pipeline
+from vexpress.inference.loading import detector_for, load_pipeline
 from vexpress.inference.pipeline import VExpressPipeline
 from vexpress.inference.request import Request
 from vexpress.schemas.dataset import Dataset
@@ -41,7 +42,7 @@ from vexpress.tasks.engine.step import Rejection
 from vexpress.tasks.generate.config import GenerateConfig
 from vexpress.tasks.generate.request_clips import write_inputs
 from vexpress.tasks.generate.requests import PlannedVideo, new_row
-from vexpress.tasks.generate.weights import UsedWeights, load_detector
+from vexpress.tasks.generate.weights import UsedWeights
 
 log = logging.getLogger(__name__)
 
@@ -103,7 +104,7 @@ class Generator:
     @cached_property
     def detector(self) -> FaceDetector:
         """The face detector."""
-        return load_detector(self.job.config.model, self._folder)
+        return detector_for(self.job.config.model.face_model, self._folder)
 
     @property
     def _folder(self) -> Path | None:
@@ -146,6 +147,7 @@ class Generator:
             detail = f"{_first_line(error)}. Ask for a smaller or shorter video, or memory=low."
             return row(status="failed", reason="out_of_memory", detail=detail)
         except Exception as error:
+            raise_if_interrupted(error)
             log.warning("request %s failed", planned.request_id, exc_info=error)
             return row(status="failed", reason="failed", detail=_first_line(error))
 

@@ -68,20 +68,20 @@ def read_requests(table: str, dataset: Dataset, defaults: Parameters) -> list[As
     """Return the rows of one table. Raises ConfigError that lists every problem."""
     label = "query" if is_query(table) else table
     rows: list[AskedVideo] = []
-    problems: list[str] = []
+    wrong: list[str] = []
     try:
         for number, cells in enumerate(_cells(table, dataset), 1):
             if number > MAX_ROWS:
                 raise ConfigError(f"{label}: expected at most {MAX_ROWS:,} rows; split the table")
             found = list(_problems(cells, defaults))
-            problems += [f"row {number}, {problem}" for problem in found]
+            wrong += [f"row {number}, {problem}" for problem in found]
             if not found:
                 rows.append(_asked(number, cells))
     except (OSError, ValueError, csv.Error, pa.ArrowException) as error:
         raise ConfigError(f"{label}: expected a table of requests: {error}") from error
-    if problems:
-        more = f"\n  and {len(problems) - SHOWN} more" if len(problems) > SHOWN else ""
-        listed = "\n  ".join(problems[:SHOWN])
+    if wrong:
+        more = f"\n  and {len(wrong) - SHOWN} more" if len(wrong) > SHOWN else ""
+        listed = "\n  ".join(wrong[:SHOWN])
         raise ConfigError(f"{label}: nothing was started, for\n  {listed}{more}")
     if not rows:
         raise ConfigError(f"{label}: expected requests, found no row")

@@ -141,15 +141,7 @@ class Planner:
         base: Path | None,
         clips: dict[str, ClipInputs],
     ) -> PlannedVideo:
-        asked = merge(self.config.parameters, row.parameters)
-        if asked.width * asked.height > self.config.limits.video_pixels:
-            raise Rejection(
-                "too_large",
-                f"expected a video of at most {self.config.limits.video_pixels} pixels, "
-                f"found {asked.width}x{asked.height}. limits.video_pixels allows more",
-            )
-        if asked.preview and not self.config.model.preview_vae:
-            raise Rejection("bad_settings", "preview: expected model.preview_vae to be set")
+        asked = self._parameters(row)
         files = {
             column: roots.resolve(text, base)
             for column, text in row.inputs().items()
@@ -179,6 +171,18 @@ class Planner:
             parameters=asked,
             sound_s=sound_s,
         )
+
+    def _parameters(self, row: AskedVideo) -> Parameters:
+        asked = merge(self.config.parameters, row.parameters)
+        if asked.width * asked.height > self.config.limits.video_pixels:
+            raise Rejection(
+                "too_large",
+                f"expected a video of at most {self.config.limits.video_pixels} pixels, "
+                f"found {asked.width}x{asked.height}. limits.video_pixels allows more",
+            )
+        if asked.preview and not self.config.model.preview_vae:
+            raise Rejection("bad_settings", "preview: expected model.preview_vae to be set")
+        return asked
 
     def _look(self, files: dict[str, Path], clip: ClipInputs | None) -> float:
         """Check every file; return the seconds of sound."""

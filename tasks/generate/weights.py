@@ -3,14 +3,13 @@
 import hashlib
 from pathlib import Path
 
-from vexpress.faces.points import FaceDetector
 from vexpress.hashes import sha256
 from vexpress.inference.loading import detector_for
 from vexpress.inference.random_model import tiny_pipeline
+from vexpress.inference.settings import ModelChoice
 from vexpress.schemas.errors import ConfigError
 from vexpress.schemas.row import Model
 from vexpress.tasks.engine.weights import file_digest
-from vexpress.tasks.generate.config import ModelChoice
 from vexpress.weights.catalogue import TABLE, Places, locate
 
 RANDOM = "random weights, no licence needed"
@@ -54,11 +53,6 @@ def used_weights(choice: ModelChoice, folder: Path | None) -> UsedWeights:
         files=[str(file) for file in [*files, *extra]],
         faces=detector.name,
     )
-
-
-def load_detector(choice: ModelChoice, folder: Path | None) -> FaceDetector:
-    """Load the face detector that `used_weights` named."""
-    return detector_for(choice.face_model, folder)
 
 
 def files_of(places: Places) -> list[Path]:

@@ -5,6 +5,7 @@ Coordinates and sizes are those of the upright picture with square pixels.
 """
 
 import contextlib
+import math
 from collections.abc import Iterator
 from fractions import Fraction
 from functools import lru_cache
@@ -38,6 +39,10 @@ VIDEO_SUFFIXES = (
     *(".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".mts", ".m2ts"),
     *(".flv", ".wmv", ".asf", ".ogv", ".3gp", ".mxf", ".gif", ".vob"),
 )
+SAME_FRAME_S = 0.002
+"""Time stamps closer than this are of the same frame, seconds."""
+SEEK_BACK_S = (0.0, 5.0, 30.0, math.inf)
+"""How much earlier to look for a key frame, try after try, seconds."""
 MAX_SIDE = 16384
 """Largest picture side that is decoded, pixels; a header that claims more is refused."""
 
@@ -63,7 +68,7 @@ def open_media(uri: str) -> Iterator[Any]:
 def open_video(video: Video) -> Iterator[Any]:
     """Open a source as `open_media` does, on a clock that goes on where its own jumps."""
     if not video.clock_jumps:
-        with open_media(video.source) as container:
+        with open_media(video.file) as container:
             yield container
         return
     with open_container(Window(straightened(video)[0])) as container:
@@ -72,7 +77,7 @@ def open_video(video: Video) -> Iterator[Any]:
 
 def straightened(video: Video) -> tuple[IO[bytes], Clock]:
     """Return a temporary copy of a video whose clock jumps, and where it did."""
-    return _straightened(video.source, video.content_hash, video.sound_track)
+    return _straightened(video.file, video.content_hash, video.sound_track)
 
 
 @lru_cache(maxsize=2)
@@ -139,7 +144,11 @@ def picture_of(video: Video) -> Picture:
 
 def picture_identity(video: Video) -> str:
     """Return what the pictures that a step sees depend on: the content's hash alone, but for
-    videos that are decoded in another way than version 0.1 did."""
+    listed spans, and videos that are decoded in another way than version 0.1 did."""
+    return _of_span(_picture_identity(video), video)
+
+
+def _picture_identity(video: Video) -> str:
     picture = picture_of(video)
     odd = {
         "mirrored": picture.mirrored,
@@ -152,6 +161,10 @@ def picture_identity(video: Video) -> str:
 
 def sound_identity(video: Video) -> str:
     """Return what the sound that a step hears depends on, as `picture_identity` does."""
+    return _of_span(_sound_identity(video), video)
+
+
+def _sound_identity(video: Video) -> str:
     odd = {
         f"track {video.sound_track}": bool(video.sound_track),
         "inverted": bool(video.sound_inverted),
@@ -161,11 +174,20 @@ def sound_identity(video: Video) -> str:
 
 
 def clip_identity(video: Video) -> str | None:
-    """Return what a clip's picture and sound depend on."""
+    """Return what a clip's picture and sound depend on, apart from its own span."""
     ordinary = str(video.content_hash)
-    parts = [picture_identity(video), sound_identity(video)]
+    parts = [_picture_identity(video), _sound_identity(video)]
     changed = [part for part in parts if part != ordinary]
     return content_id(ordinary, *changed) if changed else video.content_hash
+
+
+def _of_span(identity: str, video: Video) -> str:
+    """Return `identity`, of a listed span together with where it lies."""
+    span = video.span
+    if span is None:
+        return identity
+    frames = (span.span_start_frame, span.span_end_frame)
+    return content_id(identity, *frames, span.span_start_s, span.span_end_s)
 
 
 def _identity(video: Video, odd: list[str]) -> str:
@@ -211,8 +233,27 @@ def sound_note(video: Video) -> str | None:
     return "; ".join(notes) or None
 
 
+def decoded_from(container: Any, stream: Any, start_s: float) -> Iterator[Any]:
+    """Yield what `decode` does, from a key frame at or before `start_s` of the container's time on;
+    the first is a whole frame.
+
+    A container without an index (MPEG-TS) may land behind what was asked for, hence the retries.
+    """
+    for earlier_s in SEEK_BACK_S:
+        target = max(start_s - SAME_FRAME_S - earlier_s, 0)
+        container.seek(int(target / stream.time_base), stream=stream, backward=True)
+        frames = decode(container, stream)
+        first = next((f for f in frames if f is not None and f.time is not None), None)
+        if first is not None and first.time <= start_s + SAME_FRAME_S:
+            break
+    if first is not None:
+        yield first
+        yield from frames
+
+
 class Frames:
-    """Frames of a video in the order shown, with their numbers and times.
+    """Frames of a video, or of the span of it that is listed, in the order shown, with their
+    numbers and times.
 
     A frame that is damaged, and what was predicted from it, is left out; `damaged` counts the
     former. `breaks` holds the number of each frame that follows damage or a jump of the clock.
@@ -232,11 +273,19 @@ class Frames:
 
     def __iter__(self) -> Iterator[tuple[int, Any]]:
         """Yield number and PyAV frame; `times` grows along, seconds from the first frame."""
-        yield from enumerate(converted(self._whole(), self._picture))
+        yield from enumerate(converted(self._whole(), self._picture), first_frame(self._video))
+
+    @property
+    def end_s(self) -> float:
+        """When the last frame ends, seconds from the first frame of the file."""
+        span = self._video.span
+        if span and span.span_end_s is not None:
+            return span.span_end_s
+        return self.times[-1] + 1 / (self._video.fps or 25)
 
     def _whole(self) -> Iterator[Any]:
         step = 1 / (self._video.fps or 25)
-        for frame in decode(self._container, self._stream):
+        for frame in self._decoded():
             if frame is None:
                 self._lost += 1
                 continue
@@ -251,6 +300,21 @@ class Frames:
             self.times.append(time)
             yield frame
 
+    def _decoded(self) -> Iterator[Any]:
+        span, origin = self._video.span, self._video.start_s or 0
+        if span is None:
+            yield from decode(self._container, self._stream)
+            return
+        first = origin + (span.span_start_s or 0) - SAME_FRAME_S
+        end = origin + (span.span_end_s or 0) - SAME_FRAME_S
+        for frame in decoded_from(self._container, self._stream, max(first, 0)):
+            if frame is None:
+                yield None
+            elif frame.time is not None and frame.time >= end:
+                return
+            elif frame.time is not None and frame.time >= first:
+                yield frame
+
     def _is_break(self, last: float, time: float) -> bool:
         jumped = any(last < start - 1e-3 <= time for start in self._starts)
         return bool(self.times) and (jumped or self._lost > 0)
@@ -260,3 +324,8 @@ def fit_within(width: int, height: int, longest: int) -> tuple[int, int]:
     """Return the size scaled down so that its longer side is at most `longest` pixels."""
     scale = min(1.0, longest / max(width, height))
     return max(1, round(width * scale)), max(1, round(height * scale))
+
+
+def first_frame(video: Video) -> int:
+    """Return the number of the first frame that is looked at: that of a listed span, else 0."""
+    return (video.span.span_start_frame or 0) if video.span else 0

@@ -5,29 +5,23 @@ Names that cannot be videos are left out; names that could be, but are not reada
 in a bin, is a thumbnail or an unfinished download is left out, and counted.
 """
 
-import codecs
-import csv
 import fnmatch
 import glob
-import io
-import json
 import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
-from textwrap import shorten
+from functools import cached_property
+from pathlib import Path, PurePath
 
 import fsspec
-import pyarrow.parquet as pq
 
 from vexpress.schemas.errors import SourceError
-from vexpress.schemas.width import require_few_columns
 from vexpress.tasks.engine.step import Rejection
 from vexpress.tasks.engine.units import Source
-from vexpress.tasks.media.frames import VIDEO_SUFFIXES, open_bytes, open_media
+from vexpress.tasks.media.frames import VIDEO_SUFFIXES, open_media
+from vexpress.tasks.media.lists import LIST_SUFFIXES, is_vfhq_folder, read_rows
+from vexpress.tasks.media.spans import sources_of
 
-LINE_SUFFIXES = (".jsonl", ".ndjson")
-LIST_SUFFIXES = (".txt", ".csv", ".parquet", *LINE_SUFFIXES)
 BY_PRODUCTS = (
     *(".Trash", ".Trash-*", ".Trashes", "$RECYCLE.BIN", "RECYCLER", "#recycle", "@Recycle"),
     *("@eaDir", "@SynoEAStream", "#snapshot", ".thumbnails", ".thumbs", ".AppleDouble"),
@@ -35,17 +29,17 @@ BY_PRODUCTS = (
     *("._*", "*.part", "*.part.*", "*.partial", "*.crdownload", "*.!ut", "*.ytdl"),
 )
 """Names, of folders or files, of what systems and programs leave behind beside videos."""
-UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 AV_TIME_BASE = 1_000_000
-COLUMNS = ("source", "path", "video", "uri", "file")
+USUAL_FPS = 25
 
 
-def list_sources(source: str) -> list[Source]:
+def list_sources(source: str, root: str | None = None) -> list[Source]:
     """Return the sources of `source`, in order of their names.
 
-    Raises SourceError when there is nothing at all.
+    `root`: the folder of the videos that a list names by relative paths or ids; else the list's
+    own. Raises SourceError when there is nothing at all, or a list is wrong.
     """
-    return list_with_left_out(source)[0]
+    return list_with_left_out(source, root)[0]
 
 
 def left_out_note(left_out: list[str]) -> str:
@@ -54,12 +48,12 @@ def left_out_note(left_out: list[str]) -> str:
     return f"{len(left_out)} left out: in a bin, thumbnails or unfinished ({shown})"
 
 
-def list_with_left_out(source: str) -> tuple[list[Source], list[str]]:
+def list_with_left_out(source: str, root: str | None = None) -> tuple[list[Source], list[str]]:
     """Return the sources as `list_sources` does, and the names of by-products left out: folders,
     whatever they hold, and files."""
     left_out: list[str] = []
-    if source.lower().endswith(LIST_SUFFIXES):
-        found = list(_from_list(source))
+    if source.lower().endswith(LIST_SUFFIXES) or is_vfhq_folder(source):
+        found = _from_list(source, root)
     elif "://" in source:
         found = list(_remote(source, left_out))
     else:
@@ -177,87 +171,90 @@ def _objects(source: str, left_out: list[str]) -> Iterator[Source]:
             yield Source(uri=uri, size_bytes=info.get("size"), modified=stamp)
 
 
-def _from_list(source: str) -> Iterator[Source]:
-    for entry, licence in _entries(source):
-        for item in _listed(entry, source):
-            yield item.model_copy(update={"licence": licence})
+def _from_list(source: str, root: str | None) -> list[Source]:
+    files = ListedFiles(source, root)
+    return sources_of(read_rows(source), source, files.find)
 
 
-def _listed(entry: str, source: str) -> list[Source]:
-    """What an entry of a list names; a relative path counts from the list's folder."""
-    if "://" in entry:
-        return list(_remote(entry)) or [_gone(entry)]
-    if "://" in source:
-        return _listed(f"{source.rpartition('/')[0]}/{entry}", source)
-    return [describe_file(absolute(entry, absolute(source).parent))]
+class ListedFiles:
+    """The files that a list names: by paths from its own folder or from `root` on, or by ids."""
+
+    def __init__(self, source: str, root: str | None) -> None:
+        self._root = root
+        folder = source.rpartition("/")[0] if "://" in source else str(absolute(source).parent)
+        if is_vfhq_folder(source):
+            folder = str(absolute(source))
+        self._folder = root or folder
+        self._known: dict[tuple[str, bool], list[Source]] = {}
+
+    def find(self, entry: str, is_id: bool) -> list[Source]:
+        """Return the file of a path or an id, or those below a remote name; one that is not there
+        is a source with a problem."""
+        key = entry, is_id
+        if key not in self._known:
+            self._known[key] = [self._by_id(entry)] if is_id else self._by_path(entry)
+        return self._known[key]
+
+    def _by_path(self, entry: str) -> list[Source]:
+        if "://" in entry:
+            return list(_remote(entry)) or [_gone(entry)]
+        if "://" in self._folder:
+            return self._by_path(f"{self._folder.rstrip('/')}/{entry}")
+        found = describe_file(absolute(entry, absolute(self._folder)))
+        if found.problem and self._root:
+            same = self._below.get(PurePath(entry).name, [])
+            return same if len(same) == 1 else [found]
+        return [found]
+
+    def _by_id(self, entry: str) -> Source:
+        same = self._below.get(entry) or self._below.get(PurePath(entry).stem) or []
+        if len(same) == 1:
+            return same[0]
+        found = f"{len(same)} files" if same else "none"
+        problem = f"expected one video of that name below {self._folder}, found {found}"
+        return Source(uri=f"{self._folder.rstrip('/')}/{entry}", problem=problem)
+
+    @cached_property
+    def _below(self) -> dict[str, list[Source]]:
+        """Every video below the folder, by its name and by its name without a suffix."""
+        folder = self._folder
+        found = _remote(folder) if "://" in folder else _folder(absolute(folder), [])
+        names: dict[str, list[Source]] = {}
+        for item in found:
+            name = PurePath(item.uri)
+            for key in {name.name, name.stem}:
+                names.setdefault(key, []).append(item)
+        return names
 
 
 def _gone(uri: str) -> Source:
     return Source(uri=uri, problem="expected a video of that name, found nothing there")
 
 
-def _entries(source: str) -> Iterator[tuple[str, str | None]]:
-    is_parquet = source.lower().endswith(".parquet")
-    try:
-        if is_parquet and "://" not in source:
-            require_few_columns(absolute(source))
-        with open_bytes(source if "://" in source else str(absolute(source))) as file:
-            if is_parquet:
-                rows = pq.read_table(file).to_pylist()
-            else:
-                text = _decoded(file.read())
-                rows = _rows_of_text(source, text)
-    except (OSError, ValueError, csv.Error) as error:
-        raise SourceError(
-            f"{source}: expected a list of videos, it cannot be read: {error}"
-        ) from error
-    for number, row in enumerate(rows, 1):
-        entry = next((row[name] for name in COLUMNS if row.get(name)), None)
-        if entry is None:
-            raise SourceError(
-                f"{source}, row {number}: expected a column named one of {', '.join(COLUMNS)}, "
-                f"found {shorten(', '.join(map(str, row)), 300, placeholder=' …')}"
-            )
-        yield str(entry), row.get("licence") or None
-
-
-def _decoded(data: bytes) -> str:
-    """Return a list's text: UTF-8, or UTF-16 with its mark, as Windows writes it."""
-    return data.decode("utf-16" if data.startswith(UTF16) else "utf-8-sig")
-
-
-def _rows_of_text(source: str, text: str) -> list[dict[str, str]]:
-    if source.lower().endswith(".csv"):
-        return list(csv.DictReader(io.StringIO(text, newline="")))
-    lines = [line.strip() for line in io.StringIO(text)]
-    if source.lower().endswith(LINE_SUFFIXES):
-        return [_json_row(line, number) for number, line in enumerate(lines, 1) if line]
-    return [{"source": line} for line in lines if line and not line.startswith("#")]
-
-
-def _json_row(line: str, number: int) -> dict[str, str]:
-    """Return a line of JSON, an object or a name alone, as a row; raise ValueError for others."""
-    try:
-        row = json.loads(line)
-    except ValueError as error:
-        raise ValueError(f"line {number}: {error}") from error
-    if not isinstance(row, str | dict):
-        raise ValueError(f"line {number}: expected an object or a name, found {line[:80]}")
-    return {"source": row} if isinstance(row, str) else row
-
-
-def describe_again(uri: str) -> Source:
-    """Return a source that was listed before, as it is now."""
-    return next(_remote(uri), _gone(uri)) if "://" in uri else describe_file(Path(uri))
+def describe_again(uri: str, listed: str | None = None) -> Source:
+    """Return a source that was listed before, as it is now; `listed`: JSON of what was a span."""
+    if listed is None:
+        return next(_remote(uri), _gone(uri)) if "://" in uri else describe_file(Path(uri))
+    before = Source.model_validate_json(listed)
+    now = describe_again(before.file)
+    names = ("size_bytes", "modified", *(() if before.reason == "overlap" else ("problem",)))
+    return before.model_copy(update={name: getattr(now, name) for name in names})
 
 
 def total_duration(sources: list[Source]) -> float:
-    """Return the seconds of video that the headers declare; nothing is decoded."""
+    """Return the seconds of video that the headers declare, or lists of spans; nothing is
+    decoded."""
     with ThreadPoolExecutor(8) as pool:
         return sum(pool.map(_duration, sources))
 
 
 def _duration(source: Source) -> float:
+    span = source.span
+    if span and span.span_start_s is not None and span.span_end_s is not None:
+        return 0.0 if source.problem else span.span_end_s - span.span_start_s
+    if span:
+        frames = (span.span_end_frame or 0) - (span.span_start_frame or 0)
+        return 0.0 if source.problem else frames / USUAL_FPS
     try:
         with open_media(source.uri) as container:
             return float((container.duration or 0) / AV_TIME_BASE)

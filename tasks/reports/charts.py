@@ -45,7 +45,7 @@ class Score:
 def scores() -> dict[str, list[Score]]:
     """Return the columns of `clips` that have an axis, by heading."""
     found: dict[str, list[Score]] = {}
-    for name, field in Clip.model_fields.items():
+    for name, field in Clip.columns().items():
         axis = axis_of(field)
         if axis:
             whole = field.annotation in (int, int | None)

@@ -128,6 +128,7 @@ def read_sheets(dataset: Dataset, connection: duckdb.DuckDBPyConnection) -> list
 def _video(row: dict[str, Any]) -> Video:
     """A row of `videos`, perhaps of an earlier version."""
     told = {name: row[name] for name in Video.model_fields if row.get(name) is not None}
+    told["source"] = row.get("file") or row["source"]  # of a listed span, the whole file
     return Video.model_validate(told)
 
 

@@ -16,8 +16,8 @@ MAX_SOURCES = 200
 STAGES = {
     ("source", "found"): ("Sources", "files found"),
     ("scene", "found"): ("Scenes", "shots between cuts, of readable sources"),
-    ("track", "found"): ("Tracks", "faces followed; two faces at once count twice"),
-    ("clip", "candidates"): ("Candidates", "segments of scenes, each judged by the rules"),
+    ("track", "found"): ("Tracks", "faces through scenes; two faces at once count twice"),
+    ("clip", "candidates"): ("Candidates", "segments of scenes, kept or rejected by the rules"),
     ("clip", "kept"): ("Kept", "clips to train on"),
 }
 LOST = {("source", "rejected"), ("source", "duplicate"), ("clip", "rejected")}
@@ -117,7 +117,7 @@ WITH made AS (
 ), joined AS (
     SELECT source, CASE WHEN duplicate_of IS NULL THEN status ELSE 'duplicate' END AS status,
            reason, coalesce('same content as ' || duplicate_of, detail, 'lost: ' || lost) AS detail,
-           coalesce(duration_s, 0) AS seconds, width, height, fps,
+           coalesce(span_end_s - span_start_s, duration_s, 0) AS seconds, width, height, fps,
            CASE WHEN duplicate_of IS NULL THEN coalesce(kept_s, 0) ELSE 0 END AS kept_s,
            CASE WHEN duplicate_of IS NULL THEN coalesce(clips, 0) ELSE 0 END AS clips,
            CASE WHEN duplicate_of IS NULL THEN coalesce(candidates, 0) ELSE 0 END AS candidates

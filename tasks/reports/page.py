@@ -68,4 +68,9 @@ def link(name: str) -> str:
 
 def jpeg_uri(picture: Any) -> str:
     """Return uint8 (height, width, 3) BGR as a data URI."""
-    return f"data:image/jpeg;base64,{base64.b64encode(encode_jpeg(picture)).decode()}"
+    return data_uri(encode_jpeg(picture), "jpeg")
+
+
+def data_uri(picture: bytes, kind: str) -> str:
+    """Return a file of a picture, `jpeg` or `png`, as a data URI."""
+    return f"data:image/{kind};base64,{base64.b64encode(picture).decode()}"

@@ -1,12 +1,11 @@
 """The page of a training run: `report.html` in its folder, which needs nothing outside itself."""
 
-import base64
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from vexpress.files import write_text
-from vexpress.tasks.reports.page import render
+from vexpress.tasks.reports.page import data_uri, render
 from vexpress.training.gates import Gate, check_gates
 from vexpress.training.metrics_log import read_metrics
 from vexpress.training.settings import StageSettings, TrainSettings
@@ -86,16 +85,12 @@ def stage_page(job: StageJob, metrics: list[dict[str, Any]]) -> StagePage:
         most=most,
         samples_a_second=samples / seconds,
         waiting=sum(line["seconds_waiting"] for line in lines) / seconds,
-        preview=_data_uri(previews[-1]) if previews else None,
+        preview=data_uri(previews[-1].read_bytes(), "png") if previews else None,
     )
 
 
 def _polyline(points: list[tuple[float, float]], steps: int, most: float) -> str:
     return " ".join(f"{WIDTH * x / steps:.1f},{HEIGHT * (1 - y / most):.1f}" for x, y in points)
-
-
-def _data_uri(path: Path) -> str:
-    return f"data:image/png;base64,{base64.b64encode(path.read_bytes()).decode()}"
 
 
 def loss_curve(metrics: list[dict[str, Any]], points: int) -> list[dict[str, float]]:

@@ -9,10 +9,14 @@ import logging
 import os
 from typing import Any
 
+import torch
+
 from vexpress.errors import VExpressError
 from vexpress.schemas.errors import ConfigError
+from vexpress.tasks.engine.ray_cluster import start_ray
 from vexpress.training.settings import EngineSettings
 from vexpress.training.stage_job import StageJob, read_done
+from vexpress.training.stage_run import StageRun
 
 log = logging.getLogger(__name__)
 
@@ -41,10 +45,6 @@ def uses_ray(engine: EngineSettings) -> bool:
 
 
 def _here(job: StageJob) -> None:
-    import torch
-
-    from vexpress.training.stage_run import StageRun
-
     engine = job.settings.engine
     if engine.gpu and not torch.cuda.is_available():
         raise ConfigError("engine.gpu=true: expected a GPU, found none. Set it to false.")
@@ -56,8 +56,6 @@ def _here(job: StageJob) -> None:
 def _with_ray(job: StageJob) -> None:
     from ray.train import RunConfig, ScalingConfig
     from ray.train.torch import TorchConfig, TorchTrainer
-
-    from vexpress.tasks.engine.ray_cluster import start_ray
 
     engine = job.settings.engine
     started = start_ray()
@@ -107,8 +105,6 @@ def _fit(trainer: Any, max_failures: int) -> None:
 def _work(config: dict[str, str]) -> None:
     """What each worker runs."""
     import ray.train.torch
-
-    from vexpress.training.stage_run import StageRun
 
     job = StageJob.model_validate_json(config["job"])
     StageRun(job, ray.train.torch.get_device()).run()

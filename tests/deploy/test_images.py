@@ -84,7 +84,7 @@ def test_images_of_others_are_pinned_by_their_digests() -> None:
     (base,) = [word.removeprefix("BASE=") for word in steps("ARG") if word.startswith("BASE=")]
     assert re.fullmatch(r"python:3\.11\.\d+-slim-bookworm@sha256:[0-9a-f]{64}", base)
     compose = (DEPLOY / "compose.yaml").read_text()
-    assert re.search(r"image: postgres:16\.\d+-alpine@sha256:[0-9a-f]{64}\n", compose)
+    assert re.search(r"image: postgres@sha256:[0-9a-f]{64}  # 16\.\d+-alpine\n", compose)
 
 
 def test_the_gpu_check_says_what_is_wrong_on_this_machine() -> None:

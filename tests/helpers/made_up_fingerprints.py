@@ -1,4 +1,4 @@
-"""Made-up series of clips, and prints of them, as `fingerprints.py` would take them."""
+"""Made-up series of clips, and fingerprints of them, as `fingerprints.py` would take them."""
 
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
@@ -41,7 +41,7 @@ def again(
 def clip_fingerprint(
     clip_id: str, series: tuple[np.ndarray, np.ndarray], batch_id: str = "w"
 ) -> ClipFingerprint:
-    """The row of the table `prints`; `sound` may be empty."""
+    """The row of the table `fingerprints`; `sound` may be empty."""
     picture, sound = series
     return ClipFingerprint(
         clip_id=clip_id,

@@ -14,7 +14,7 @@ from transformers import Wav2Vec2Config, Wav2Vec2FeatureExtractor, Wav2Vec2Model
 
 from tests.helpers.small_clips import AUDIO_DIM
 from tests.helpers.small_training import write_random_networks
-from vexpress.weights.published import quietly
+from vexpress.weights.quiet import quietly
 
 
 def write_weights(folder: Path, material: Path) -> Path:

@@ -28,7 +28,7 @@ from vexpress.flows.server.processes import marked
 from vexpress.flows.server.stack import Stack, load
 from vexpress.tasks.curate.config import load_config
 
-PATIENCE_S = 240.0
+PATIENCE_S = 900.0
 SECRET = "planted-4be1d07a92"
 """What the worker of the tests' stack is told and nobody may read."""
 

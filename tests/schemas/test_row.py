@@ -18,7 +18,7 @@ from vexpress.schemas.row import Row, content_id
 from vexpress.schemas.track import FaceTrack
 
 COLUMNS = [
-    (row_type, name, field) for row_type in TABLES for name, field in row_type.model_fields.items()
+    (row_type, name, field) for row_type in TABLES for name, field in row_type.columns().items()
 ]
 UNITS = {
     r"_s$": "second",
@@ -61,7 +61,7 @@ def test_parquet_carries_the_documentation(row_type: type[Row]) -> None:
     pq.write_table(row_type.arrow_table([]), sink)
     schema = pq.read_schema(pa.BufferReader(sink.getvalue()))
     told = {field.name: field.metadata[b"comment"].decode() for field in schema}
-    assert told == {name: field.description for name, field in row_type.model_fields.items()}
+    assert told == {name: field.description for name, field in row_type.columns().items()}
     assert schema.metadata[b"table"].decode() == row_type.TABLE
     assert int(schema.metadata[b"schema_version"]) == row_type.SCHEMA_VERSION
 

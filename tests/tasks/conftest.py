@@ -1,4 +1,4 @@
-"""A rendered video, probed and detected_video once for all tests of the steps."""
+"""A rendered video, decoded once for all tests of the steps."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,7 +37,7 @@ SHOTS = [
 
 @dataclass(frozen=True)
 class Rendered:
-    """A rendered video, its truth, and what `probe` and `watch` say of it."""
+    """A rendered video, its truth, and what `probe` and `detect` say of it."""
 
     path: Path
     truth: Truth
@@ -47,7 +47,7 @@ class Rendered:
 
 @pytest.fixture(scope="session")
 def four_shots(tmp_path_factory: pytest.TempPathFactory) -> Rendered:
-    """`SHOTS`, 180 frames at 480x360, 25 fps, detected_video with dlib."""
+    """`SHOTS`, 180 frames at 480x360, 25 fps, faces found by dlib."""
     folder = tmp_path_factory.mktemp("four_shots")
     path = folder / "four_shots.mp4"
     truth = render(SHOTS, path, SMALL)

@@ -3,8 +3,8 @@
 Points are left eye, right eye, nose, as x and y in pixels of the video to make. A driving
 sequence is (F, 3, 2); frames where no face was found are NaN.
 
-The first four strategies are those of published V-Express (VEXPRESS section 4), but for
-the choice of the driving frame that gives the scale: here it is the closest one.
+The first four strategies are those of published V-Express, but for the choice of the driving
+frame that gives the scale: here it is the closest one.
 """
 
 import numpy as np

@@ -1,6 +1,6 @@
 """Draw V-Kps: the three facial points as the picture that the guider takes.
 
-Follows VEXPRESS section 3: two limbs at 0.6 of their colour, then three discs.
+As published: two limbs at 0.6 of their colour, then three discs.
 """
 
 import math

@@ -52,7 +52,7 @@ def _median_of(pictures: list[np.ndarray]) -> np.ndarray:
     """Median of an odd number of pictures, at every pixel, by forgetful selection.
 
     Of the first half and one more, the least and the greatest are forgotten; another
-    picture joins; and so on until one is left (J. L. Smith, Xcell MetricsLog 23, 1996).
+    picture joins; and so on until one is left (J. L. Smith, Xcell Journal 23, 1996).
     """
     held, waiting = [p.copy() for p in pictures[:_START]], pictures[_START:]
     spare = np.empty_like(held[0])

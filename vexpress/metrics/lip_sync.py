@@ -11,6 +11,7 @@ import numpy as np
 
 from vexpress.errors import SoundError
 from vexpress.faces.points import Face
+from vexpress.faces.retarget import fill_gaps
 from vexpress.media.sound import read_sound
 from vexpress.metrics.table import Measured, measured, unmeasured
 from vexpress.sync.estimate import FPS, SyncEstimate, estimate_from
@@ -48,7 +49,7 @@ class LipSyncScorer:
             sound = read_sound(self._video).waveform
         except SoundError as error:
             return unmeasured(self.NAMES, "no_sound", str(error))
-        lips = lip_shape(_filled(np.stack(self._landmarks), known))
+        lips = lip_shape(fill_gaps(np.stack(self._landmarks)).astype(np.float32))
         around = _around(sound, len(lips) / self._fps)
         found = estimate_offset(lips, around, fps=self._fps)
         return as_numbers(self.NAMES, found, "lip_sound", len(lips))
@@ -106,14 +107,6 @@ def too_few_faces(known: np.ndarray) -> str | None:
     if len(known) and known.mean() >= 1 - MOST_MISSING:
         return None
     return f"expected a face in most frames, {int((~known).sum())} of {len(known)} have none"
-
-
-def _filled(landmarks: np.ndarray, known: np.ndarray) -> np.ndarray:
-    """Landmarks (F, 68, 2) with unknown frames interpolated."""
-    frames = np.arange(len(landmarks))
-    columns = landmarks.reshape(len(landmarks), -1).T
-    filled = [np.interp(frames, frames[known], column[known]) for column in columns]
-    return np.stack(filled, axis=1).reshape(landmarks.shape).astype(np.float32)
 
 
 def _around(sound: np.ndarray, seconds: float) -> np.ndarray:

@@ -4,7 +4,7 @@ Shapes: B windows, F frames, h and w latent height and width, E channels of a to
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal, cast
 
 import torch
@@ -130,18 +130,6 @@ class DenoisingUNet(UNet):
         tokens = tokens_BFTE.flatten(0, 1)
         return {name: project(block.attn2, tokens) for name, block in self.denoising_blocks()}
 
-    def project_conditions(self, conditions: Conditions) -> Conditions:
-        """The same conditions with keys and values instead of features and tokens."""
-        reference, audio = conditions.reference, conditions.audio
-        if not isinstance(audio, torch.Tensor):
-            raise TypeError("project_conditions: expected audio tokens, found keys and values")
-        features = {n: source for n, source in reference.items() if not isinstance(source, tuple)}
-        return replace(
-            conditions,
-            reference=self.project_reference(features),
-            audio=self.project_audio(audio),
-        )
-
     def denoising_blocks(self) -> list[tuple[str, DenoisingBlock]]:
         """Name and block of every transformer block."""
         blocks = self.transformer_blocks()
@@ -149,7 +137,7 @@ class DenoisingUNet(UNet):
 
     @staticmethod
     def part_of(name: str) -> Part:
-        """Tell which part of training a parameter belongs to (VEXPRESS section 5).
+        """Tell which part of training a parameter belongs to, as published.
 
         motion: the motion modules; audio: `attn2` and `norm2` of the transformer blocks
         (residual blocks have a `norm2` too, which is spatial); spatial: all others.

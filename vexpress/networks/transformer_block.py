@@ -1,7 +1,7 @@
 """The transformer blocks of both U-Nets, with the published parameter names.
 
 `ReferenceBlock` hands out what the denoising U-Net attends to; `DenoisingBlock` is the
-block of VEXPRESS section 2 (paper arXiv:2406.02511):
+published block (arXiv:2406.02511):
 
     h += attn1(norm1(h))
     h += w_ref   · attn1_5(norm1_5(h), reference)

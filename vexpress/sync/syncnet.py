@@ -6,7 +6,7 @@ weights `syncnet_v2.model`); distances, offset and confidence as in its
 sound, here, as everywhere in this project, late sound.
 
 The picture tower looks at five frames at once, but only its first layer spans time; so it is
-run over a stretch of frames in one go, which gives the same numbers as window by window.
+run over many frames in one go, which gives the same numbers as window by window.
 """
 
 from collections.abc import Iterable
@@ -26,7 +26,7 @@ WINDOW = 5
 """Frames that the picture tower sees at once."""
 STEPS = 4
 """MFCC rows in a frame: 20 in a window."""
-STRETCH = 16
+TOGETHER = 16
 """Windows that are computed together."""
 CROP_SCALE = 0.4
 """Margin around the face (`run_pipeline.py`)."""
@@ -87,7 +87,7 @@ class FrameTower:
     def see(self, face_bgr: np.ndarray) -> None:
         """Take a face, uint8 (224, 224, 3)."""
         self._waiting.append(face_bgr)
-        if len(self._waiting) == STRETCH + WINDOW - 1:
+        if len(self._waiting) == TOGETHER + WINDOW - 1:
             self._run()
 
     def features(self) -> torch.Tensor:

@@ -1,4 +1,4 @@
-"""The noise schedule and the loss (VEXPRESS section 5).
+"""The noise schedule and the loss, as published.
 
 Shapes: B samples, C latent channels, F frames, h and w latent height and width.
 """

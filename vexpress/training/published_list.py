@@ -1,6 +1,6 @@
 """The training list of published V-Express: JSON, with face information and embeddings beside.
 
-    [{"video": …, "face_info": ….pt, "audio_embeds": ….pt}]        (VEXPRESS section 6)
+    [{"video": …, "face_info": ….pt, "audio_embeds": ….pt}]
 
 Paths are absolute or relative to the list. Each frame of `face_info` is a list of one
 dict of insightface's; `audio_embeds` holds `global_embeds` (N, 1, E).

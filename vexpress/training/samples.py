@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset, Sampler
 
+from vexpress.errors import first_line
 from vexpress.faces.v_kps_image import draw_all
 from vexpress.training.audio_features import read_vectors, vectors_of_frames
 from vexpress.training.augmentation import View, draw_view, full_view
@@ -212,10 +213,6 @@ def read_frames(video: str, numbers: list[int]) -> np.ndarray:
     except (decord.DECORDError, OSError, RuntimeError, IndexError) as error:
         found = "is missing" if not Path(video).is_file() else "cannot be decoded"
         raise ClipError(
-            f"{video} {found}: expected frames up to {max(numbers)}. ({_first_line(error)}) "
+            f"{video} {found}: expected frames up to {max(numbers)}. ({first_line(error)}) "
             "Make the clip again, or leave it out with `where`."
         ) from error
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:200]

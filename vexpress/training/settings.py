@@ -1,7 +1,7 @@
 """What a training run is told: the data, the stages, the gates, the machines.
 
-Each stage is a complete configuration; `presets.py` has what it changes of the one before it
-(VEXPRESS section 5). A file of overrides names what differs from a preset.
+Each stage is a complete configuration; `presets.py` has what it changes of the one before it.
+A file of overrides names what differs from a preset.
 """
 
 from pathlib import Path

@@ -2,7 +2,7 @@
 
 From Stable Diffusion 1.5, both U-Nets take its weights, reference attention starts as a
 copy of self-attention (`attn1` to `attn1_5`, `norm1` to `norm1_5`), and motion modules come
-from AnimateDiff's `mm_sd_v15_v2` (VEXPRESS section 5).
+from AnimateDiff's `mm_sd_v15_v2`, as published.
 """
 
 import json

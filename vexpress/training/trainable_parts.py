@@ -1,4 +1,4 @@
-"""What learns in a stage, parameter by parameter (the table of VEXPRESS section 5)."""
+"""What learns in a stage, parameter by parameter, as published."""
 
 import re
 from collections.abc import Iterable

@@ -13,7 +13,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from vexpress.errors import CheckpointError
+from vexpress.errors import CheckpointError, first_line
 from vexpress.files import READABLE, whole_file
 from vexpress.weights.catalogue import SUFFIXES
 
@@ -32,12 +32,12 @@ def read_state(path: Path) -> State:
         raise CheckpointError(
             f"{path}: expected plain weights, found a pickle that asks for something else to be "
             "run or built; nothing of it was run. Save it again as .safetensors, or with "
-            f"torch.save(module.state_dict()). ({_first_line(error)})"
+            f"torch.save(module.state_dict()). ({first_line(error)})"
         ) from error
     except (OSError, RuntimeError, EOFError, ValueError, SafetensorError) as error:
         raise CheckpointError(
             f"{path} ({path.stat().st_size if path.exists() else 0} bytes) cannot be read as a "
-            f"weight file; it may be cut short. Fetch it again. ({_first_line(error)})"
+            f"weight file; it may be cut short. Fetch it again. ({first_line(error)})"
         ) from error
     if not isinstance(loaded, dict) or not all(map(_is_entry, loaded.items())):
         raise CheckpointError(
@@ -110,7 +110,3 @@ def _describe(loaded: object) -> str:
         return type(loaded).__name__
     inner = sorted({type(value).__name__ for value in loaded.values()})
     return f"a dictionary of {', '.join(inner)} with keys {list(loaded)[:4]}"
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:200]

@@ -12,7 +12,6 @@ from diffusers import AutoencoderKL
 from safetensors import SafetensorError
 from torch import nn
 from transformers import Wav2Vec2FeatureExtractor, Wav2Vec2Model
-from transformers.utils import logging as transformers_logging
 
 from vexpress.errors import CheckpointError, MissingWeightsError
 from vexpress.networks.audio_projection import AudioProjection
@@ -22,6 +21,7 @@ from vexpress.networks.v_kps_guider import VKpsGuider
 from vexpress.weights.catalogue import NETWORKS, Places
 from vexpress.weights.checkpoint import State, load_state, read_state, write_state
 from vexpress.weights.network_sizes import audio_projection_sizes, guider_sizes, unet_sizes
+from vexpress.weights.quiet import quietly
 
 MOTION = "motion_modules"
 _KINDS: dict[str, Any] = {
@@ -130,21 +130,6 @@ def naming(folder: Path) -> Iterator[None]:
         raise CheckpointError(
             f"{folder} cannot be read as a pretrained folder; fetch it again. ({error})"
         ) from error
-
-
-@contextmanager
-def quietly() -> Iterator[None]:
-    """Load without transformers' report and bar: the published file has a head that is not used."""
-    before = transformers_logging.get_verbosity()
-    bars = transformers_logging.is_progress_bar_enabled()
-    transformers_logging.set_verbosity_error()
-    transformers_logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        transformers_logging.set_verbosity(before)
-        if bars:
-            transformers_logging.enable_progress_bar()
 
 
 def check_complete(folder: Path, module: nn.Module, info: dict[str, Any]) -> None:

@@ -108,7 +108,7 @@ def _duplicates(dataset: Dataset, config: DuplicateConfig) -> Iterator[Duplicate
             return found if is_copy(found, config.rules) else None
 
         for group in groups_of(pairs, copy):
-            for other, better, found in judge_group(group, copy):
+            for other, better, found in duplicates_in(group, copy):
                 yield _row(best_first[other], best_first[better], found)
 
 
@@ -146,7 +146,7 @@ def rank(row: tuple[Any, ...]) -> tuple[Any, ...]:
     return (not kept, not heard, -face, -frames, repaired != 0, -spoken, -score, clip_id)
 
 
-def judge_group(best_first: list[int], copy: Copy) -> Iterator[tuple[int, int, Match]]:
+def duplicates_in(best_first: list[int], copy: Copy) -> Iterator[tuple[int, int, Match]]:
     """Yield the duplicates of a group: those that show the same as a better one, that one, how."""
     kept: list[int] = []
     for clip in best_first:

@@ -24,8 +24,8 @@ from vexpress.tasks.curate.across.made_from import made_from
 
 VERSION = 2
 FACES = """
-SELECT f.clip_id, coalesce(j.track_id, f.clip_id) AS track_id, f.backend, f.embedding
-FROM face_embeddings f JOIN filtered j USING (clip_id) ORDER BY f.backend, track_id, clip_id
+SELECT f.clip_id, coalesce(c.track_id, f.clip_id) AS track_id, f.backend, f.embedding
+FROM face_embeddings f JOIN filtered c USING (clip_id) ORDER BY f.backend, track_id, clip_id
 """
 
 

@@ -77,7 +77,7 @@ class FingerprintScoring:
 
     def __init__(self, row: Candidate, points: ClipKps) -> None:
         self._row = row
-        self._square = face_square(points.points)
+        self._square = map_to_square(points.points)
         self._picture: list[np.ndarray] = []
 
     def see(self, number: int, image_bgr: np.ndarray) -> None:
@@ -107,7 +107,7 @@ class FingerprintScoring:
         return sound_values(read_sound(video, start, count, SOUND_HZ)[:, 0], samples)
 
 
-def face_square(points: np.ndarray) -> np.ndarray:
+def map_to_square(points: np.ndarray) -> np.ndarray:
     """Return the map, float32 (2, 3), from the clip's pixels to the face's square of `SIDE`.
 
     `points` float32 (F, 5, 2). One map a clip: the head's motion stays in the picture.
@@ -179,8 +179,8 @@ def _codes(values: np.ndarray, still: float) -> np.ndarray:
     if len(values) < WINDOW:
         return np.zeros(0, np.int32)
     windows = np.lib.stride_tricks.sliding_window_view(values, WINDOW, axis=0)[::STEP]
-    batches = dct(windows.astype(np.float32), axis=2, norm="ortho")[:, :, 1 : TIMES + 1]
-    flat = batches.reshape(len(batches), -1)
+    spectra = dct(windows.astype(np.float32), axis=2, norm="ortho")[:, :, 1 : TIMES + 1]
+    flat = spectra.reshape(len(spectra), -1)
     flat = flat[np.sqrt((flat**2).mean(axis=1)) >= still]
     codes = np.packbits(flat > 0, axis=1).astype(np.int32) @ np.array([65536, 256, 1], np.int32)
     weakest = flat.shape[1] - 1 - np.abs(flat).argmin(axis=1)

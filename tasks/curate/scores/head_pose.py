@@ -3,7 +3,7 @@
 Pose: a rigid head of five points is fitted to each frame under scaled orthographic
 projection (the first step of POSIT, DeMenthon and Davis 1995), in closed form and for all
 frames at once. No camera has to be known; a face that fills its picture through a wide lens
-is judged a few degrees wrong.
+is measured a few degrees wrong.
 """
 
 import numpy as np

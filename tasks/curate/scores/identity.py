@@ -11,7 +11,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import ClassVar, Literal
 
-import cv2
 import numpy as np
 from pydantic import Field
 
@@ -26,6 +25,7 @@ from vexpress.faces.embedding import (
     load_face_embedder,
 )
 from vexpress.faces.points import missing_model
+from vexpress.metrics.picture import laplacian_variance
 from vexpress.schemas.errors import ConfigError
 from vexpress.schemas.face_embedding import FaceEmbedding
 from vexpress.schemas.keypoints import ClipKps
@@ -178,5 +178,4 @@ def face_sharpness(image_bgr: np.ndarray, points: np.ndarray) -> float:
     x2, y2 = np.clip(points.max(axis=0) + 1, 0, [width, height]).astype(int)
     if min(x2 - x1, y2 - y1) < 3:
         return 0.0
-    luma = cv2.cvtColor(image_bgr[y1:y2, x1:x2], cv2.COLOR_BGR2GRAY)
-    return float(cv2.Laplacian(luma, cv2.CV_32F).var())
+    return laplacian_variance(image_bgr[y1:y2, x1:x2])

@@ -64,10 +64,10 @@ class Camera:
     def see(self, small: np.ndarray, face: tuple[int, int, int, int]) -> None:
         """Look at the next of the frames that are compared; `face` left, top, right, bottom."""
         if self._before is not None:
-            self._follow(self._before, small, face)
+            self._track(self._before, small, face)
         self._before = small
 
-    def _follow(
+    def _track(
         self, before: np.ndarray, small: np.ndarray, face: tuple[int, int, int, int]
     ) -> None:
         mask = np.full(small.shape, 255, np.uint8)

@@ -49,21 +49,24 @@ class SyncNetScorer(ClipScorer):
 
     def begin(self, row: Candidate, points: ClipKps) -> Scoring:
         """Begin scoring."""
-        return SyncNetScoring(self._network, row, points.points)
+        return SyncNetScoring(self._syncnet, self._network, row, points.points)
+
+    @cached_property
+    def _syncnet(self) -> Any:
+        """The file with the network, which imports torch: only where there are weights."""
+        from vexpress.sync import syncnet
+
+        return syncnet
 
     @cached_property
     def _network(self) -> Any:
-        from vexpress.sync.syncnet import load_syncnet
-
-        return load_syncnet(Path(str(self.config.model)), gpu=self.context.gpu)
+        return self._syncnet.load_syncnet(Path(str(self.config.model)), gpu=self.context.gpu)
 
 
 class SyncNetScoring:
     """Shows the faces of a clip to the network, 25 a second."""
 
-    def __init__(self, network: Any, row: Candidate, points: np.ndarray) -> None:
-        from vexpress.sync import syncnet
-
+    def __init__(self, syncnet: Any, network: Any, row: Candidate, points: np.ndarray) -> None:
         self._syncnet = syncnet
         self._network = network
         self._row = row

@@ -19,7 +19,12 @@ from pydantic import Field
 from vexpress.schemas.errors import ConfigError
 from vexpress.schemas.row import Model
 from vexpress.schemas.word import Word
-from vexpress.tasks.curate.features import read_wav
+from vexpress.tasks.curate.features import (
+    SETTING_FILES,
+    WEIGHT_FILES,
+    pretrained_files,
+    read_wav,
+)
 from vexpress.tasks.curate.speech.language import Language
 from vexpress.tasks.curate.speech.transcript import FasterWhisper, Transcriber, Transcript, believed
 from vexpress.tasks.curate.speech.whisperx_process import WhisperX
@@ -31,8 +36,7 @@ from vexpress.weights.sources import get
 PREFIX = "faster-whisper-"
 USUAL_MODEL = f"{PREFIX}small"
 MODEL_FILES = ("config.json", "model.bin", "tokenizer.json")
-ALIGN_FILES = ("config.json", "preprocessor_config.json", "vocab.json")
-ALIGN_WEIGHTS = ("model.safetensors", "pytorch_model.bin")
+ALIGN_FILES = (*SETTING_FILES, "vocab.json")
 ENVIRONMENT = Path(__file__).resolve().parents[3] / ".venv-whisperx/bin/python"
 
 
@@ -49,7 +53,7 @@ class SpeechConfig(Model):
     compute_type: str = "default"
     """CTranslate2's type: `default` (the model's own), `int8`, `float16`, `float32`, …"""
     beam_size: int = Field(5, ge=1)
-    """Hypotheses that are followed at once."""
+    """Hypotheses that are kept at once."""
     batch_size: int = Field(1, ge=1)
     """Pieces of at most 30 s that are decoded at once; matters for longer clips."""
     vad_threshold: float = Field(0.5, gt=0, lt=1)
@@ -237,20 +241,13 @@ def is_model(folder: Path) -> bool:
 def _align_folder(language: str, name: str, weights: Path | None) -> Path:
     places = [Path(name).expanduser(), *([weights / name] if weights else [])]
     for place in places:
-        if align_files(place):
+        if pretrained_files(place, ALIGN_FILES):
             return place.absolute()
     raise ConfigError(
         f"speech.align: expected a wav2vec2 CTC model of transformers for {language} "
-        f"({', '.join(ALIGN_FILES)}, {ALIGN_WEIGHTS[0]}) at {', '.join(map(str, places))}; "
+        f"({', '.join(ALIGN_FILES)}, {WEIGHT_FILES[0]}) at {', '.join(map(str, places))}; "
         "found none."
     )
-
-
-def align_files(folder: Path) -> list[Path]:
-    """Return the files of a whole alignment model, else nothing."""
-    weights = [folder / name for name in ALIGN_WEIGHTS if (folder / name).is_file()]
-    settings = [folder / name for name in ALIGN_FILES]
-    return [*settings, weights[0]] if weights and all(p.is_file() for p in settings) else []
 
 
 def find_whisperx(python: str | None) -> tuple[Path, str]:
@@ -276,7 +273,8 @@ def find_whisperx(python: str | None) -> tuple[Path, str]:
 
 def weight_files(config: SpeechConfig) -> list[Path]:
     """Return the files of the models of a resolved configuration that has one."""
-    align = [file for name in aligners(config).values() for file in align_files(Path(name))]
+    folders = map(Path, aligners(config).values())
+    align = [file for folder in folders for file in pretrained_files(folder, ALIGN_FILES)]
     return [*(Path(str(config.model)) / name for name in MODEL_FILES), *align]
 
 

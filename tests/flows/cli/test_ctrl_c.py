@@ -3,6 +3,7 @@
 import fcntl
 import os
 import pty
+import re
 import shutil
 import subprocess
 import sys
@@ -92,14 +93,14 @@ def wait_for(run: "subprocess.Popen[bytes]", library: str) -> None:
 
 
 def read(terminal: int) -> str:
-    """Return what was printed; a terminal whose program is gone says EIO."""
+    """Return what was printed, without colours; a terminal whose program is gone says EIO."""
     found = b""
     try:
         while data := os.read(terminal, 4096):
             found += data
     except OSError:
-        return found.decode()
-    return found.decode()
+        pass
+    return re.sub("\x1b\\[[0-9;?]*[a-zA-Z]", "", found.decode())
 
 
 @pytest.mark.parametrize(

@@ -34,7 +34,7 @@ def test_a_row_too_wide_for_a_table_is_printed_one_value_a_line(dataset: str) ->
     lines = ask(dataset, "SELECT * FROM kept UNION ALL SELECT * FROM kept").splitlines()
     assert [line for line in lines if not line.startswith(" ")] == ["row 1", "row 2"]
     named = [line.split()[0] for line in lines if line.startswith(" ")]
-    assert set(Clip.model_fields) <= set(named)
+    assert set(Clip.columns()) <= set(named)
     assert f"  source                {rows.SOURCE}" in lines
     assert "  end_s                 4" in lines and "  reason" in lines
 

@@ -15,8 +15,8 @@ from vexpress.schemas.errors import ConfigError
 from vexpress.tasks.curate.features import (
     ExtractFeatures,
     FeatureConfig,
+    pretrained_files,
     read_wav,
-    weight_files,
 )
 from vexpress.tasks.curate.sound import SoundConfig, TakeSound
 from vexpress.tasks.engine.ledger import Ledger
@@ -124,7 +124,7 @@ def test_a_model_that_was_asked_for_must_be_there(tmp_path: Path) -> None:
     (tmp_path / "half/config.json").write_text("{}")
     with pytest.raises(ConfigError, match=r"features\.model=null to go without"):
         ExtractFeatures.resolve(FeatureConfig(model=str(tmp_path / "half")), None)
-    assert weight_files(str(tmp_path / "half")) == []
+    assert pretrained_files(tmp_path / "half") == []
 
 
 def test_none_asked_for_is_none(tmp_path: Path) -> None:

@@ -94,6 +94,7 @@ def test_a_plain_video_is_described_in_full(four_shots: Rendered) -> None:
         "status": "ok",
         "reason": None,
         "detail": None,
+        "span": None,
         "is_error": False,
         "duplicate_of": None,
         "size_bytes": len(content),

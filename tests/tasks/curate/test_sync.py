@@ -40,7 +40,7 @@ def only_lips(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @dataclass(frozen=True)
 class Speaker:
-    """A rendered speaker in time, and what `watch` says of the picture."""
+    """A rendered speaker in time, and what `detect` says of the picture."""
 
     path: Path
     detected_video: DetectedVideo

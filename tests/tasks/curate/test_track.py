@@ -30,7 +30,7 @@ class Answer:
 
     @property
     def spans(self) -> list[tuple[int, int, int]]:
-        """First frame, end frame and number of faces of every stretch."""
+        """First frame, end frame and number of faces of every segment."""
         return [(s.start_frame, s.end_frame, s.faces) for s in self.segments]
 
 

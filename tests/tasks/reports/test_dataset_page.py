@@ -243,6 +243,8 @@ def reasons_in(*folders: Path) -> set[str]:
         r'Rejection\(\s*"(\w+)"',
         r'unmeasured\(\s*(?:\([^)]*\)|[^"()]*),\s*"(\w+)"',
         r'reason="(\w+)"',
+        r'"reason": "(\w+)"',
+        r'reason: str = Field\("(\w+)"',
         r'Error: "(\w+)",\n',
     )
     return {found for pattern in patterns for found in re.findall(pattern, code)}

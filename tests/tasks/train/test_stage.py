@@ -22,7 +22,7 @@ from vexpress.training.start_weights import saved_networks
 
 TOLERANCE = 1e-4
 """Relative; sums over samples are taken in another order. Measured: below 2e-6."""
-STEPS = {"steps": 3, "learning_rate": 1e-3, "unconditional": 0.4}
+STEPS = {"steps": 6, "learning_rate": 1e-3, "unconditional": 0.4}
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +64,7 @@ def weights(job: StageJob, name: str = "weights") -> dict[str, torch.Tensor]:
 
 def check_same(found: StageJob, expected: StageJob) -> None:
     """Same losses. Weights: AdamW's first steps are about the sign of the gradient, so one
-    that is zero but for rounding moves at random; all others move the same, 3e-3 in all."""
+    that is zero but for rounding moves at random; all others move the same, 6e-3 in all."""
     assert losses(found) == pytest.approx(losses(expected), rel=TOLERANCE)
     for name in ("weights", "weights_mean"):
         others = weights(expected, name)
@@ -73,17 +73,18 @@ def check_same(found: StageJob, expected: StageJob) -> None:
 
 
 @pytest.mark.slow
-def test_two_workers_with_batch_one_are_one_worker_with_batch_two(
+def test_two_workers_one_of_them_lost_are_one_worker_with_twice_the_batch(
     material: Path, tmp_path: Path, ray_here: None
 ) -> None:
     alone = job_of(material, tmp_path / "alone", batch=2)
-    ddp = job_of(material, tmp_path / "ddp", batch=1, kind="ray", workers=2)
-    sharded = job_of(
-        material, tmp_path / "sharded", batch=1, kind="ray", workers=2, sharding="fsdp"
-    )
+    two = {"batch": 1, "kind": "ray", "workers": 2}
+    ddp = job_of(material, tmp_path / "ddp", **two, save_every=1, max_failures=1)
+    sharded = job_of(material, tmp_path / "sharded", **two, sharding="fsdp")
+    killer = Thread(target=kill_worker, args=(ddp,), daemon=True)
+    killer.start()
     for job in (alone, ddp, sharded):
-        done = train_stage(job)
-        assert done["steps"] == 3
+        assert train_stage(job)["steps"] == STEPS["steps"]
+    killer.join()
     check_same(ddp, alone)
     check_same(sharded, alone)
 
@@ -101,20 +102,8 @@ def test_an_error_of_a_worker_arrives_as_it_was_and_is_not_tried_again(
     assert len(begun) == 1, "each try measures once before the first step"
 
 
-def test_a_lost_worker_is_replaced(material: Path, tmp_path: Path, ray_here: None) -> None:
-    job = job_of(material, tmp_path / "lost", batch=1, kind="ray", save_every=1, max_failures=1)
-    stage = job.settings.stage_3.derive(steps=10)
-    job = job.derive(settings=job.settings.derive(stage_3=stage))
-    killer = Thread(target=kill_worker, args=(job,), daemon=True)
-    killer.start()
-    assert train_stage(job)["steps"] == 10
-    killer.join()
-    steps = [n["step"] for n in read_metrics(job.folder / "metrics.jsonl") if n["kind"] == "train"]
-    assert steps == list(range(1, 11)), "it went on where it was"
-
-
 def kill_worker(job: StageJob) -> None:
-    """Kill the process that trains, once it has begun."""
+    """Kill a process that trains, once it has begun."""
     while not list(job.folder.glob("checkpoints/step-*")):
         time.sleep(0.02)
     family = psutil.Process().children(recursive=True)

@@ -1,4 +1,4 @@
-"""The loss against VEXPRESS section 5, computed here step by step without the project."""
+"""The published loss, computed here step by step without the project."""
 
 import math
 

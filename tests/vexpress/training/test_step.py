@@ -1,4 +1,4 @@
-"""What one step of training computes, against VEXPRESS section 5.
+"""What one step of training computes, against the published formulas.
 
 The expected loss and gradients are made here from a sample and the networks alone: nothing of
 `batches`, `diffusion`, `TrainingModel.forward` or `StageRun` takes part.

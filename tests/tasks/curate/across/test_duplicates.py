@@ -69,7 +69,7 @@ def test_picture_and_sound_must_agree() -> None:
 
 
 def write(folder: Path, talks: dict[str, Talk], **changes: dict[str, Any]) -> Dataset:
-    """A data set of clips with these prints; `changes` are columns of single clips."""
+    """A data set of clips with these fingerprints; `changes` are columns of single clips."""
     dataset = Dataset(folder)
     dataset.create()
     prepare_manifests(dataset)
@@ -166,7 +166,7 @@ def test_the_best_is_kept_and_the_view_says_why_the_others_are_not(tmp_path: Pat
 def test_copies_whose_sound_was_repaired_are_the_same_and_the_unrepaired_is_kept(
     tmp_path: Path,
 ) -> None:
-    """Prints are of the source's sound: early and late there, in time in the clips."""
+    """Fingerprints are of the source's sound: early and late there, in time in the clips."""
     picture, sound = talk(1)
     copies = {
         "early": again((picture, np.roll(sound, -3, axis=0)), 1),

@@ -14,7 +14,7 @@ from vexpress.tasks.curate.crop import CropClip, CropConfig
 from vexpress.tasks.curate.scores.fingerprints import (
     RATE_HZ,
     SOUND_HZ,
-    face_square,
+    map_to_square,
     picture_codes,
     picture_values,
     sound_codes,
@@ -46,7 +46,7 @@ def pictures(count: int, seed: int = 0) -> list[np.ndarray]:
 
 
 def series(images: list[np.ndarray], points: np.ndarray) -> np.ndarray:
-    square = face_square(np.repeat(points[None], len(images), axis=0))
+    square = map_to_square(np.repeat(points[None], len(images), axis=0))
     return np.stack([picture_values(image, square) for image in images])
 
 
