@@ -17,8 +17,8 @@ from vexpress.schemas.generation import Generation
 from vexpress.schemas.keypoints import ClipKps
 from vexpress.schemas.row import Array, Bools, Boxes, Doubles, FivePoints, Floats, Model
 from vexpress.schemas.scene import Scene
-from vexpress.schemas.speaking import Speaking
 from vexpress.schemas.span import Span
+from vexpress.schemas.speaking import Speaking
 from vexpress.schemas.track import FaceTrack
 from vexpress.schemas.video import Video
 from vexpress.schemas.word import Word
