@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from xdist.scheduler import LoadFileScheduling
 
+from tests.helpers.wheel import build_wheel
 from vexpress.flows.server.environment import set_defaults
 from vexpress.weights.sources import BY_NAME, fetched_folder
 
@@ -94,6 +95,12 @@ def carried() -> Path:
     if not all((FETCHED / BY_NAME[name].place).is_file() for name in names):
         pytest.skip(f"not all of {', '.join(names)} at {FETCHED} (vexpress weights fetch carried)")
     return FETCHED
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The package, built."""
+    return build_wheel(tmp_path_factory.mktemp("built"))
 
 
 @pytest.fixture(scope="session")

@@ -1,89 +1,21 @@
 """`pip install .` is the whole product, also beside another project's `flows`, `tasks`, `schemas`.
 
-Built as an archive of the source, from that as a wheel, installed into an environment of its
-own; the packages it needs are those of this one, so that nothing is fetched.
+(The server of tests/flows/server is that of an installed package, too.)
 """
 
 import os
-import shutil
 import subprocess
-import sys
-import venv
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.conftest import REPOSITORY
-from tests.helpers.running_stack import RunningStack, curate_config
+from tests.helpers.installed import Installed
+from tests.helpers.wheel import FOR_SERVERS, REPOSITORY, run
 from tests.talking_heads import Face, Shot, Speech, VideoFormat, render
 
 pytestmark = pytest.mark.slow
-PACKAGES = ("vexpress", "flows", "tasks", "schemas", "deploy")
-FILES = ("pyproject.toml", "README.md", "LICENSE", "MANIFEST.in", "prefect.yaml")
-FOR_SERVERS = ("automations.yaml", "*/base-job-template.json")
-"""Files of deploy/ that a server is given."""
-BUILD = "import sys; from setuptools.build_meta import build_sdist; build_sdist(sys.argv[1])"
-
-
-def run(*command: str | Path, **more: object) -> str:
-    done = subprocess.run(
-        [str(word) for word in command],
-        capture_output=True,
-        text=True,
-        **more,  # type: ignore[call-overload]
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return str(done.stdout)
-
-
-@pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The wheel, built from the archive of the source."""
-    folder = tmp_path_factory.mktemp("built")
-    source = folder / "source"
-    source.mkdir()
-    ignored = shutil.ignore_patterns("__pycache__", "*.egg-info")
-    for name in PACKAGES:
-        shutil.copytree(REPOSITORY / name, source / name, symlinks=True, ignore=ignored)
-    for name in FILES:
-        shutil.copy(REPOSITORY / name, source)
-    run(sys.executable, "-c", BUILD, folder, cwd=source)
-    (archive,) = folder.glob("vexpress-*.tar.gz")
-    run(*pip(), "wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", folder, archive)
-    (found,) = folder.glob("vexpress-*.whl")
-    return found
-
-
-def pip() -> tuple[str, ...]:
-    return sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-cache-dir"
-
-
-class Installed(RunningStack):
-    """Commands of the installed package, given in the folder of another project."""
-
-    def __init__(self, folder: Path, wheel: Path) -> None:
-        super().__init__(folder)
-        self.bin = folder / "environment/bin"
-        venv.create(self.bin.parent, with_pip=False)
-        shared = [path for path in sys.path if Path(path).name == "site-packages"]
-        site = Path(
-            run(self.bin / "python", "-c", "import site; print(site.getsitepackages()[0])").strip()
-        )
-        (site / "shared.pth").write_text("\n".join(shared))
-        run(*pip(), "--python", self.bin / "python", "install", "--no-deps", "--no-index", wheel)
-        self.project = folder / "another project"
-        for name in ("flows", "tasks", "schemas"):
-            package = self.project / name
-            package.mkdir(parents=True)
-            (package / "__init__.py").write_text(f"raise ImportError('{name} of another project')")
-        kept = {k: v for k, v in os.environ.items() if not k.startswith(("PREFECT", "VEXPRESS"))}
-        self.environment = {**kept, "PYTHONPATH": str(self.project), "HOME": str(folder)}
-
-    def command(self, *words: str) -> str:
-        """Give a `vexpress` command; return what it said."""
-        return run(self.bin / "vexpress", *words, env=self.environment, cwd=self.project)
 
 
 @pytest.fixture(scope="module")
@@ -137,18 +69,6 @@ def test_commands_run_in_a_project_with_packages_of_our_names(installed: Install
     count = "SELECT count(*) FROM clips WHERE status = 'kept'"
     assert "1" in installed.command("query", str(dataset), count).split()
     assert (dataset / "report.html").is_file()
-
-
-def test_a_server_starts_runs_a_deployment_and_stops(installed: Installed) -> None:
-    try:
-        assert "deployments  applied" in installed.up()
-        run_id = installed.trigger(
-            "curate", {"source": "videos", "dataset": "second", "config": curate_config()}
-        )
-        installed.complete(run_id)
-        assert (installed.data / "second/report.html").is_file()
-    finally:
-        assert "server stopped" in installed.down()
 
 
 def test_up_starts_nothing_where_a_file_is_missing(installed: Installed) -> None:

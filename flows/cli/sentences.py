@@ -10,6 +10,16 @@ from vexpress.errors import VExpressError
 NO_MEMORY = ("can't start new thread", "cannot allocate memory", "failed to map segment")
 NO_MEMORY_CLASSES = {"OutOfMemoryException", "OutOfMemoryError"}
 """Of DuckDB and torch, which are not imported for this."""
+OF_PLACES = {
+    errno.ENOSPC: "Make room there and run again: what is done is kept.",
+    errno.EDQUOT: "Make room there and run again: what is done is kept.",
+    errno.EROFS: "Name a place that can be written to.",
+    errno.ENOTDIR: "Name a folder, or a path on which every part is one.",
+    errno.EISDIR: "Name a file.",
+    errno.EEXIST: "Name another place, or move away what is there.",
+    errno.ENAMETOOLONG: "Name a shorter path.",
+}
+"""What to do about errors of the system that say which file they are about."""
 NOT_WRITABLE = ("unable to open database file", "readonly database")
 
 
@@ -26,6 +36,9 @@ def sentence(error: Exception) -> str | None:
         return f"{_first_line(error)} for user {_user()}. Give this user the right to it."
     if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
         return f"too many files are open at once: {error.strerror}. Allow more: ulimit -n 4096"
+    if isinstance(error, OSError) and error.errno in OF_PLACES:
+        place = f"{error.filename}: " if error.filename else ""
+        return f"{place}{error.strerror}. {OF_PLACES[error.errno]}"
     if isinstance(error, sqlite3.OperationalError) and any(w in str(error) for w in NOT_WRITABLE):
         return f"ledger.sqlite: expected to be allowed to write it as user {_user()}: {error}"
     return None

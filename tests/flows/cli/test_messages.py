@@ -104,6 +104,11 @@ def test_a_folder_that_may_not_be_written_is_said(closed: Path) -> None:
     assert str(closed / "set") in told and "Permission denied for user" in told
 
 
+def test_a_place_that_is_no_folder_is_said(video: Path) -> None:
+    told = said(vexpress("curate", video, video / "set", *DLIB))
+    assert f"{video}/set" in told and "Not a directory. Name a folder" in told
+
+
 def test_a_folder_of_videos_that_may_not_be_read_is_said(closed: Path) -> None:
     told = said(vexpress("curate", closed / "videos", closed / "set", *DLIB))
     assert f"{closed}/videos: expected a folder that can be read: Permission denied" in told

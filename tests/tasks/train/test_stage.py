@@ -78,7 +78,7 @@ def test_two_workers_one_of_them_lost_are_one_worker_with_twice_the_batch(
 ) -> None:
     alone = job_of(material, tmp_path / "alone", batch=2)
     two = {"batch": 1, "kind": "ray", "workers": 2}
-    ddp = job_of(material, tmp_path / "ddp", **two, save_every=1, max_failures=1)
+    ddp = job_of(material, tmp_path / "ddp", **two, save_every=2, max_failures=1)
     sharded = job_of(material, tmp_path / "sharded", **two, sharding="fsdp")
     killer = Thread(target=kill_worker, args=(ddp,), daemon=True)
     killer.start()
