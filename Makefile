@@ -20,6 +20,7 @@ setup: .venv/installed ## Make .venv with everything, and the system libraries w
 	$(PIP) -r requirements/torch.txt
 	$(PIP) --no-deps --no-build-isolation -e .
 	@sh deploy/system-libraries.sh $(BIN)/python
+	-@$(BIN)/vexpress weights fetch carried
 	@touch $@
 
 demo: setup ## Render talking heads, curate them, train a small model, make videos, measure them.

@@ -35,7 +35,7 @@ class Clip(Row):
     scene_index: int
     """The scene."""
     track_id: str | None = None
-    """The face's track; null where the segment does not have exactly one."""
+    """The face's track; null where the segment has none."""
     start_frame: int
     """First frame of the source."""
     end_frame: int
@@ -46,6 +46,11 @@ class Clip(Row):
     """End, seconds from the start of the video."""
     faces: Annotated[int, Axis(SEGMENT, "Faces at once")]
     """Most faces seen in one frame of the segment (far smaller ones not counted)."""
+    next_face_away: Annotated[
+        float | None, Axis(SEGMENT, "How near the next face comes", "face sides")
+    ] = None
+    """Least distance from this face's box to that of another face, in sides of this face; 0 where
+    they touch; null where no other face counts."""
     has_sound: bool | None = None
     """Whether the source has a sound track."""
     sound_note: str | None = None
@@ -131,8 +136,33 @@ class Clip(Row):
         None
     )
     """Share of face and chest covered by edges that stand still, as of titles and logos, 0..1."""
+    text_share: Annotated[float | None, Axis(PICTURE, "Burnt-in text", high=0.2)] = None
+    """Share of the picture that is burnt-in text, 0..1, mean over a frame in 2 s; null without the
+    network."""
     speech_share: Annotated[float | None, Axis(SOUND, "Speech share", high=1)] = None
     """Share of the clip that is speech by Silero VAD, 0..1."""
+    speaking_share: Annotated[float | None, Axis(SOUND, "Spoken by this face", high=1)] = None
+    """Share of the clip's speech that its face speaks, 0..1; null where that is not known."""
+    other_speaking_share: Annotated[float | None, Axis(SOUND, "Spoken by another face", high=1)] = (
+        None
+    )
+    """Share of the clip's speech during which another face of the source's picture speaks, 0..1."""
+    unseen_speaking_share: Annotated[
+        float | None, Axis(SOUND, "Spoken by nobody who is seen", high=1)
+    ] = None
+    """Share of the clip's speech that no face of the source's picture speaks (voice-over), 0..1."""
+    speaker_known: bool | None = None
+    """Of a clip with several faces in its source: whether it is known who of them speaks."""
+    speaking_backend: str | None = None
+    """What told who speaks: `lr_asd` (frame by frame) or `lips` (lip shape, for whole clips)."""
+    speech_mos: Annotated[float | None, Axis(SOUND, "Quality of the speech", low=1, high=5)] = None
+    """How people would rate the speech itself, 1..5 (DNSMOS P.835); null without the network."""
+    background_mos: Annotated[
+        float | None, Axis(SOUND, "Quietness of the background", low=1, high=5)
+    ] = None
+    """How people would rate the background, 1 (very intrusive) .. 5 (not noticeable)."""
+    overall_mos: Annotated[float | None, Axis(SOUND, "Quality of the sound", low=1, high=5)] = None
+    """How people would rate the sound as a whole, 1..5."""
     audio_rms_db: Annotated[float | None, Axis(SOUND, "Level", low=-80, high=0)] = None
     """Level of the sound, dB relative to full scale (-120 is silence)."""
     audio_peak_db: float | None = None

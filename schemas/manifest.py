@@ -31,6 +31,7 @@ from vexpress.schemas.row import Row
 from vexpress.schemas.run import Run
 from vexpress.schemas.scene import Scene
 from vexpress.schemas.selection import Selection
+from vexpress.schemas.speaking import Speaking
 from vexpress.schemas.track import FaceTrack
 from vexpress.schemas.video import Video
 from vexpress.schemas.word import Word
@@ -43,6 +44,7 @@ BATCH_TABLES: tuple[type[Row], ...] = (
     ClipFingerprint,
     FaceEmbedding,
     Word,
+    Speaking,
     Video,
 )
 """Tables that a batch writes, in the order of writing: the last one is the commit."""

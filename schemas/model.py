@@ -38,6 +38,15 @@ def formerly(old: str, new: str, default: Any, **limits: Any) -> Any:
     return Field(default, validation_alias=AliasChoices(new, old), **limits)
 
 
+def added(default: Any, **limits: Any) -> Any:
+    """Return a field that version 0.1 did not have.
+
+    At its default it is left out of what ledger keys and fingerprints are made of, so that they
+    stay what they were. `limits`: as of pydantic's `Field`.
+    """
+    return Field(default, exclude_if=lambda value: value == default, **limits)
+
+
 def former_names(kind: type[BaseModel]) -> dict[str, str]:
     """Return the fields that had another name in version 0.1: new name to old one."""
     fields = kind.model_fields.items()

@@ -19,7 +19,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import core_schema
 
 from vexpress.hashes import blake2b
-from vexpress.schemas.model import Model, former_names, formerly  # noqa: F401 - row types take both from here
+from vexpress.schemas.model import Model, added, former_names, formerly  # noqa: F401 - row types and settings take them from here
 
 SCALARS = {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_()}
 

@@ -97,6 +97,12 @@ SELECT * FROM (SELECT * REPLACE (coalesce(batch_id, wave_id) AS batch_id, coales
 SEMI JOIN current_batches USING (video_id, batch_id)
 ORDER BY clip_id, index;
 
+-- Who speaks when, in the clip's own time, in order.
+CREATE OR REPLACE VIEW speaking AS
+SELECT * FROM read_parquet('manifests/speaking/*.parquet', union_by_name = true)
+SEMI JOIN current_batches USING (video_id, batch_id)
+ORDER BY clip_id, start_s;
+
 -- Runs with their settings, versions and weights, the oldest first. Runs of version 0.1 had no
 -- `counts`: theirs are made from the columns they filled. What those columns held for `train` and
 -- `generate` is answered until 0.3.

@@ -29,6 +29,7 @@ from vexpress.tasks.curate.chain import (
     used_weights,
 )
 from vexpress.tasks.curate.config import CurateConfig
+from vexpress.tasks.curate.features import why_not_trainable
 from vexpress.tasks.curate.missing_files import sources_with_missing_files
 from vexpress.tasks.curate.progress import CurateProgress
 from vexpress.tasks.engine.engine import Engine, open_engine
@@ -70,6 +71,8 @@ class CurateReport(Model):
     """Contact sheets that were drawn now, by their names in the data set."""
     notes: list[str]
     """What the user should know: models chosen, steps skipped."""
+    not_trainable: str | None = None
+    """Why the clips cannot be trained on yet, and what to do; null where they can."""
 
 
 @dataclass
@@ -232,6 +235,7 @@ def _work(job: CurateRun, sources: list[Source]) -> CurateReport:
         report=job.dataset.uri("report.html"),
         sheets=sheets,
         notes=job.notes,
+        not_trainable=why_not_trainable(job.config.features),
     )
 
 

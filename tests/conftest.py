@@ -16,12 +16,17 @@ from xdist.scheduler import LoadFileScheduling
 
 from tests.helpers.wheel import build_wheel
 from vexpress.flows.server.environment import set_defaults
+from vexpress.weights.sources import BY_NAME, fetched_folder
 
 _PREFECT_HOME = tempfile.TemporaryDirectory(prefix="prefect-", ignore_cleanup_errors=True)
 os.environ["PREFECT_HOME"] = _PREFECT_HOME.name
 set_defaults()  # before anything imports prefect
 os.environ["HF_HUB_OFFLINE"] = "1"  # nothing is fetched, so that every machine tests the same
 os.environ["RAY_worker_niceness"] = "0"  # noqa: SIM112 - Ray's 15 lets the other process of the tests go first
+FETCHED = fetched_folder()
+"""Networks that `vexpress weights fetch carried` put on this machine: only `carried` uses them."""
+_CACHE = tempfile.TemporaryDirectory(prefix="cache-", ignore_cleanup_errors=True)
+os.environ["XDG_CACHE_HOME"] = _CACHE.name
 if "PYTEST_XDIST_WORKER" in os.environ:
     # Several processes share the cores; each of torch's would take them all.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -81,6 +86,15 @@ def assets() -> Path:
     if not ASSETS.is_dir():
         pytest.skip(f"no real videos and weights at {ASSETS} (set VEXPRESS_ASSETS)")
     return ASSETS
+
+
+@pytest.fixture(scope="session")
+def carried() -> Path:
+    """The folder of networks that packages carry; its tests skip where one is absent."""
+    names = [name for name, network in BY_NAME.items() if network.group == "carried"]
+    if not all((FETCHED / BY_NAME[name].place).is_file() for name in names):
+        pytest.skip(f"not all of {', '.join(names)} at {FETCHED} (vexpress weights fetch carried)")
+    return FETCHED
 
 
 @pytest.fixture(scope="session")

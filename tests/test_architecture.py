@@ -52,9 +52,13 @@ LIGHT = (
     *("vexpress.training.metrics_log", "vexpress.metrics.table", "vexpress.sync.estimate"),
 )
 """Files of the model's package that must not import what is heavy: commands read them at once."""
-INSIDE = {("vexpress.tasks.curate.scores.syncnet", "vexpress.sync.syncnet")}
-"""Files of ours, and what of ours they import inside functions, since it is heavy and they must
-stay light; the command line does so throughout."""
+INSIDE = {
+    ("vexpress.tasks.curate.scenes", "vexpress.media.shots"),
+    ("vexpress.tasks.curate.scores.speaker", "vexpress.sync.active_speaker"),
+    ("vexpress.tasks.curate.scores.syncnet", "vexpress.sync.syncnet"),
+}
+"""Files of ours, and the torch networks of ours that they import inside functions: a run that does
+not use them loads no torch. The command line does so throughout."""
 
 
 def found_in(package: str, pattern: str) -> list[Path]:

@@ -18,6 +18,7 @@ from vexpress.flows.server.environment import set_defaults
 
 COMMANDS = {
     "doctor": "doctor",
+    "weights": "weights",
     "curate": "curate",
     "config": "config",
     "funnel": "funnel",
@@ -58,6 +59,8 @@ class Imported(UserDict[str, Any]):
         module = import_module(f"vexpress.flows.cli.{self.data[name]}")
         alone = typer.Typer(rich_markup_mode="markdown", add_completion=False)
         function = getattr(module, name.replace("-", "_"))
+        if isinstance(function, typer.Typer):  # it has commands of its own
+            return typer.main.get_command(function)
         alone.command(name, **OPTIONS.get(name, {}))(function)
         return with_names(typer.main.get_command(alone))
 

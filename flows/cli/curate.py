@@ -125,4 +125,6 @@ def say(report: "CurateReport", dataset: str) -> None:
     typer.echo(f"the data set holds {report.kept_hours * 60:.1f} minutes of clips")
     typer.echo(f"look at   {report.report}")
     typer.echo(f'ask       vexpress query {dataset} "SELECT * FROM funnel"')
+    if report.not_trainable and report.kept_hours:
+        typer.echo(f"cannot be trained on yet: {report.not_trainable}")
     require_any(report.videos_failed, report.videos + report.videos_done_before, "sources")

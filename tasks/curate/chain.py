@@ -10,7 +10,7 @@ from vexpress.schemas.dataset import Dataset
 from vexpress.schemas.errors import stop_when_full
 from vexpress.schemas.manifest import commit_batch
 from vexpress.schemas.model import former_names
-from vexpress.schemas.row import Row, content_id
+from vexpress.schemas.row import Model, Row, content_id
 from vexpress.schemas.video import Video
 from vexpress.tasks.curate.clips import CutClips, CutConfig
 from vexpress.tasks.curate.config import CurateConfig
@@ -19,12 +19,14 @@ from vexpress.tasks.curate.detect import DetectConfig, DetectVideo
 from vexpress.tasks.curate.features import ExtractFeatures
 from vexpress.tasks.curate.filter import FilterClip, PreFilterClip, PreFilterConfig
 from vexpress.tasks.curate.keypoints import ExtractKps
+from vexpress.tasks.curate.other_faces import WatchOtherFaces
 from vexpress.tasks.curate.probe import ProbeSettings, ProbeVideo
 from vexpress.tasks.curate.scores.lips import LipConfig
-from vexpress.tasks.curate.scores.measure import MeasureClip, ScoreConfig
+from vexpress.tasks.curate.scores.measure import AddedScores, MeasureClip, ScoreConfig
 from vexpress.tasks.curate.scores.syncnet import SyncNetConfig
 from vexpress.tasks.curate.sound import TakeSound
 from vexpress.tasks.curate.spans import LocateSpan, apart, files_of, known_content, video_of
+from vexpress.tasks.curate.speaking import TellSpeaker
 from vexpress.tasks.curate.speech.transcribe import TranscribeClip
 from vexpress.tasks.curate.sync import SyncClip
 from vexpress.tasks.curate.track import TrackFaces
@@ -32,6 +34,7 @@ from vexpress.tasks.curate.vad import DetectSpeech
 from vexpress.tasks.engine.component import Component
 from vexpress.tasks.engine.engine import Engine, Stage
 from vexpress.tasks.engine.ledger import DoneSource, keep_ledger
+from vexpress.tasks.engine.network import NetworkConfig
 from vexpress.tasks.engine.step import Step, is_error
 from vexpress.tasks.engine.units import Candidate, Source
 from vexpress.tasks.engine.weights import Weights
@@ -104,6 +107,8 @@ def stages(config: CurateConfig) -> list[Stage]:
                 (ExtractKps, config.crop),
                 (MeasureClip, measured(config)),
                 (SyncClip, config.sync),
+                (WatchOtherFaces, config.speaker),
+                (TellSpeaker, config.speaker),
                 (TakeSound, config.sound),
             )
         ),
@@ -126,12 +131,17 @@ def measured(config: CurateConfig) -> ScoreConfig:
         identity=config.identity,
         lips=lips,
         syncnet=SyncNetConfig(model=config.sync.model),
+        **{name: getattr(config, name) for name in AddedScores.model_fields},
     )
 
 
 def fingerprint(config: CurateConfig, weights: list[Weights]) -> str:
     """Return a hash of everything but the sources that the manifests depend on."""
-    versions = [version for component, _ in components(config) for version in component.versions()]
+    versions = [
+        version
+        for component, settings in components(config)
+        for version in component.versions(settings)
+    ]
     places = {
         component.GROUP: set(component.PLACES)
         for component, _ in components(config)
@@ -141,11 +151,16 @@ def fingerprint(config: CurateConfig, weights: list[Weights]) -> str:
     groups = [
         f'"{former.get(name, name)}":{group.model_dump_json(exclude=places.get(name))}'
         for name, group in config
-        if name not in ELSEWHERE
+        if name not in ELSEWHERE and not _is_off(group)
     ]
     settings = f"{{{','.join(groups)}}}"
     digests = [w.sha256 for w in sorted(weights, key=_place_of_digest)]
     return content_id(CHAIN_VERSION, settings, versions, digests)
+
+
+def _is_off(group: Model) -> bool:
+    """Whether a group of settings is of a network that is not used: then all is as without it."""
+    return isinstance(group, NetworkConfig) and group.model in (None, "auto")
 
 
 def _place_of_digest(weights: Weights) -> int:

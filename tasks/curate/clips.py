@@ -1,10 +1,11 @@
 """Turn segments into candidates for clips: span, crop square, id.
 
-Takes a `Segment`, gives `Candidate`s that cover it. A segment without exactly one face
-becomes one rejected candidate (`no_face`, `several_faces`). One that is listed with its square is a
-clip as it stands. A long one is divided in pauses
-of the speech, in unbroken speech at its quietest moments, without sound evenly; it begins
-and ends where it did. Nothing is decoded.
+Takes a `Segment`, gives `Candidate`s that cover it. A segment without a face becomes one rejected
+candidate (`no_face`). One that is listed with its square is a clip as it stands. Where other faces
+are seen beside this one, the square shrinks until it holds this face alone; where it cannot, the
+candidate is rejected (`several_faces`). A long segment is divided in pauses of the speech, in
+unbroken speech at its quietest moments, without sound evenly; it begins and ends where it did.
+Nothing is decoded.
 """
 
 import itertools
@@ -16,7 +17,7 @@ import numpy as np
 from pydantic import Field
 
 from vexpress.schemas.clip import Clip
-from vexpress.schemas.row import Model, content_id
+from vexpress.schemas.row import Model, added, content_id
 from vexpress.schemas.span import Listed
 from vexpress.schemas.track import FaceTrack
 from vexpress.schemas.video import Video
@@ -28,7 +29,8 @@ from vexpress.tasks.engine.step import Step
 from vexpress.tasks.engine.units import Candidate, Segment, SpeechActivity
 from vexpress.tasks.media.frames import clip_identity, picture_note, picture_of, sound_note
 
-WORDS = {0: "no face", 1: "one face"}
+MARGINS = 9
+"""Margins that are tried, from the usual to the least."""
 LEAST_PART = 0.4
 """Shortest part of a divided segment, as a share of the longest clip."""
 DEEP_S = 0.3
@@ -49,9 +51,15 @@ class ClipConfig(Model):
     """Longest clip, seconds; longer segments are divided, in pauses if they can (LatentSync:
     5-10 s)."""
 
+    min_margin: float = added(1.2, ge=1, le=4)
+    """Side of the crop over the union of the face's boxes that is still enough where a wider one
+    would show another face (ours: forehead to chin fill five sixths of the clip)."""
+    max_other_face: float = added(0.05, ge=0, le=1)
+    """Most of another face's box that may lie in the crop, share of its area (ours: an ear)."""
+
 
 class CutConfig(Model):
-    """Length and recipe: both go into the clip's id."""
+    """Length and recipe. The recipe goes into the clip's id, as its span and square do."""
 
     clips: ClipConfig
     crop: CropConfig
@@ -83,8 +91,9 @@ class CutClips(Step[Segment]):
     def _candidate(self, row: Segment, track: FaceTrack, first: int, last: int) -> Candidate:
         start = row.start_frame + first - track.start_frame
         span = slice(start, start + last - first)
-        size = (row.video.width or 1, row.video.height or 1)
-        square = listed_square(row) or crop_square(track.boxes[span], self.config.crop.margin, size)
+        begin, end = row.start_frame + first, row.start_frame + last
+        others = [within(other, other.boxes, begin, end) for other in row.others]
+        square, share = self._square(row, track.boxes[span], others)
         detected = track.detected[span]
         scores = track.scores[span][detected]
         clip = self._clip(row, first, last, square).model_copy(
@@ -100,6 +109,8 @@ class CutClips(Step[Segment]):
                 "det_score_mean": float(scores.mean()) if len(scores) else 0.0,
                 "det_score_min": float(scores.min()) if len(scores) else 0.0,
                 "gap_frames": count_gaps(detected, row.start_frame + first, track.every),
+                "next_face_away": next_face(track.boxes[span], others),
+                **self._verdict(share),
             }
         )
         return Candidate(
@@ -110,7 +121,38 @@ class CutClips(Step[Segment]):
             detected=detected,
             landmarks=self._landmarks(track, span),
             landmark_count=track.landmark_count,
+            spoken=spoken_within(row.speech, clip.start_s, clip.end_s),
+            others=np.concatenate(
+                [track.points[:0], *(within(o, o.points, begin, end) for o in row.others)]
+            ),
+            other_tracks=[other.track_id for other in row.others],
         )
+
+    def _square(
+        self, row: Segment, boxes: np.ndarray, others: list[np.ndarray]
+    ) -> tuple[tuple[Any, ...], float]:
+        """Return the widest square that shows no other face, else the least, and how much of
+        another face it shows; the listed square as it is."""
+        if listed := listed_square(row):
+            return listed, 0.0
+        size = (row.video.width or 1, row.video.height or 1)
+        widest, least = self.config.crop.margin, self.config.clips.min_margin
+        for margin in np.linspace(widest, min(least, widest), MARGINS if others else 1):
+            square = crop_square(boxes, float(margin), size)
+            share = other_face_share(square, others)
+            if share <= self.config.clips.max_other_face:
+                break
+        return square, share
+
+    def _verdict(self, share: float) -> dict[str, str]:
+        if share <= self.config.clips.max_other_face:
+            return {}
+        most, margin = self.config.clips.max_other_face, self.config.clips.min_margin
+        detail = (
+            f"expected a square of {margin:g} times the face with at most {most:.0%} of another "
+            f"face, found {share:.0%}"
+        )
+        return {"status": "rejected", "reason": "several_faces", "detail": detail}
 
     @staticmethod
     def _landmarks(track: FaceTrack, span: slice) -> np.ndarray | None:
@@ -120,13 +162,11 @@ class CutClips(Step[Segment]):
 
     def _rejected(self, row: Segment) -> Candidate:
         frames = row.end_frame - row.start_frame
-        reason = "several_faces" if row.faces else "no_face"
-        found = WORDS.get(row.faces, f"{row.faces} faces at once")
         clip = self._clip(row, 0, frames, (row.faces,)).model_copy(
             update={
                 "status": "rejected",
-                "reason": reason,
-                "detail": f"expected one face in every frame, found {found}",
+                "reason": "no_face",
+                "detail": "expected one face in every frame, found no face",
             }
         )
         nothing = np.zeros((0, 5, 2), np.float32)
@@ -136,7 +176,9 @@ class CutClips(Step[Segment]):
 
     def _clip(self, row: Segment, first: int, last: int, square: tuple[int, ...]) -> Clip:
         crop = self.config.crop
-        recipe = (CROP_VERSION, crop.model_dump_json())
+        recipe: tuple[object, ...] = (CROP_VERSION, crop.model_dump_json())
+        if row.others and row.track:  # two near faces may have the same square
+            recipe = (*recipe, row.track.track_id)
         span = (row.start_frame + first, row.start_frame + last)
         start_s, end_s = float(row.times[first]), float(row.times[last])
         return Clip(
@@ -296,6 +338,49 @@ def crop_square(boxes: np.ndarray, margin: float, size: tuple[int, int]) -> tupl
     left = place((x1 + x2) / 2, side, size[0])
     top = place((y1 + y2) / 2, side, size[1])
     return left, top, left + side, top + side
+
+
+def within(track: FaceTrack, values: np.ndarray, begin: int, end: int) -> np.ndarray:
+    """Return `values` (F, …) of a track for the frames `begin` to `end` of the source, float32;
+    NaN where the face is not seen."""
+    found = np.full((end - begin, *values.shape[1:]), np.nan, np.float32)
+    first, last = max(begin, track.start_frame), min(end, track.end_frame)
+    if first < last:
+        found[first - begin : last - begin] = values[
+            first - track.start_frame : last - track.start_frame
+        ]
+    return found
+
+
+def other_face_share(square: tuple[Any, ...], others: list[np.ndarray]) -> float:
+    """Return the most of another face's box, of boxes (F, 4) with NaN, that lies in `square`."""
+    shares = [np.zeros(1)]
+    for boxes in others:
+        low = np.maximum(boxes[:, :2], square[:2])
+        high = np.minimum(boxes[:, 2:], square[2:])
+        common = np.clip(high - low, 0, None).prod(axis=1)
+        shares.append(common / np.maximum((boxes[:, 2:] - boxes[:, :2]).prod(axis=1), 1e-6))
+    return float(np.nanmax(np.concatenate(shares)))
+
+
+def next_face(boxes: np.ndarray, others: list[np.ndarray]) -> float | None:
+    """Return the least gap between boxes (F, 4) and those of other faces, with NaN, in sides of
+    the face; None where there is no other."""
+    gaps = [
+        np.maximum(other[:, :2] - boxes[:, 2:], boxes[:, :2] - other[:, 2:]).max(axis=1)
+        for other in others
+    ]
+    if not gaps or np.isnan(gaps).all():
+        return None
+    return max(float(np.nanmin(gaps)), 0.0) / median_side(boxes)
+
+
+def spoken_within(speech: SpeechActivity | None, start_s: float, end_s: float) -> np.ndarray:
+    """Return float64 (N, 2): start and end of the speech in a span, seconds from its start."""
+    if speech is None:
+        return np.zeros((0, 2))
+    spans = np.stack([speech.starts, speech.ends], axis=1).clip(start_s, end_s) - start_s
+    return np.asarray(spans[spans[:, 1] > spans[:, 0]])
 
 
 def place(centre: float, side: int, length: int) -> int:

@@ -17,6 +17,7 @@ from vexpress.tasks.curate.probe import ProbeConfig
 from vexpress.tasks.curate.scenes import SceneConfig
 from vexpress.tasks.curate.scores.identity import IdentityConfig
 from vexpress.tasks.curate.scores.image_quality import ImageQualityConfig
+from vexpress.tasks.curate.scores.measure import AddedScores
 from vexpress.tasks.curate.scores.quality import QualityConfig
 from vexpress.tasks.curate.sound import SoundConfig
 from vexpress.tasks.curate.speech.transcribe import SpeechConfig
@@ -26,8 +27,8 @@ from vexpress.tasks.curate.vad import VadConfig
 from vexpress.tasks.engine.engine import EngineConfig
 
 
-class CurateConfig(Model):
-    """Settings of every step, by the step's name."""
+class ChainConfig(Model):
+    """Settings of the steps that version 0.1 had."""
 
     probe: ProbeConfig = ProbeConfig()
     """What is asked of a file before anything else."""
@@ -67,6 +68,10 @@ class CurateConfig(Model):
     """What counts as the same person."""
     engine: EngineConfig = EngineConfig()
     """Where the work runs."""
+
+
+class CurateConfig(AddedScores, ChainConfig):
+    """Settings of every step, by the step's name."""
 
 
 def load_config(

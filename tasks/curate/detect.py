@@ -44,7 +44,7 @@ class DetectVideo(SharedDecode[Video]):
     DECODING: ClassVar[str] = "decode"
 
     @classmethod
-    def versions(cls) -> list[tuple[str, int]]:
+    def versions(cls, config: Any) -> list[tuple[str, int]]:
         """None: all that is kept is the scorers'."""
         return []
 

@@ -22,6 +22,7 @@ from vexpress.tasks.engine.step import ClipStep, Resources
 from vexpress.tasks.engine.units import Candidate
 from vexpress.tasks.engine.weights import Need, Weights, read_weights
 from vexpress.weights.quiet import quietly
+from vexpress.weights.sources import get
 
 DEFAULT_MODEL = "wav2vec2-base-960h"
 SETTING_FILES = ("config.json", "preprocessor_config.json")
@@ -66,7 +67,8 @@ class ExtractFeatures(ClipStep):
             looked = ", ".join(map(str, places))
             raise ConfigError(
                 f"features.model: expected a transformers folder with a wav2vec2 at {looked}; "
-                "found none. Give its path, or features.model=null to go without features."
+                f"found none. Give its path, fetch one ({get(DEFAULT_MODEL)}), or "
+                "features.model=null to go without features."
             )
         note = f"features: skipped, no {config.model} under the weights"
         return config.model_copy(update={"model": None}), note
@@ -88,8 +90,7 @@ class ExtractFeatures(ClipStep):
                 "audio features",
                 chosen.model or str(said).removeprefix("features: "),
                 chosen.model is not None,
-                f"to have them in the data set: hf download facebook/{DEFAULT_MODEL} --local-dir "
-                f"WEIGHTS/{DEFAULT_MODEL}",
+                f"to have them in the data set, and to train: {get(DEFAULT_MODEL)}",
             )
         ]
 
@@ -156,6 +157,15 @@ class ExtractFeatures(ClipStep):
         with torch.no_grad():
             hidden = model(values.to(model.device)).last_hidden_state
         return hidden[0][:, None].float().cpu().numpy()
+
+
+def why_not_trainable(config: FeatureConfig) -> str | None:
+    """Return why clips of a resolved `config` cannot be trained on, and what to do, or None."""
+    if config.model is not None:
+        return None
+    return (
+        f"no features of the sound. Get {DEFAULT_MODEL} ({get(DEFAULT_MODEL)}), then curate again"
+    )
 
 
 def made_from(note: str | None, audio_hash: str | None) -> dict[str, str]:

@@ -7,13 +7,15 @@ of any step's key: changing one computes nothing again. Their sources are in
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import ClassVar
 
 from pydantic import Field
 
 from vexpress.schemas.clip import Clip
 from vexpress.schemas.row import Model
+from vexpress.tasks.curate.rule import Rule
+from vexpress.tasks.curate.scores.measure import ADDED_RULES, AddedThresholds
+from vexpress.tasks.curate.speaking import SPEAKING_RULES, SpeakingThresholds
 from vexpress.tasks.curate.speech.language import Language
 from vexpress.tasks.engine.step import ClipStep
 from vexpress.tasks.engine.units import Candidate
@@ -40,8 +42,8 @@ class PreFilterRules(Model):
     """Most bridged frames; null: any number."""
 
 
-class KeepRules(Model):
-    """What a clip must be like to be kept; a score that is not known rejects nothing."""
+class Thresholds(Model):
+    """Thresholds that version 0.1 had."""
 
     require_sound: bool = True
     """Reject clips of sources without a sound track."""
@@ -92,44 +94,8 @@ class KeepRules(Model):
     """Reject clips of which nobody can say whether sound and lips are in time."""
 
 
-@dataclass(frozen=True)
-class Rule:
-    """A clip is rejected for `reason` when `column` is not what the setting allows."""
-
-    reason: str
-    column: str
-    """Column of `clips`; null passes."""
-    setting: str
-    """Field of `KeepRules` with the threshold; null passes."""
-    words: str
-    """What was expected, with `{}` for the threshold."""
-    bound: Literal["least", "most", "among"] = "least"
-    """Whether the threshold is the least allowed, the most, or all values that are."""
-    means: str = ""
-    """The reason in plain words, for people; empty where a rule before has the same reason."""
-
-    def breaks(self, value: Any, threshold: Any) -> bool:
-        """Return whether `value` breaks the rule."""
-        if value is None or threshold is None:
-            return False
-        if self.bound == "among":
-            return bool(value not in threshold)
-        return bool(value < threshold if self.bound == "least" else value > threshold)
-
-    def sentence(self, value: Any, threshold: Any) -> str:
-        """Return what was expected and what was found."""
-        if self.bound == "among":
-            return f"expected {self.words.format(' or '.join(threshold))}, found {value}"
-        found = f"{value:.4g}" if not isinstance(value, bool) else "one" if value else "none"
-        return f"expected {self.words.format(f'{threshold:g}')}, found {found}"
-
-    def loosest(self, a: Any, b: Any) -> Any:
-        """Return the threshold that lets more pass; None lets everything pass."""
-        if a is None or b is None:
-            return None
-        if self.bound == "among":
-            return (*a, *(value for value in b if value not in a))
-        return min(a, b) if self.bound == "least" else max(a, b)
+class KeepRules(AddedThresholds, SpeakingThresholds, Thresholds):
+    """What a clip must be like to be kept; a score that is not known rejects nothing."""
 
 
 RULES = (
@@ -276,6 +242,8 @@ RULES = (
         "a sure offset of sound and lips",
         means="Nobody can say whether sound and lips are in time.",
     ),
+    *SPEAKING_RULES,
+    *ADDED_RULES,
 )
 """In the order in which they are asked: the first that says no gives the reason."""
 BEFORE_CROP = tuple(rule for rule in RULES if rule.setting in PreFilterRules.model_fields)

@@ -20,6 +20,7 @@ from vexpress.tasks.engine.shared_decode import Scorer, Scoring
 from vexpress.tasks.engine.units import Cuts
 from vexpress.tasks.engine.weights import Need
 from vexpress.tasks.media.frames import Frames, fit_within, picture_identity
+from vexpress.weights.sources import find_network, get
 
 LONGEST_SIDE = 256
 """Longer side of the pictures that detectors see, pixels."""
@@ -31,9 +32,10 @@ class SceneConfig(Model):
 
     detector: Literal["adaptive", "content", "transnet"] = "adaptive"
     """`adaptive`: change against its surroundings; `content`: change alone; `transnet`:
-    TransNetV2 (arXiv:2008.04838) from `<weights>/transnetv2/transnetv2.onnx`."""
+    TransNetV2 (arXiv:2008.04838), which finds gradual cuts too, as `vexpress weights` fetched it,
+    or exported by hand to `<weights>/transnetv2/transnetv2.onnx`."""
     threshold: float | None = Field(None, gt=0)
-    """Detector's threshold; null: 2 (adaptive), 27 (content) or 0.4 (transnet)."""
+    """Detector's threshold; null: 2 (adaptive), 27 (content), 0.5 (transnet; 0.4 from ONNX)."""
     min_scene_frames: int = Field(5, ge=1)
     """Shortest scene, frames."""
     fades: bool = True
@@ -56,13 +58,16 @@ class SceneScorer(Scorer[Video, Frames]):
     @classmethod
     def needs(cls, weights: Path | None) -> list[Need]:
         """TransNetV2, only where it is asked for."""
-        file = (weights or Path("WEIGHTS")) / TRANSNET_FILE
+        try:
+            found = str(transnet_file(weights))
+        except ConfigError:
+            found = ""
         return [
             Need(
                 "scenes (TransNetV2)",
-                str(file) if file.is_file() else f"no {file}",
-                file.is_file(),
-                "only for scenes.detector=transnet; the default detector needs no weights",
+                found or "not here",
+                bool(found),
+                f"only for scenes.detector=transnet: {get('transnetv2')}",
             )
         ]
 
@@ -133,9 +138,11 @@ def make_detectors(config: SceneConfig, weights: Path | None) -> list[tuple[Any,
         main = detectors.AdaptiveDetector(config.threshold or 2.0, min_scene_len=shortest)
     elif config.detector == "content":
         main = detectors.ContentDetector(config.threshold or 27.0, min_scene_len=shortest)
+    elif (file := transnet_file(weights)).suffix == ".pth":
+        main = ShotCuts(file, config.threshold or 0.5, shortest)
     else:
         main = TransnetV2Detector(
-            model_path=transnet_file(weights),
+            model_path=file,
             onnx_providers=["CPUExecutionProvider"],
             threshold=config.threshold or 0.4,
             min_scene_len=shortest,
@@ -147,14 +154,50 @@ def make_detectors(config: SceneConfig, weights: Path | None) -> list[tuple[Any,
 
 
 def transnet_file(weights: Path | None) -> Path:
-    """Return the TransNetV2 file; raise ConfigError where it is missing."""
-    path = (weights or Path()) / TRANSNET_FILE
-    if weights is None or not path.is_file():
+    """Return the TransNetV2 file, an ONNX one first; raise ConfigError where it is missing."""
+    exported = weights / TRANSNET_FILE if weights else None
+    if exported and exported.is_file():
+        return exported
+    found = find_network("transnetv2", weights)
+    if found is None:
         raise ConfigError(
-            f"scenes.detector=transnet: expected {path}, found none. Export TransNetV2 to ONNX "
-            "as PySceneDetect's documentation says, or choose scenes.detector=adaptive."
+            "scenes.detector=transnet: expected TransNetV2's weights, found none. Fetch them "
+            f"({get('transnetv2')}), or choose scenes.detector=adaptive."
         )
-    return path
+    return found
+
+
+class ShotCuts:
+    """TransNetV2 in the form of PySceneDetect's detectors; all is told at the end."""
+
+    def __init__(self, file: Path, threshold: float, shortest: int) -> None:
+        from vexpress.media import shots
+
+        self._shots = shots
+        self._detector = shots.ShotDetector(shots.load_transnet(file))
+        self._threshold, self._shortest = threshold, shortest
+
+    def process_frame(self, now: Any, image_bgr: np.ndarray) -> list[Any]:
+        """Look at the next frame."""
+        size = (self._shots.WIDTH, self._shots.HEIGHT)
+        small = cv2.resize(image_bgr, size, interpolation=cv2.INTER_AREA)
+        self._detector.see(self._shots.as_frame(small))
+        return []
+
+    def post_process(self, last: Any) -> list[Any]:
+        """Return the cuts."""
+        likely = self._detector.probabilities().numpy() > self._threshold
+        return [_timecode(cut) for cut in cuts_of(likely, self._shortest)]
+
+
+def cuts_of(changing: np.ndarray, shortest: int) -> list[int]:
+    """Return first frames of scenes, of bool (F,): true in the last frame before a hard cut, and in
+    all frames of a gradual one, which becomes a scene of its own unless it is shorter."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], changing, [0]]).astype(np.int8)))
+    cuts = []
+    for first, end in edges.reshape(-1, 2).tolist():
+        cuts += [first, end] if end - first >= shortest else [end]
+    return [cut for cut in cuts if 0 < cut < len(changing)]
 
 
 def merge_cuts(cuts: Iterable[int], frames: int, shortest: int) -> list[int]:

@@ -31,7 +31,7 @@ class LocateSpan(Step[Video]):
     TAKES: ClassVar[type] = Video
 
     @classmethod
-    def versions(cls) -> list[tuple[str, int]]:
+    def versions(cls, config: Any) -> list[tuple[str, int]]:
         """None: videos that are no spans do not depend on it."""
         return []
 

@@ -25,6 +25,7 @@ from vexpress.tasks.engine.step import ClipStep, is_rejected
 from vexpress.tasks.engine.units import Candidate
 from vexpress.tasks.engine.weights import Need
 from vexpress.tasks.media.resample import read_sound
+from vexpress.weights.sources import get
 
 LEAST_REPAIRED = {"syncnet": 1.0, "lips": 3.5}
 """Offset from which sound counts as out of time, frames. SyncNet: its grid; LatentSync repairs
@@ -78,8 +79,8 @@ class SyncClip(ClipStep):
         if config.backend != "lips" and asked:
             place = path or f"{weights or '(no folder of weights given)'}/{SYNCNET_FILES[0]}"
             raise ConfigError(
-                f"sync: expected SyncNet's weights at {place}, found none. Put syncnet_v2.model "
-                "there, give its path as sync.model, or choose sync.backend=lips."
+                f"sync: expected SyncNet's weights at {place}, found none. Fetch them "
+                f"({get('syncnet')}), give their path as sync.model, or choose sync.backend=lips."
             )
         note = "sync: by lip shape and sound"
         note += "" if config.backend == "lips" else f", no {SYNCNET_FILES[0]} under the weights"
@@ -94,8 +95,7 @@ class SyncClip(ClipStep):
                 "sync (SyncNet)",
                 str(file) if file else f"no {(weights or Path('WEIGHTS')) / SYNCNET_FILES[0]}",
                 file is not None,
-                f"put syncnet_v2.model of syncnet_python at WEIGHTS/{SYNCNET_FILES[0]}; without "
-                "it lip shape and sound are compared",
+                f"{get('syncnet')}; without it lip shape and sound are compared",
             )
         ]
 

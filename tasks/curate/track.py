@@ -3,8 +3,8 @@
 Takes a `DetectedVideo`, gives its `Scene`s, `FaceTrack`s and `Segment`s, which cover
 every frame of the video. A frame counts as one-faced when exactly one significant face is
 tracked through it: a face far smaller than the largest beside it (an inset portrait, a
-poster) is none, nor is one seen in fewer than `min_track_frames` frames. Where a list says which
-face is meant, others do not count.
+poster) is none, nor is one seen in fewer than `min_track_frames` frames. Where several are
+tracked, each has segments of its own. Where a list says which face is meant, others do not count.
 """
 
 import itertools
@@ -136,7 +136,11 @@ class TrackFaces(Step[DetectedVideo]):
         significant = which_count(tracks, start, end, self.config.min_size_ratio)
         for first, last, faces, number in runs_of_one_set(significant):
             track = tracks[number] if faces == 1 else None
-            yield segment(row, index, (start + first, start + last), faces, track)
+            part = segment(row, index, (start + first, start + last), faces, track)
+            if faces > 1:
+                yield from each_face(part, significant[first:last], tracks)
+            else:
+                yield part
 
 
 def segment(
@@ -272,6 +276,33 @@ def which_count(tracks: list[FaceTrack], start: int, end: int, min_ratio: float)
         return there.reshape(end - start, 0)
     largest = np.where(there, sides, 0).max(axis=1, keepdims=True)
     return there & (sides >= min_ratio * largest)
+
+
+def each_face(
+    segment: Segment, significant: np.ndarray, tracks: list[FaceTrack]
+) -> Iterator[Segment]:
+    """Yield the parts of a segment with several faces in which each counts, bool (F, T), with all
+    others that are seen there."""
+    for number, track in enumerate(tracks):
+        for first, last in true_runs(significant[:, number]):
+            start, end = segment.start_frame + first, segment.start_frame + last
+            seen = [t for t in tracks if t.start_frame < end and t.end_frame > start]
+            yield segment.model_copy(
+                update={
+                    "start_frame": start,
+                    "end_frame": end,
+                    "faces": int(significant[first:last].sum(axis=1).max()),
+                    "times": segment.times[first : last + 1],
+                    "track": track,
+                    "others": [other for other in seen if other is not track],
+                }
+            )
+
+
+def true_runs(flags: np.ndarray) -> list[tuple[int, int]]:
+    """Return first and end of each run of true, of bool (F,)."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], flags, [False]]).astype(np.int8)))
+    return [(int(first), int(last)) for first, last in edges.reshape(-1, 2)]
 
 
 def runs_of_one_set(significant: np.ndarray) -> Iterator[tuple[int, int, int, int]]:

@@ -46,8 +46,8 @@ class Component:
         self.context = context
 
     @classmethod
-    def versions(cls) -> list[tuple[str, int]]:
-        """Return the name and version of each piece of code whose answers are kept."""
+    def versions(cls, config: Any) -> list[tuple[str, int]]:
+        """Return name and version of each piece of code whose answers are kept with `config`."""
         return [(cls.LEDGER_NAME or cls.NAME, cls.VERSION)]
 
     @classmethod

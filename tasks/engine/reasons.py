@@ -22,7 +22,7 @@ SOURCES = {
 """Reasons of sources; a candidate can be `damaged` too."""
 CANDIDATES = {
     "no_face": "No face was found.",
-    "several_faces": "More than one face is seen at once, so it is unclear who speaks.",
+    "several_faces": "Another face is so near that no square shows this one alone.",
     "duplicate": "The same content as another source, or the same as a clip that is kept.",
 }
 """Reasons of candidates that no threshold decides."""

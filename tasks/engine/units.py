@@ -18,10 +18,12 @@ from vexpress.schemas.keypoints import ClipKps
 from vexpress.schemas.row import Array, Bools, Boxes, Doubles, FivePoints, Floats, Model
 from vexpress.schemas.scene import Scene
 from vexpress.schemas.span import Span
+from vexpress.schemas.speaking import Speaking
 from vexpress.schemas.track import FaceTrack
 from vexpress.schemas.video import Video
 from vexpress.schemas.word import Word
 
+Spans = Annotated[np.ndarray, Array((2,), "float64")]
 FrameNumbers = Annotated[np.ndarray, Array(dtype="int32")]
 Levels = Annotated[np.ndarray, Array(dtype="int8")]
 
@@ -132,7 +134,9 @@ class Segment(Model):
     times: Doubles
     """Time of each frame from start to end, seconds; one more item for the end."""
     track: FaceTrack | None
-    """The face, where there is exactly one."""
+    """The face, where there is one; of several, each has a segment of its own."""
+    others: list[FaceTrack] = Field(default_factory=list)
+    """The other faces that are seen in it, where several count."""
     speech: SpeechActivity | None = None
     """The speech of the whole video; null where there is no sound."""
 
@@ -148,6 +152,12 @@ class Candidate(Model):
     detected: Bools
     landmarks: Annotated[np.ndarray, Array((2,))] | None = None
     landmark_count: int = 0
+    spoken: Spans = Field(default_factory=lambda: np.zeros((0, 2)))
+    """Start and end of each span of speech, seconds from the clip's start."""
+    others: FivePoints = Field(default_factory=lambda: np.zeros((0, 5, 2), np.float32))
+    """Points of the other faces, all frames of one after another; NaN where one is not seen."""
+    other_tracks: list[str] = Field(default_factory=list)
+    """Their tracks."""
     series: dict[str, Floats] = Field(default_factory=dict)
     """What earlier steps left for later ones, by name; never written down."""
 
@@ -188,7 +198,7 @@ KINDS: dict[str, type[Model]] = {
             Update,
         ),
         *(Scene, FaceTrack, Clip, ClipKps, ClipFingerprint, FaceEmbedding, Word),
-        *(Generation, Evaluation),
+        *(Generation, Evaluation, Speaking),
     )
 }
 

@@ -20,10 +20,12 @@ from vexpress.schemas.query import ask_where, connect
 from vexpress.training.audio_features import check_vectors
 from vexpress.training.clips import ClipError, ClipFiles, TrainingClip
 from vexpress.training.lips import lip_boxes, lip_source
+from vexpress.weights.sources import get
 
 PROBES = 8
 """Files opened at once while they are checked."""
 SHOWN = 5
+AUDIO_ENCODER = "wav2vec2-base-960h"
 IDENTITY = "person_id"
 """Column of `clips` that tells who is seen, where the data set has one; else the source counts."""
 
@@ -84,7 +86,9 @@ def _clip(dataset: Dataset, row: dict[str, Any], folder: Path | None) -> Trainin
     """The clip, or what is wrong with it in words."""
     name = row["clip_id"]
     if not row["media_path"] or not row["features_path"]:
-        return f"{name}: expected media and audio features, found: {row['features_note']}"
+        note = str(row["features_note"])
+        todo = f" ({get(AUDIO_ENCODER)}, then curate again)" if "no wav2vec2" in note else ""
+        return f"{name}: expected media and audio features, found: {note}{todo}"
     missing = [p for p in (row["media_path"], row["features_path"]) if not dataset.exists(p)]
     if missing:
         return f"{name}: {', '.join(missing)} is missing"

@@ -18,6 +18,7 @@ from vexpress.faces.points import (
     find_insightface,
     missing_model,
 )
+from vexpress.weights.sources import get
 
 BackendName = Literal["auto", "insightface", "dlib"]
 
@@ -73,10 +74,7 @@ class InsightFaceBackend(FaceBackend):
     """Packs that are looked for, the best first."""
     licence = InsightFaceDetector.licence
     absent = f"none of {', '.join(packs)}"
-    todo = (
-        f"put one at WEIGHTS/insightface/models/{packs[0]}, or let "
-        "`faces.backend=insightface` fetch it from github.com; without one dlib is used"
-    )
+    todo = f"{get(packs[0])}, or let `faces.backend=insightface` do so; without a pack dlib is used"
 
     def find(self, model: str, weights: Path | None) -> str | None:
         """Return the folder of the pack; see `FaceBackend`."""

@@ -23,6 +23,7 @@ from typing import Protocol
 import numpy as np
 
 from vexpress.errors import FaceModelError
+from vexpress.weights.sources import get
 
 MODEL_HOST = "github.com"
 STEEPNESS = 2.0
@@ -190,9 +191,8 @@ def missing_model(model: str, weights: Path | None) -> str:
     place = f"{weights}/insightface/models/{model}" if weights else "(no folder of weights given)"
     return (
         f"face model {model!r}: expected .onnx files in {place} or ~/.insightface/models/{model}; "
-        "found none. Name the folder of weights (VEXPRESS_WEIGHTS), put the pack there, choose "
-        "faces.backend=insightface, which downloads it where github.com can be reached, or "
-        "faces.backend=dlib, which needs no download."
+        "found none. Name the folder of weights (VEXPRESS_WEIGHTS), put the pack there, fetch "
+        f"buffalo_l ({get('buffalo_l')}), or choose faces.backend=dlib, which needs no download."
     )
 
 

@@ -189,8 +189,8 @@ def _snapshot(entry: WeightsEntry) -> Path:
 
 
 HOW = (
-    "How to get them: on a machine with internet, `hf download tk93/V-Express --local-dir DIR` "
-    "brings all parts; then name DIR as the folder of weights or set VEXPRESS_WEIGHTS=DIR. "
+    "How to get them: `vexpress weights fetch vexpress --accept --weights DIR` on a machine with "
+    "internet; then name DIR as the folder of weights or set VEXPRESS_WEIGHTS=DIR. "
     "Expected in DIR (or DIR/model_ckpts): v-express/{reference_net,denoising_unet,"
     "motion_module,v_kps_guider,audio_projection}.bin (or .pth, .safetensors), "
     "sd-vae-ft-mse/, wav2vec2-base-960h/. "

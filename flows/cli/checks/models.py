@@ -51,6 +51,7 @@ def _folder(weights: Path) -> Check:
 def _vexpress_part(name: str, repository: str, weights: Path | None) -> Check:
     """One entry of the table of weights: in the folder given, else in the hub cache."""
     from vexpress.weights.catalogue import NETWORKS, network_files
+    from vexpress.weights.sources import get
 
     roots = [weights, weights / "model_ckpts"] if weights else _hub_snapshot(repository)
     if name == "v-express":
@@ -68,8 +69,7 @@ def _vexpress_part(name: str, repository: str, weights: Path | None) -> Check:
         found,
         good=not absent,
         needed=False,
-        todo=f"to train and generate: hf download {repository} --local-dir WEIGHTS"
-        + ("" if name == "v-express" else f"/{name}"),
+        todo=f"to train and generate: {get(name)}",
     )
 
 

@@ -34,6 +34,7 @@ from vexpress.tasks.curate.scores.scorer import ClipScorer
 from vexpress.tasks.engine.shared_decode import Scoring
 from vexpress.tasks.engine.units import Candidate
 from vexpress.tasks.engine.weights import Need, Weights, read_weights
+from vexpress.weights.sources import get
 
 LOOKS = 12
 """Frames whose sharpness is measured."""
@@ -100,8 +101,7 @@ class FaceEmbeddingScorer(ClipScorer):
                 "identity (ArcFace)",
                 str(file) if file else f"none of {', '.join(PACKS)}",
                 file is not None,
-                f"put a pack at WEIGHTS/insightface/models/{PACKS[0]} ({LICENCES['arcface']}); "
-                "without one dlib is used",
+                f"{get('buffalo_l')} ({LICENCES['arcface']}); without a pack dlib is used",
             )
         ]
 

@@ -10,21 +10,49 @@ from typing import Any, ClassVar
 import numpy as np
 
 from vexpress.media.formats import open_media, video_streams
-from vexpress.schemas.row import Model
+from vexpress.schemas.row import Model, added
 from vexpress.tasks.curate.keypoints import clip_points
+from vexpress.tasks.curate.rule import Rule
+from vexpress.tasks.curate.scores.burnt_in_text import TEXT_RULES, TextScorer, TextThresholds
 from vexpress.tasks.curate.scores.fingerprints import FingerprintConfig, FingerprintScorer
 from vexpress.tasks.curate.scores.identity import FaceEmbeddingScorer, IdentityConfig
 from vexpress.tasks.curate.scores.image_quality import ImageQualityConfig, ImageQualityScorer
 from vexpress.tasks.curate.scores.lips import LipConfig, LipScorer
 from vexpress.tasks.curate.scores.quality import QualityConfig, QualityScorer
+from vexpress.tasks.curate.scores.speaker import SpeakerScorer
+from vexpress.tasks.curate.scores.speech_quality import (
+    SPEECH_QUALITY_RULES,
+    SpeechQualityScorer,
+    SpeechQualityThresholds,
+)
 from vexpress.tasks.curate.scores.syncnet import SyncNetConfig, SyncNetScorer
+from vexpress.tasks.engine.network import NetworkConfig
 from vexpress.tasks.engine.shared_decode import Scorer, SharedDecode, TimedScoring
 from vexpress.tasks.engine.step import ClipStep, Rejection, is_rejected
 from vexpress.tasks.engine.units import Candidate, Update
 from vexpress.tasks.media.frames import prefetch
 
 
-class ScoreConfig(Model):
+class AddedScores(Model):
+    """Scores of fetched networks that came after version 0.1; each is a group of `CurateConfig`."""
+
+    speaker: NetworkConfig = added(NetworkConfig())
+    """Which network tells whether a face speaks (LR-ASD)."""
+    dnsmos: NetworkConfig = added(NetworkConfig())
+    """Which network tells how clean the sound is (DNSMOS)."""
+    text: NetworkConfig = added(NetworkConfig())
+    """Which network finds burnt-in text (PP-OCRv4's detector)."""
+
+
+class AddedThresholds(TextThresholds, SpeechQualityThresholds):
+    """Their thresholds, as each score's file has them."""
+
+
+ADDED_RULES: tuple[Rule, ...] = (*SPEECH_QUALITY_RULES, *TEXT_RULES)
+"""Their rules, as each score's file has them."""
+
+
+class ScoreConfig(AddedScores):
     """What the scorers are told."""
 
     quality: QualityConfig = QualityConfig()
@@ -52,6 +80,9 @@ class MeasureClip(SharedDecode[Candidate], ClipStep):
         FaceEmbeddingScorer,
         LipScorer,
         SyncNetScorer,
+        SpeakerScorer,
+        SpeechQualityScorer,
+        TextScorer,
     )
 
     def show(self, row: Candidate, scorings: Sequence[TimedScoring]) -> None:

@@ -31,8 +31,10 @@ from vexpress.tasks.curate.speech.whisperx_process import WhisperX
 from vexpress.tasks.engine.step import ClipStep, Resources
 from vexpress.tasks.engine.units import Candidate
 from vexpress.tasks.engine.weights import Need, Weights, read_weights
+from vexpress.weights.sources import get
 
 PREFIX = "faster-whisper-"
+USUAL_MODEL = f"{PREFIX}small"
 MODEL_FILES = ("config.json", "model.bin", "tokenizer.json")
 ALIGN_FILES = (*SETTING_FILES, "vocab.json")
 ENVIRONMENT = Path(__file__).resolve().parents[3] / ".venv-whisperx/bin/python"
@@ -88,9 +90,8 @@ class TranscribeClip(ClipStep):
             looked = f"{weights or 'WEIGHTS'}/{PREFIX}{config.model or '*'}"
             raise ConfigError(
                 f"speech.model: expected a CTranslate2 Whisper ({', '.join(MODEL_FILES)}) at "
-                f"{looked}; found none. Give its folder, put one there (hf download "
-                f"Systran/{PREFIX}small --local-dir WEIGHTS/{PREFIX}small), or set "
-                "speech.backend=none."
+                f"{looked}; found none. Give its folder, fetch one ({get(USUAL_MODEL)}), "
+                "or set speech.backend=none."
             )
         if config.backend == "whisperx":
             return _resolve_whisperx(config, folder, weights)
@@ -123,8 +124,7 @@ class TranscribeClip(ClipStep):
                 "transcription (faster-whisper)",
                 chosen.model or str(said).removeprefix("speech: "),
                 chosen.model is not None,
-                f"to have words in the data set: hf download Systran/{PREFIX}small "
-                f"--local-dir WEIGHTS/{PREFIX}small",
+                f"to have words in the data set: {get(USUAL_MODEL)}",
             ),
             Need(
                 "transcription (whisperx)",

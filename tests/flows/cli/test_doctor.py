@@ -134,7 +134,7 @@ def test_weights_that_are_not_all_there_say_which_and_how_to_get_them(tmp_path: 
     networks = line(checks, "V-Express networks")
     assert networks.state == "not needed"
     assert networks.found == "denoising_unet; missing audio_projection, reference_net, v_kps_guider"
-    assert "hf download tk93/V-Express" in networks.todo
+    assert "vexpress weights fetch v-express" in networks.todo
     for name in ("audio_projection", "reference_net", "v_kps_guider"):
         (tmp_path / "v-express" / f"{name}.safetensors").touch()
     assert line(check_weights(Setup(weights=tmp_path)), "V-Express networks").state == "ok"

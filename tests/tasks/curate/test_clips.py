@@ -160,22 +160,65 @@ def test_clips_are_cut_in_the_pauses_of_what_is_heard(tmp_path: Path) -> None:
 
 def test_candidates_cover_the_video_and_say_why_not(tmp_path: Path) -> None:
     one: list[Seen] = [(200, 400, 300)]
-    two: list[Seen] = [*one, (180, 900, 300)]
-    candidates = plan(detected_video([one] * 50 + [two] * 25 + [[]] * 25), tmp_path)
+    near: list[Seen] = [*one, (180, 560, 300)]
+    candidates = plan(detected_video([one] * 50 + [near] * 25 + [[]] * 25), tmp_path)
     told = [
         (c.clip.start_frame, c.clip.end_frame, c.clip.status, c.clip.reason) for c in candidates
     ]
     assert told == [
         (0, 50, "kept", None),
         (50, 75, "rejected", "several_faces"),
+        (50, 75, "rejected", "several_faces"),
         (75, 100, "rejected", "no_face"),
     ]
-    assert [c.clip.detail for c in candidates[1:]] == [
-        "expected one face in every frame, found 2 faces at once",
-        "expected one face in every frame, found no face",
+    assert candidates[1].clip.detail == (
+        "expected a square of 1.2 times the face with at most 5% of another face, found 28%"
+    )
+    assert candidates[3].clip.detail == "expected one face in every frame, found no face"
+    assert [c.clip.faces for c in candidates] == [1, 2, 2, 0]
+    assert candidates[3].clip.crop_x1 is None
+
+
+def test_each_of_two_faces_has_a_square_of_its_own(tmp_path: Path) -> None:
+    both: list[Seen] = [(200, 400, 300), (180, 900, 300)]
+    left, right = plan(detected_video([both] * 50), tmp_path)
+    assert {c.clip.status for c in (left, right)} == {"kept"}
+    assert left.clip.track_id != right.clip.track_id and left.clip.clip_id != right.clip.clip_id
+    assert ((left.clip.crop_x2 or 0) - (left.clip.crop_x1 or 0)) == 320, "as wide as ever"
+    assert left.clip.next_face_away == pytest.approx(310 / 200)
+    assert left.other_tracks == [right.clip.track_id]
+    np.testing.assert_array_equal(left.others, right.points)
+
+
+def test_a_square_shrinks_until_it_shows_no_other_face(tmp_path: Path) -> None:
+    both: list[Seen] = [(200, 400, 300), (180, 640, 300)]
+    left, right = plan(detected_video([both] * 50), tmp_path)
+    assert left.clip.status == right.clip.status == "kept"
+    assert 240 <= (left.clip.crop_x2 or 0) - (left.clip.crop_x1 or 0) < 320
+    assert (left.clip.crop_x2 or 0) <= 550 + 0.05 * 180
+
+
+def test_a_face_that_comes_and_goes_is_told_frame_by_frame(tmp_path: Path) -> None:
+    one: list[Seen] = [(200, 400, 300)]
+    both: list[Seen] = [*one, (180, 900, 300)]
+    video = detected_video([one] * 20 + [both] * 40 + [one] * 20)
+    told = plan(video, tmp_path)
+    assert [(c.clip.start_frame, c.clip.end_frame, c.clip.faces) for c in told] == [
+        (0, 20, 1),
+        (20, 60, 2),
+        (20, 60, 2),
+        (60, 80, 1),
     ]
-    assert [c.clip.faces for c in candidates] == [1, 2, 0]
-    assert all(c.clip.crop_x1 is None for c in candidates[1:])
+    assert [len(c.other_tracks) for c in told] == [0, 1, 1, 0]
+    assert told[0].clip.next_face_away is None
+
+
+def test_a_clip_knows_what_is_spoken_in_it(tmp_path: Path) -> None:
+    faces: list[list[Seen]] = [[(200, 400, 300)] for _ in range(300)]
+    video = detected_video(faces).model_copy(update={"speech": heard([(0.2, 4.5), (5.0, 11.8)])})
+    first, second = plan(video, tmp_path)
+    np.testing.assert_allclose(first.spoken, [(0.2, 4.5)])
+    np.testing.assert_allclose(second.spoken, [(0.24, 7.04)])
 
 
 def test_frames_that_are_not_looked_at_are_no_gaps(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ def test_a_face_model_is_downloaded_only_where_insightface_is_asked_for(
     config, said = FaceScorer.resolve(FaceConfig(), tmp_path)
     assert config.backend == "dlib" and "no insightface model" in str(said)
     assert detector_for("buffalo_l", tmp_path).name == "dlib/hog-68"
-    with pytest.raises(ConfigError, match="backend=insightface, which downloads it"):
+    with pytest.raises(ConfigError, match="weights fetch buffalo_l --accept"):
         FaceScorer.resolve(FaceConfig(model="buffalo_l"), tmp_path)
     assert asked == []
     with pytest.raises(ConfigError, match="found none"):

@@ -73,9 +73,9 @@ def test_an_inset_portrait_does_not_make_two_faces(tmp_path: Path) -> None:
     assert answer.segments[0].track is not None
     assert answer.segments[0].track.face_side_px == pytest.approx(200)
     assert len(answer.tracks) == 2, "it is followed nevertheless"
-    assert Answer(detected_video([ONE + INSET] * 20), tmp_path, min_size_ratio=0.2).spans == [
-        (0, 20, 2)
-    ]
+    both = Answer(detected_video([ONE + INSET] * 20), tmp_path, min_size_ratio=0.2)
+    assert both.spans == [(0, 20, 2), (0, 20, 2)], "each has a segment of its own"
+    assert [len(segment.others) for segment in both.segments] == [1, 1]
 
 
 def test_a_small_face_alone_counts(tmp_path: Path) -> None:
@@ -85,19 +85,20 @@ def test_a_small_face_alone_counts(tmp_path: Path) -> None:
     assert sides == pytest.approx([200, 60])
 
 
-def test_two_faces_are_two_tracks_and_no_clip(tmp_path: Path) -> None:
+def test_two_faces_are_two_tracks_with_a_segment_each(tmp_path: Path) -> None:
     swapped = [OTHER + ONE if frame % 2 else ONE + OTHER for frame in range(20)]
     answer = Answer(detected_video(swapped), tmp_path)
-    assert answer.spans == [(0, 20, 2)]
-    assert answer.segments[0].track is None
+    assert answer.spans == [(0, 20, 2), (0, 20, 2)]
+    for segment, other in (answer.segments, answer.segments[::-1]):
+        assert other.track and [t.track_id for t in segment.others] == [other.track.track_id]
     assert sorted(track.face_side_px for track in answer.tracks) == pytest.approx([180, 200])
 
 
 def test_a_scene_is_split_where_a_second_face_comes_and_goes(tmp_path: Path) -> None:
     faces = [ONE] * 30 + [ONE + OTHER] * 10 + [ONE] * 30 + [[]] * 5
     answer = Answer(detected_video(faces), tmp_path)
-    assert answer.spans == [(0, 30, 1), (30, 40, 2), (40, 70, 1), (70, 75, 0)]
-    main = {s.track.track_id for s in answer.segments if s.track}
+    assert answer.spans == [(0, 30, 1), (30, 40, 2), (30, 40, 2), (40, 70, 1), (70, 75, 0)]
+    main = {s.track.track_id for s in answer.segments if s.track and not s.others}
     assert len(main) == 1, "the same face before and after"
 
 

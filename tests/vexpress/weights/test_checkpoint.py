@@ -114,7 +114,7 @@ def test_the_checkpoint_of_another_network_is_refused(networks: Networks, tmp_pa
 def test_missing_weights_are_listed_with_the_way_to_get_them(tmp_path: Path) -> None:
     with pytest.raises(MissingWeightsError) as error:
         locate(tmp_path)
-    for part in ("reference_net", "sd-vae-ft-mse", "tk93/V-Express", "preset tiny"):
+    for part in ("reference_net", "sd-vae-ft-mse", "weights fetch vexpress", "preset tiny"):
         assert part in str(error.value)
 
 
