@@ -15,6 +15,8 @@ class Selection(Row):
     """What it is called: small letters, digits, `-` and `_`."""
     sql: str
     """The question that chose the clips."""
+    per_person_minutes: float | None = None
+    """Most minutes of one person; null: any."""
     selected_at: str = formerly("picked_at", "selected_at", ...)
     """ISO 8601 UTC."""
     clips: int

@@ -201,6 +201,23 @@ CREATE OR REPLACE VIEW kept AS SELECT * FROM clips WHERE status = 'kept';
 -- Segments that are no clips, each with its reason.
 CREATE OR REPLACE VIEW rejected AS SELECT * FROM clips WHERE status = 'rejected';
 
+-- Hours of kept clips by person, language, median yaw and size of the face; each has its share.
+CREATE OR REPLACE VIEW balance AS
+WITH grouped AS (
+    SELECT end_s - start_s AS seconds, unnest([
+        {'dimension': 'person', 'value': coalesce(CAST(person_id AS VARCHAR), 'not known')},
+        {'dimension': 'language', 'value': coalesce(language, 'not known')},
+        {'dimension': 'yaw', 'value': coalesce(format('{:+d} to {:+d} degrees',
+            CAST(15 * floor(yaw_deg / 15) AS INT), CAST(15 * floor(yaw_deg / 15) + 15 AS INT)), 'not known')},
+        {'dimension': 'face share', 'value': coalesce(format('{:.1f} to {:.1f}',
+            floor(face_share * 10) / 10, floor(face_share * 10) / 10 + 0.1), 'not known')}
+    ], recursive := true) FROM kept
+)
+SELECT dimension, value, count(*) AS clips, sum(seconds) / 3600 AS hours,
+       sum(seconds) / sum(sum(seconds)) OVER (PARTITION BY dimension) AS share
+FROM grouped GROUP BY dimension, value
+ORDER BY dimension, hours DESC, value;
+
 -- From sources to kept clips, in units and hours. `step` orders the rows; hours of tracks count
 -- two faces that are seen at once twice.
 CREATE OR REPLACE VIEW funnel AS

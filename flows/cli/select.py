@@ -20,6 +20,14 @@ NameOption = Annotated[
     str | None, typer.Option(help="What to call it, such as hdtf-like.", show_default=False)
 ]
 ReplaceOption = Annotated[bool, typer.Option("--replace", help="In place of the one there.")]
+MinutesOption = Annotated[
+    float | None,
+    typer.Option(
+        min=0.01,
+        help="Most minutes of one person; clips are taken in the order of the answer.",
+        show_default=False,
+    ),
+]
 
 
 def select(
@@ -27,6 +35,7 @@ def select(
     sql: SqlArgument = None,
     name: NameOption = None,
     replace: ReplaceOption = False,
+    per_person_minutes: MinutesOption = None,
 ) -> None:
     """Save a selection of kept clips under a name, for training and exports.
 
@@ -35,6 +44,11 @@ def select(
     Examples:
 
         vexpress select dataset/ "SELECT clip_id FROM kept WHERE yaw_max_deg < 20" --name frontal
+
+        vexpress query dataset/ "SELECT * FROM balance WHERE dimension = 'person'"
+
+        vexpress select dataset/ "FROM kept ORDER BY sharpness DESC" --name even \\
+            --per-person-minutes 10
 
         vexpress select dataset/
 
@@ -53,7 +67,9 @@ def select(
             raise SelectionError(
                 'expected both a question and its name: "SELECT clip_id …" --name NAME'
             )
-        made = make_selection(data, name, sql, replace=replace)
+        made = make_selection(
+            data, name, sql, replace=replace, per_person_minutes=per_person_minutes
+        )
         typer.echo(f"{made.name}: {made.clips:,} clips, {made.seconds / 60:,.1f} minutes")
 
 

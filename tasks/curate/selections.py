@@ -1,6 +1,7 @@
 """Named selections of clips: made once from SQL, then a frozen list for training and exports."""
 
 import re
+from collections import defaultdict
 from datetime import UTC, datetime
 
 import duckdb
@@ -12,10 +13,21 @@ from vexpress.schemas.query import connect, run_query
 from vexpress.schemas.selection import Selection
 
 NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")
+SLACK_S = 1e-6
 
 
-def make_selection(dataset: Dataset, name: str, sql: str, *, replace: bool = False) -> Selection:
+def make_selection(
+    dataset: Dataset,
+    name: str,
+    sql: str,
+    *,
+    replace: bool = False,
+    per_person_minutes: float | None = None,
+) -> Selection:
     """Save the kept clips that `sql` answers with, by its column `clip_id`, under `name`.
+
+    With `per_person_minutes` clips of each person are taken in the order of the answer, as long as
+    they are no longer than that together; clips whose person is not known are all taken.
 
     Raises SelectionError for a bad or taken name, an answer without clips, or clips that are not
     kept; QueryError for a wrong question. Nothing is written then.
@@ -30,9 +42,13 @@ def make_selection(dataset: Dataset, name: str, sql: str, *, replace: bool = Fal
             f"selection {name} is there already: choose another name, or replace it."
         )
     chosen = _chosen(dataset, sql)
+    if per_person_minutes is not None:
+        chosen = _balanced(dataset, chosen, per_person_minutes)
+    chosen = sorted(chosen)
     made = Selection(
         name=name,
         sql=sql,
+        per_person_minutes=per_person_minutes,
         selected_at=datetime.now(UTC).isoformat(),
         clips=len(chosen),
         seconds=_seconds(dataset, chosen),
@@ -80,11 +96,33 @@ def _chosen(dataset: Dataset, sql: str) -> list[str]:
             f'"SELECT clip_id FROM kept WHERE yaw_max_deg < 20"; found the columns {found}.'
         )
     place = answer.columns.index("clip_id")
-    chosen = sorted({str(row[place]) for row in answer.rows if row[place] is not None})
+    chosen = list(dict.fromkeys(str(row[place]) for row in answer.rows if row[place] is not None))
     if not chosen:
         raise SelectionError("expected at least one clip; the question is answered with none.")
     _require_kept(dataset, "SELECT unnest($ids) AS clip_id", "the question", ids=chosen)
     return chosen
+
+
+def _balanced(dataset: Dataset, ids: list[str], minutes: float) -> list[str]:
+    """Return the clips, in order, that fit into `minutes` of each person."""
+    connection = connect(dataset)
+    known = "SELECT clip_id, person_id, end_s - start_s FROM clips SEMI JOIN "
+    answer = connection.execute(
+        f"{known}(SELECT unnest($ids) AS clip_id) x USING (clip_id)", {"ids": ids}
+    )
+    of = {clip_id: (person, seconds) for clip_id, person, seconds in answer.fetchall()}
+    taken: defaultdict[str, float] = defaultdict(float)
+    fitting = []
+    for clip_id in ids:
+        person, seconds = of[clip_id]
+        if person is None or taken[person] + seconds <= minutes * 60 + SLACK_S:
+            fitting.append(clip_id)
+            taken[person] += seconds
+    if not fitting:
+        raise SelectionError(
+            f"expected a clip of at most {minutes:g} minutes, found longer ones alone."
+        )
+    return fitting
 
 
 def _require_kept(dataset: Dataset, listed: str, what: str, **values: list[str]) -> None:

@@ -10,7 +10,8 @@ from tests.helpers.training_dataset import write_dataset
 from vexpress.flows.cli.app import app
 from vexpress.schemas.dataset import Dataset
 from vexpress.schemas.errors import QueryError, SelectionError
-from vexpress.schemas.manifest import commit_batch, prepare_manifests
+from vexpress.schemas.manifest import commit_batch, prepare_manifests, write_part
+from vexpress.schemas.person import ClipPerson
 from vexpress.schemas.query import run_query
 from vexpress.tasks.curate.selections import make_selection, read_selections, within_selection
 from vexpress.tasks.train.clips import gather_clips
@@ -49,6 +50,23 @@ def test_a_selection_stays_as_it_was_when_the_data_set_grows(dataset: Dataset) -
         sql,
         made.selected_at,
     )
+
+
+def test_a_person_gets_so_many_minutes_in_the_order_of_the_answer(dataset: Dataset) -> None:
+    spans = [rows.clip(f"p{n}", end_s=20.0 * (n + 1), start_s=20.0 * n) for n in range(5)]
+    commit_batch(dataset, "w1", [*spans, rows.video()])
+    who = [("p0", "a"), ("p1", "a"), ("p2", "a"), ("p3", "b")]
+    seen = [ClipPerson(clip_id=c, person_id=p, distance=0, backend="test") for c, p in who]
+    write_part(dataset, "manifests/persons/1.parquet", ClipPerson, seen)
+    sql = "FROM kept ORDER BY clip_id DESC"
+    made = make_selection(dataset, "even", sql, per_person_minutes=0.7)
+    assert made.clip_ids == ["p1", "p2", "p3", "p4"], "p4's person is not known"
+    assert (made.seconds, made.per_person_minutes) == (80.0, 0.7)
+    with pytest.raises(SelectionError, match=r"expected a clip of at most 0\.1 minutes"):
+        make_selection(dataset, "none", f"{sql} OFFSET 1", per_person_minutes=0.1)
+    asked = "SELECT value, clips, round(share, 2) FROM balance WHERE dimension = 'person'"
+    balance = run_query(dataset, asked).fetchall()
+    assert balance == [("a", 3, 0.6), ("b", 1, 0.2), ("not known", 1, 0.2)]
 
 
 @pytest.mark.parametrize(
