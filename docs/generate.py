@@ -6,17 +6,14 @@ The text around the tables is in `docs/data-set.md.jinja`.
 import inspect
 import json
 import re
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from vexpress.schemas.axis import unit_of
+from vexpress.schemas.columns import describe
 from vexpress.schemas.manifest import TABLES
-from vexpress.schemas.query import sql_type
-from vexpress.schemas.row import Row
 from vexpress.schemas.video import Video
 from vexpress.schemas.views import VIEWS
 from vexpress.tasks.curate import presets
@@ -29,26 +26,6 @@ PAGE = FOLDER / "data-set.md"
 PRESETS = {name: Path(inspect.getfile(presets)).parent / f"{name}.yaml" for name in presets.PRESETS}
 SOURCE = re.compile(r"^  (\w+): .*?# (.*)$", re.MULTILINE)
 """A setting of a preset and the comment behind it."""
-
-
-@dataclass(frozen=True)
-class Column:
-    """One column of a table."""
-
-    name: str
-    type: str
-    unit: str
-    description: str
-
-
-@dataclass(frozen=True)
-class Table:
-    """One table of the data set."""
-
-    name: str
-    about: str
-    """What it is, one row per what."""
-    columns: list[Column]
 
 
 @dataclass(frozen=True)
@@ -75,7 +52,7 @@ def page() -> str:
     )
     environment.filters["cell"] = cell
     return environment.get_template("data-set.md.jinja").render(
-        tables=[table(row_type) for row_type in sorted(TABLES, key=lambda t: t is not Video)],
+        tables=[describe(row_type) for row_type in sorted(TABLES, key=lambda t: t is not Video)],
         views=[view for view in VIEWS if not view.formerly],
         renamed_views=[view for view in VIEWS if view.formerly],
         renamed_columns=renamed_columns(),
@@ -89,18 +66,6 @@ def page() -> str:
 def cell(text: str) -> str:
     """Return a text for one cell of a table in Markdown."""
     return " ".join(text.split()).replace("|", "\\|")
-
-
-def table(row_type: type[Row]) -> Table:
-    """Return what the row type says of itself."""
-    module = inspect.getdoc(sys.modules[row_type.__module__]) or ""
-    schema = row_type.arrow_schema()
-    columns = [
-        Column(name, sql_type(schema.field(name).type), unit_of(name, field), field.description)
-        for name, field in row_type.columns().items()
-    ]
-    about = f"{module.splitlines()[0]} {inspect.getdoc(row_type)}"
-    return Table(row_type.TABLE, cell(about), columns)
 
 
 def renamed_columns() -> dict[tuple[str, str], list[str]]:

@@ -23,6 +23,7 @@ COMMANDS = {
     "config": "config",
     "funnel": "funnel",
     "query": "query",
+    "columns": "columns",
     "select": "select",
     "pick": "select",
     "report": "report",

@@ -37,8 +37,8 @@ def query(
 ) -> None:
     """Ask a data set in SQL (DuckDB). Nothing is written, and only the data set is read.
 
-    Tables, views and columns are described in docs/data-set.md; `SHOW TABLES` and
-    `DESCRIBE clips` list them. Rows too wide for the terminal are printed one value a line.
+    `vexpress columns` describes tables and columns, docs/data-set.md the views, too. Rows too wide
+    for the terminal are printed one value a line.
 
     Examples:
 
