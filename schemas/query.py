@@ -45,7 +45,9 @@ FIRST_WORDS = re.compile(
 )
 WRITING = re.compile(r"\b(COPY|INSERT|UPDATE|DELETE) ")
 """What writes though the statement is a SELECT: `WITH x AS (COPY … TO …) SELECT …`."""
-
+WORD = re.compile(r"\w+")
+CATALOGUE = re.compile(r"\bshow\b|information_schema|duckdb_|pg_|sqlite_|pragma_")
+"""Asks which views there are, of a question in small letters."""
 ROWS_AT_ONCE = 100
 
 
@@ -65,8 +67,12 @@ class Answer:
         return [dict(zip(self.columns, row, strict=True)) for row in self.rows]
 
 
-def connect(dataset: Dataset, limits: QueryLimits | None = None) -> duckdb.DuckDBPyConnection:
+def connect(
+    dataset: Dataset, limits: QueryLimits | None = None, sql: str | None = None
+) -> duckdb.DuckDBPyConnection:
     """Return a connection with the views of `dataset`; with `limits` where others ask in SQL.
+
+    With `sql` only the views that this question needs: each opens the files of its tables.
 
     Raises DatasetError when there is no data set.
     """
@@ -84,13 +90,27 @@ def connect(dataset: Dataset, limits: QueryLimits | None = None) -> duckdb.DuckD
     if not dataset.is_local:
         connection.register_filesystem(dataset.fs)
     quoted = root.replace("'", "''")
-    for view in _views_over(connection, dataset):
+    views = _views_over(connection, dataset)
+    for view in views if sql is None else needed_views(views, sql):
         connection.execute(view.replace("'manifests/", f"'{quoted}/manifests/"))
     allowed = [dataset.root, root]  # a pattern is checked by its text, a file by its name
     connection.execute("SET allowed_directories = $allowed", {"allowed": allowed})
     connection.execute("SET enable_external_access = false")
     connection.execute("SET lock_configuration = true")
     return connection
+
+
+def needed_views(views: list[str], sql: str) -> list[str]:
+    """Return those of the statements that make views which `sql` may ask for, in their order; all
+    where it names none, or asks which there are."""
+    words = set(WORD.findall(sql.lower()))
+    needed = []
+    for view in reversed(views):  # a view asks for earlier ones alone
+        name, *asked = WORD.findall(view.lower().partition(" view ")[2])
+        if name in words:
+            needed.append(view)
+            words.update(asked)
+    return views if not needed or CATALOGUE.search(sql.lower()) else needed[::-1]
 
 
 def _views_over(connection: duckdb.DuckDBPyConnection, dataset: Dataset) -> list[str]:
@@ -170,9 +190,21 @@ def run_query(dataset: Dataset, sql: str, limits: QueryLimits = LIMITS) -> Answe
 
     Raises QueryError for one that is wrong, does more than read, or wants more than `limits`.
     """
-    connection = connect(dataset, limits)
-    with query_errors(), held(connection, limits):
+    with query_errors():
         _require_reading(sql)
+        try:
+            return _answer(connect(dataset, limits, sql), sql, limits)
+        except duckdb.CatalogException:  # a wrong name: DuckDB says which of all names are like it
+            return _answer(connect(dataset, limits), sql, limits)
+
+
+def fetch_rows(dataset: Dataset, sql: str, **values: Any) -> list[tuple[Any, ...]]:
+    """Return the rows that answer one of our own questions, with the values of its `$names`."""
+    return connect(dataset, sql=sql).execute(sql, values or None).fetchall()
+
+
+def _answer(connection: duckdb.DuckDBPyConnection, sql: str, limits: QueryLimits) -> Answer:
+    with held(connection, limits):
         connection.execute(sql)
         columns = _columns(connection)
         return Answer(columns, list(_rows(connection, limits)))

@@ -13,7 +13,7 @@ from vexpress.schemas.duplicate import Duplicate
 from vexpress.schemas.errors import DatasetError, stop_when_full
 from vexpress.schemas.manifest import begin_run, prepare_manifests, write_run
 from vexpress.schemas.person import ClipPerson
-from vexpress.schemas.query import connect, run_query
+from vexpress.schemas.query import fetch_rows, run_query
 from vexpress.schemas.row import Model
 from vexpress.schemas.run import Run, new_run_id
 from vexpress.schemas.video import Video
@@ -265,7 +265,7 @@ SELECT (SELECT count(DISTINCT person_id) FROM persons), (SELECT count(*) FROM du
 
 def count_clips(dataset: Dataset, batch_ids: list[str]) -> dict[str, int]:
     """Return how many clips of the batches are kept and rejected, duplicates among these."""
-    counted = connect(dataset).execute(COUNTED, {"batches": batch_ids}).fetchall()
+    counted = fetch_rows(dataset, COUNTED, batches=batch_ids)
     return {"kept": 0, "rejected": 0, **dict(counted)}
 
 
@@ -278,8 +278,8 @@ def count_failed(dataset: Dataset, sources: list[Source]) -> int:
     """Return how many of the sources are rejected as a whole."""
     if not sources:
         return 0
-    given = {"sources": [source.uri for source in sources]}
-    return int(connect(dataset).execute(FAILED, given).fetchall()[0][0])
+    ((count,),) = fetch_rows(dataset, FAILED, sources=[source.uri for source in sources])
+    return int(count)
 
 
 FAILED = """

@@ -14,7 +14,7 @@ from vexpress.schemas.dataset import Dataset
 from vexpress.schemas.errors import stop_when_full
 from vexpress.schemas.evaluation import Evaluation
 from vexpress.schemas.manifest import prepare_manifests, write_part, write_run
-from vexpress.schemas.query import connect
+from vexpress.schemas.query import fetch_rows
 from vexpress.schemas.row import Model
 from vexpress.schemas.run import Run, new_run_id
 from vexpress.tasks.engine.engine import Engine, Stage, open_engine
@@ -172,7 +172,7 @@ def measure_sets(job: EvaluateRun) -> tuple[int, list[str]]:
     models are missing."""
     gpu = job.context.gpu
     measurer = SetMeasurer(job.dataset, job.config.sets, job.context.weights, gpu)
-    known = {key for (key,) in connect(job.dataset).sql(DONE).fetchall()}
+    known = {key for (key,) in fetch_rows(job.dataset, DONE)}
     sets = plan_sets(job.dataset, job.config.sets, job.checkpoint)
     rows = [row for videos in sets for row in measurer.evaluate(videos, known)]
     rows = [row.model_copy(update={"run_id": job.run_id}) for row in rows]

@@ -4,7 +4,7 @@ Files of rejected clips may be deleted for room: nothing asks for them.
 """
 
 from vexpress.schemas.dataset import Dataset
-from vexpress.schemas.query import connect
+from vexpress.schemas.query import fetch_rows
 
 MISSING = """
 SELECT DISTINCT source FROM (
@@ -17,4 +17,4 @@ WHERE name IS NOT NULL ORDER BY source
 def sources_with_missing_files(dataset: Dataset) -> list[str]:
     """Return their URIs: somebody deleted a kept clip, its sound or its features."""
     names = [*dataset.names("media/*"), *dataset.names("features/*")]
-    return [row[0] for row in connect(dataset).execute(MISSING, {"present": names}).fetchall()]
+    return [row[0] for row in fetch_rows(dataset, MISSING, present=names)]

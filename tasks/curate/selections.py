@@ -4,12 +4,10 @@ import re
 from collections import defaultdict
 from datetime import UTC, datetime
 
-import duckdb
-
 from vexpress.schemas.dataset import Dataset
 from vexpress.schemas.errors import SelectionError
 from vexpress.schemas.manifest import write_part
-from vexpress.schemas.query import connect, run_query
+from vexpress.schemas.query import fetch_rows, run_query
 from vexpress.schemas.selection import Selection
 
 NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")
@@ -105,12 +103,9 @@ def _chosen(dataset: Dataset, sql: str) -> list[str]:
 
 def _balanced(dataset: Dataset, ids: list[str], minutes: float) -> list[str]:
     """Return the clips, in order, that fit into `minutes` of each person."""
-    connection = connect(dataset)
-    known = "SELECT clip_id, person_id, end_s - start_s FROM clips SEMI JOIN "
-    answer = connection.execute(
-        f"{known}(SELECT unnest($ids) AS clip_id) x USING (clip_id)", {"ids": ids}
-    )
-    of = {clip_id: (person, seconds) for clip_id, person, seconds in answer.fetchall()}
+    of = {
+        clip_id: (person, seconds) for clip_id, person, seconds in fetch_rows(dataset, OF, ids=ids)
+    }
     taken: defaultdict[str, float] = defaultdict(float)
     fitting = []
     for clip_id in ids:
@@ -127,13 +122,13 @@ def _balanced(dataset: Dataset, ids: list[str], minutes: float) -> list[str]:
 
 def _require_kept(dataset: Dataset, listed: str, what: str, **values: list[str]) -> None:
     """Raise SelectionError unless all listed clips are kept, with why they are not."""
-    connection = connect(dataset)
-    lost = connection.execute(
+    lost = fetch_rows(
+        dataset,
         f"SELECT coalesce(c.reason, 'no such clip'), count(*) FROM ({listed}) AS listed "
         "LEFT JOIN clips c USING (clip_id) WHERE c.status IS DISTINCT FROM 'kept' "
         "GROUP BY 1 ORDER BY 2 DESC, 1",
-        values or None,
-    ).fetchall()
+        **values,
+    )
     if lost:
         why = ", ".join(f"{count} {reason}" for reason, count in lost)
         raise SelectionError(
@@ -143,6 +138,11 @@ def _require_kept(dataset: Dataset, listed: str, what: str, **values: list[str])
 
 
 def _seconds(dataset: Dataset, ids: list[str]) -> float:
-    connection: duckdb.DuckDBPyConnection = connect(dataset)
-    total = "SELECT sum(end_s - start_s) FROM clips SEMI JOIN (SELECT unnest($ids) AS clip_id) x "
-    return float(connection.execute(total + "USING (clip_id)", {"ids": ids}).fetchall()[0][0])
+    return float(sum(seconds for _, _, seconds in fetch_rows(dataset, OF, ids=ids)))
+
+
+OF = """
+SELECT clip_id, person_id, end_s - start_s
+FROM clips SEMI JOIN (SELECT unnest($ids) AS clip_id) x USING (clip_id)
+"""
+"""Person and length, seconds, of clips."""

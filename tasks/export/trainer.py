@@ -17,7 +17,7 @@ from typing import Any, ClassVar
 
 from vexpress.schemas.dataset import Dataset
 from vexpress.schemas.errors import DatasetError
-from vexpress.schemas.query import connect
+from vexpress.schemas.query import fetch_rows
 from vexpress.tasks.export.boxes import Boxes
 from vexpress.tasks.export.clips import (
     LICENCES,
@@ -102,9 +102,8 @@ class Material:
     def face_vector(self) -> list[float]:
         """The vector of the face."""
         query = "SELECT embedding FROM face_embeddings WHERE clip_id = $clip"
-        values = {"clip": self.row["clip_id"]}
-        found = connect(self._dataset).execute(query, values).fetchall()
-        return list(found[0][0])
+        ((vector,),) = fetch_rows(self._dataset, query, clip=self.row["clip_id"])
+        return list(vector)
 
     @cached_property
     def places(self) -> FacePlaces:

@@ -2,7 +2,7 @@
 
 from vexpress.schemas.dataset import Dataset
 from vexpress.schemas.generation import Generation
-from vexpress.schemas.query import connect
+from vexpress.schemas.query import fetch_rows
 from vexpress.tasks.generate.generator import FOLDER
 from vexpress.tasks.generate.requests import RequestPlan
 
@@ -21,7 +21,7 @@ def not_written(rows: list[Generation], dataset: Dataset) -> list[Generation]:
     if not rows:
         return []
     ids = [row.request_id for row in rows]
-    written = set(connect(dataset).execute(WRITTEN, {"ids": ids}).fetchall())
+    written = set(fetch_rows(dataset, WRITTEN, ids=ids))
     return [row for row in rows if (row.request_id, row.run_id) not in written]
 
 
@@ -31,7 +31,7 @@ def leave_out_done(plan: RequestPlan, dataset: Dataset, again: bool) -> None:
     A video that is gone is made again; `again`: so is what failed.
     """
     ids = [p.request_id for p in plan.videos] + [r.request_id for r in plan.rejected]
-    rows = connect(dataset).execute(KNOWN, {"ids": ids}).fetchall()
+    rows = fetch_rows(dataset, KNOWN, ids=ids)
     there = set(dataset.names(f"{FOLDER}/*.mp4"))
     done = {
         request_id

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from vexpress.schemas.dataset import Dataset
-from vexpress.schemas.query import connect
+from vexpress.schemas.query import fetch_rows
 from vexpress.tasks.engine.duration import span
 from vexpress.tasks.generate.config import GenerateConfig
 from vexpress.tasks.generate.done import leave_out_done
@@ -46,7 +46,7 @@ def describe_requests(
 
 def _how_long(plan: RequestPlan, data: Dataset, config: GenerateConfig, sha256: str) -> str:
     """Say how long it takes, by what earlier videos of the same weights took."""
-    spent, pixels = connect(data).execute(EARLIER, {"weights": sha256}).fetchall()[0]
+    spent, pixels = fetch_rows(data, EARLIER, weights=sha256)[0]
     if not spent or not pixels:
         return UNKNOWN
     workers = config.workers.count if config.workers.kind == "ray" else 1

@@ -16,7 +16,7 @@ from PIL import Image
 from vexpress.hashes import sha256_of_file
 from vexpress.schemas.dataset import Dataset
 from vexpress.schemas.generation import Generation
-from vexpress.schemas.query import connect
+from vexpress.schemas.query import fetch_rows
 from vexpress.schemas.row import Model
 from vexpress.tasks.curate.extract_kps import SIZE, save_kps
 from vexpress.tasks.engine.step import Rejection
@@ -51,7 +51,7 @@ def find_clips(dataset: Dataset, clip_ids: list[str]) -> dict[str, ClipInputs]:
     """Return those of the clips that are there with media, by id."""
     if not clip_ids or not dataset.exists("manifests/clips"):
         return {}
-    found = connect(dataset).execute(FIND, {"ids": sorted(set(clip_ids))}).fetchall()
+    found = fetch_rows(dataset, FIND, ids=sorted(set(clip_ids)))
     return {
         clip_id: ClipInputs(
             clip_id=clip_id,
@@ -73,7 +73,7 @@ def write_inputs(dataset: Dataset, clip: ClipInputs, folder: Path) -> dict[str, 
     picture = middle_picture(dataset, clip.media_path)
     size = (picture.shape[1], picture.shape[0])
     Image.fromarray(picture).save(folder / "reference.png")
-    rows = connect(dataset).execute(POINTS, {"id": clip.clip_id}).fetchall()
+    rows = fetch_rows(dataset, POINTS, id=clip.clip_id)
     if not rows:
         raise Rejection("no_clip", f"clip {clip.clip_id}: expected its points, found none")
     points = np.array(rows[0][0], np.float32) * (SIZE / np.array(size, np.float32))

@@ -18,7 +18,9 @@ from vexpress.schemas.errors import DatasetError, QueryError
 from vexpress.schemas.manifest import TABLES, commit_batch, prepare_manifests
 from vexpress.schemas.query import ask_where, connect, run_query
 from vexpress.schemas.query_limits import QueryLimits
+from vexpress.schemas.views import VIEWS
 
+WHOLE = ("persons", "duplicates")
 FORMER_NAMES = {"judged", "prints", "faces", "picks", "picked"}
 ODD_NAMES = [
     "plain",
@@ -174,11 +176,37 @@ def test_a_part_of_very_many_columns_is_refused_by_name(tmp_path: Path) -> None:
         run_query(made, "SELECT 1")
 
 
+VIEW_NAMES = "SELECT view_name FROM duckdb_views() WHERE NOT internal"
+
+
+@pytest.mark.parametrize(
+    ("sql", "views"),
+    [
+        ("FROM words", {"videos", "current_batches", "words"}),
+        (
+            'SELECT 1 FROM "KEPT" x',
+            {"videos", "current_batches", "filtered", "clips", "kept", *WHOLE},
+        ),
+        ("FROM words, training", {"videos", "current_batches", "words", "training"}),
+    ],
+)
+def test_a_question_opens_the_tables_that_it_needs(
+    sql: str, views: set[str], dataset: Dataset
+) -> None:
+    found = connect(dataset, sql=sql).execute(VIEW_NAMES).fetchall()
+    assert {name for (name,) in found} == views
+
+
+@pytest.mark.parametrize("sql", ["SHOW TABLES", "SELECT 1", "FROM duckdb_views(), kept"])
+def test_a_question_about_tables_has_them_all(sql: str, dataset: Dataset) -> None:
+    assert len(connect(dataset, sql=sql).execute(VIEW_NAMES).fetchall()) == len(VIEWS)
+
+
 def test_a_mistake_is_told_with_the_names_of_the_views(dataset: Dataset) -> None:
-    with pytest.raises(QueryError, match=r"(?s)klips.*DESCRIBE clips") as told:
-        run_query(dataset, "SELECT * FROM klips")
+    with pytest.raises(QueryError, match=r'(?s)Did you mean "clips".*DESCRIBE clips') as told:
+        run_query(dataset, "SELECT * FROM klips JOIN words USING (clip_id)")
     listed = str(told.value).partition("Views: ")[2].partition(".")[0].split()
-    there = run_query(dataset, "SELECT view_name FROM duckdb_views() WHERE NOT internal").fetchall()
+    there = run_query(dataset, VIEW_NAMES).fetchall()
     assert set(listed) == {name for (name,) in there} - FORMER_NAMES
 
 
