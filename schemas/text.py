@@ -1,4 +1,5 @@
-"""Texts of other people, such as file names, made harmless where a person reads them."""
+"""Texts as a person reads them: those of other people, such as file names, made harmless; numbers
+of things."""
 
 import re
 
@@ -16,3 +17,8 @@ def for_terminal(text: str) -> str:
 def for_spreadsheet(value: object) -> object:
     """Return a cell of a CSV file; a text that a spreadsheet would run begins with a quote."""
     return f"'{value}" if isinstance(value, str) and value.startswith(FORMULAS) else value
+
+
+def counted(number: int, thing: str) -> str:
+    """Return `1 clip`, `2 clips`, `1,000 clips` of a `thing` whose plural ends with s."""
+    return f"{number:,} {thing}{'' if number == 1 else 's'}"

@@ -16,6 +16,7 @@ from vexpress.schemas.person import ClipPerson
 from vexpress.schemas.query import fetch_rows, run_query
 from vexpress.schemas.row import Model
 from vexpress.schemas.run import Run, new_run_id
+from vexpress.schemas.text import counted
 from vexpress.schemas.video import Video
 from vexpress.tasks.curate.across.duplicates import find_duplicates
 from vexpress.tasks.curate.across.persons import find_persons
@@ -245,7 +246,7 @@ def run_batch(batch: Batch, job: CurateRun) -> None:
     curate_batch(batch, job.dataset, job.engine, job.config, job.mark, job.progress.see)
     counts = job.progress.counts - before
     said = ", ".join(f"{count} {reason}" for reason, count in counts.most_common())
-    job.monitor.info(f"{len(batch.sources)} sources: {said or 'no candidates'}")
+    job.monitor.info(f"{counted(len(batch.sources), 'source')}: {said or 'no candidates'}")
 
 
 def relate_clips(job: CurateRun) -> bool:
@@ -254,7 +255,7 @@ def relate_clips(job: CurateRun) -> bool:
     changed = find_persons(dataset, config.persons) | find_duplicates(dataset, config.duplicates)
     if changed:
         persons, copies = run_query(dataset, RELATED).fetchall()[0]
-        job.monitor.info(f"{persons} persons, {copies} duplicates")
+        job.monitor.info(f"{counted(persons, 'person')}, {counted(copies, 'duplicate')}")
     return changed
 
 

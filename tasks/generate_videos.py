@@ -15,6 +15,7 @@ from vexpress.schemas.generation import Generation
 from vexpress.schemas.manifest import prepare_manifests, write_part, write_run
 from vexpress.schemas.row import Model
 from vexpress.schemas.run import Run, new_run_id
+from vexpress.schemas.text import counted
 from vexpress.tasks.engine.ledger import lock_file
 from vexpress.tasks.engine.monitor import Monitor
 from vexpress.tasks.generate.config import GenerateConfig
@@ -199,7 +200,7 @@ def recover(data: Dataset, run_id: str, monitor: Monitor) -> None:
     rows = not_written(found, data)
     if rows:
         write_part(data, f"manifests/generations/{run_id}-found.parquet", Generation, rows)
-        monitor.info(f"{len(rows)} videos of a run that was killed were found whole")
+        monitor.info(f"of a run that was killed: {counted(len(rows), 'video')} found whole")
     forget_notes(data, found)
 
 
@@ -219,7 +220,7 @@ def refuse_if_strict(plan: RequestPlan, config: GenerateConfig) -> None:
 def _say_plan(plan: RequestPlan, monitor: Monitor) -> None:
     rejected = len(plan.rejected) + len(plan.known)
     monitor.info(
-        f"{plan.asked} requests: {len(plan.videos)} to make, {plan.done} done before, "
+        f"{counted(plan.asked, 'request')}: {len(plan.videos)} to make, {plan.done} done before, "
         f"{plan.equal} equal to others, {rejected} rejected"
     )
     for row in plan.rejected[:20]:
@@ -254,7 +255,7 @@ def run_shard(number: int, running: Generating) -> Counter[str]:
     forget_notes(running.dataset, rows)
     counts = Counter(row.reason or "" for row in rows)
     said = ", ".join(f"{n} {reason or 'made'}" for reason, n in counts.most_common())
-    running.monitor.info(f"{len(rows)} requests: {said}")
+    running.monitor.info(f"{counted(len(rows), 'request')}: {said}")
     return counts
 
 

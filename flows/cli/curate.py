@@ -15,6 +15,7 @@ from vexpress.flows.cli.options import (
     require_any,
 )
 from vexpress.flows.cli.running import FlowOption, run_as_flow
+from vexpress.schemas.text import counted
 from vexpress.tasks.curate.presets import USUAL
 
 if TYPE_CHECKING:
@@ -116,11 +117,12 @@ def say(report: "CurateReport", dataset: str) -> None:
     for note in report.notes:
         typer.echo(note)
     if not report.videos:
-        typer.echo(f"nothing to do: all {report.videos_done_before} sources are done")
+        typer.echo(f"nothing to do: {done_of(report.videos_done_before)}")
     else:
         typer.echo(
-            f"{report.videos} sources ({report.videos_done_before} were done before): "
-            f"{report.clips_kept} clips kept, {report.clips_rejected} candidates rejected"
+            f"{counted(report.videos, 'source')} ({report.videos_done_before:,} done before): "
+            f"{counted(report.clips_kept, 'clip')} kept, "
+            f"{counted(report.clips_rejected, 'candidate')} rejected"
         )
     typer.echo(f"the data set holds {report.kept_hours * 60:.1f} minutes of clips")
     typer.echo(f"look at   {report.report}")
@@ -128,3 +130,8 @@ def say(report: "CurateReport", dataset: str) -> None:
     if report.not_trainable and report.kept_hours:
         typer.echo(f"cannot be trained on yet: {report.not_trainable}")
     require_any(report.videos_failed, report.videos + report.videos_done_before, "sources")
+
+
+def done_of(sources: int) -> str:
+    """Say that there is nothing more to do with so many sources."""
+    return "the source is done" if sources == 1 else f"all {sources:,} sources are done"

@@ -14,6 +14,7 @@ from vexpress.flows.cli.options import (
     require_any,
 )
 from vexpress.flows.cli.running import FlowOption, run_as_flow
+from vexpress.schemas.text import counted
 
 if TYPE_CHECKING:
     from vexpress.tasks.evaluate_videos import EvaluateReport
@@ -80,7 +81,7 @@ def say(report: "EvaluateReport", dataset: str) -> None:
         typer.echo(note)
     before = f"{report.videos_done_before} had their numbers before"
     broken = f", {report.failed} failed" if report.failed else ""
-    typer.echo(f"{report.videos} videos measured ({before}{broken})")
+    typer.echo(f"{counted(report.videos, 'video')} measured ({before}{broken})")
     rows = summary_rows(connect(Dataset(dataset)))
     weights = sorted({(row["weights"], row["weights_sha256"]) for row in rows})
     table = Table("metric", "better", *(f"{name}\n{digest[:8]}" for name, digest in weights))

@@ -6,6 +6,7 @@ import typer
 
 from vexpress.flows.cli.options import ConfigOption, DatasetArgument, plain_errors
 from vexpress.schemas.errors import ConfigError
+from vexpress.schemas.text import counted
 from vexpress.tasks.curate.presets import PRESETS, USUAL
 
 if TYPE_CHECKING:
@@ -81,9 +82,11 @@ def say(comparison: "Comparison") -> None:
     for name, lost in missed.items():
         if lost.clips:
             typer.echo(
-                f"{name}: {lost.clips} candidates did not pass the pre-filter of the last run; "
-                "to measure them: vexpress curate with --set pre_filter.…"
+                f"{name}: {counted(lost.clips, 'candidate')} did not pass the pre-filter of the "
+                "last run; to measure them: vexpress curate with --set pre_filter.…"
             )
     for name, columns in comparison.unknown.items():
         for column, count in columns.items():
-            typer.echo(f"{name}: {column} is not known of {count} clips, which it lets pass")
+            typer.echo(
+                f"{name}: {column} is not known of {counted(count, 'clip')}, which it lets pass"
+            )

@@ -18,6 +18,7 @@ from vexpress.flows.cli.options import (
 from vexpress.flows.cli.running import FlowOption, run_as_flow
 from vexpress.inference.settings import ModelChoice
 from vexpress.schemas.settings import load_settings
+from vexpress.schemas.text import counted
 from vexpress.tasks.generate.config import GenerateConfig, Workers
 
 if TYPE_CHECKING:
@@ -94,7 +95,8 @@ def generate_batch(
 def say(report: "GenerateReport", dataset: str) -> None:
     """Print what was made and what to look at."""
     typer.echo(
-        f"{report.asked} requests: {report.made} videos made, {report.done_before} done before, "
+        f"{counted(report.asked, 'request')}: {counted(report.made, 'video')} made, "
+        f"{report.done_before:,} done before, "
         f"{report.rejected} rejected, {report.failed} failed"
         + (f", {report.equal} equal to others" if report.equal else "")
     )

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vexpress.flows.cli.options import DatasetArgument, plain_errors
+from vexpress.schemas.text import counted
 
 if TYPE_CHECKING:
     from vexpress.schemas.selection import Selection
@@ -70,7 +71,7 @@ def select(
         made = make_selection(
             data, name, sql, replace=replace, per_person_minutes=per_person_minutes
         )
-        typer.echo(f"{made.name}: {made.clips:,} clips, {made.seconds / 60:,.1f} minutes")
+        typer.echo(f"{made.name}: {counted(made.clips, 'clip')}, {made.seconds / 60:,.1f} minutes")
 
 
 def pick(

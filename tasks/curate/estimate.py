@@ -4,6 +4,7 @@ import time
 from pathlib import Path
 
 from vexpress.schemas.dataset import Dataset
+from vexpress.schemas.text import counted
 from vexpress.tasks.curate.chain import fingerprint, plan_batches, resolve, used_weights
 from vexpress.tasks.curate.config import CurateConfig
 from vexpress.tasks.curate.faces import open_detector
@@ -36,7 +37,8 @@ def describe_plan(
     lines = [
         *notes,
         *([left_out_note(left_out)] if left_out else []),
-        f"{len(listed)} sources, {len(listed) - len(pending)} done before, {len(pending)} to run",
+        f"{counted(len(listed), 'source')}, {len(listed) - len(pending)} done before, "
+        f"{len(pending)} to run",
         f"{seconds / 3600:.2f} hours of video, by their headers",
         _estimate(pending, seconds, config),
     ]

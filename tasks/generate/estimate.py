@@ -4,6 +4,7 @@ from pathlib import Path
 
 from vexpress.schemas.dataset import Dataset
 from vexpress.schemas.query import fetch_rows
+from vexpress.schemas.text import counted
 from vexpress.tasks.engine.duration import span
 from vexpress.tasks.generate.config import GenerateConfig
 from vexpress.tasks.generate.done import leave_out_done
@@ -33,7 +34,7 @@ def describe_requests(
     wrong = [*plan.rejected, *plan.known]
     seconds = sum(planned.sound_s for planned in plan.videos)
     lines = [
-        f"{plan.asked} requests: {len(plan.videos)} to make ({span(seconds)} of video), "
+        f"{counted(plan.asked, 'request')}: {len(plan.videos)} to make ({span(seconds)} of video), "
         f"{plan.done} done before, {plan.equal} equal to others, {len(wrong)} rejected",
         f"weights: {used.name} ({used.licence})",
         _how_long(plan, data, config, used.sha256) if is_there else UNKNOWN,

@@ -9,6 +9,7 @@ from typing import Any
 import duckdb
 
 from vexpress.schemas.query import as_dicts
+from vexpress.schemas.text import counted
 from vexpress.tasks.engine.duration import THIN, span
 from vexpress.tasks.reports.reasons import explain
 
@@ -138,9 +139,8 @@ def headline(funnel: Funnel) -> str:
     """Return the one sentence that says it all."""
     if not funnel.sources:
         return "Nothing is in this data set yet."
-    videos = "1 source" if funnel.sources == 1 else f"{funnel.sources:,} sources"
-    clips = "1 clip" if funnel.clips == 1 else f"{funnel.clips:,} clips"
     return (
-        f"Of {span(funnel.source_s)} in {videos}, {span(funnel.kept_s)} were kept "
-        f"in {clips}: {100 * funnel.kept_share:.0f}{THIN}%."
+        f"Of {span(funnel.source_s)} in {counted(funnel.sources, 'source')}, "
+        f"{span(funnel.kept_s)} were kept in {counted(funnel.clips, 'clip')}: "
+        f"{100 * funnel.kept_share:.0f}{THIN}%."
     )

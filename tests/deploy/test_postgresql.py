@@ -125,7 +125,7 @@ def test_a_curation_leaves_its_states_in_postgresql(server: Server, tmp_path: Pa
     settings = [word for rule in rules for word in ("--set", rule)]
     given = [str(tmp_path / "talk.mp4"), str(tmp_path / "set")]
     said = server.run("vexpress", "curate", *given, *settings)
-    assert "1 sources" in said
+    assert "1 source" in said
 
     runs = server.ask("SELECT name, state_type::text, parameters FROM flow_run")
     assert [run["state_type"] for run in runs] == ["COMPLETED"]

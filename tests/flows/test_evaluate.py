@@ -141,7 +141,7 @@ def test_what_has_numbers_is_not_measured_again(
     newer = [replace(m, version=m.version + (m.name == "flicker")) for m in VIDEO_METRICS]
     monkeypatch.setattr("vexpress.tasks.evaluate.measure.VIDEO_METRICS", tuple(newer))
     said = evaluate(evaluated, f"--weights={networks}", "--limit=1")
-    assert "1 videos measured (0 had" in said
+    assert "1 video measured (0 had" in said
     query = "SELECT count(*) FROM evaluations WHERE request_id IS NOT NULL"
     assert run_query(evaluated, query).fetchall() == [(7 * len(VIDEO_METRICS),)]
 
@@ -172,7 +172,7 @@ def test_what_cannot_be_measured_has_a_reason_and_what_broke_is_tried_again(
         (None, "no_model"): 2,
     }
     Path(dataset.path("generated/broken.mp4")).write_bytes(whole)
-    assert "1 videos measured (2 had their numbers before)" in evaluate(dataset)
+    assert "1 video measured (2 had their numbers before)" in evaluate(dataset)
     assert values(dataset, "kps_px")["broken"] < 4
     done = CliRunner().invoke(app, ["evaluate", dataset.root, "--set=measure.identify=dlib"])
     assert (

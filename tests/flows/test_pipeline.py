@@ -141,12 +141,12 @@ def test_weights_named_by_relative_paths_are_found_by_workers_in_another_folder(
     options = ["--weights", "run/weights", "--set", "model.preview_vae=taesd"]
     command = ["generate-batch", asked, "dataset", *options, "--engine", "ray", "--workers", "1"]
     result = CliRunner().invoke(app, command)
-    assert result.exit_code == 0 and "1 videos made" in result.output, result.output
+    assert result.exit_code == 0 and "1 video made" in result.output, result.output
     made = "SELECT DISTINCT weights FROM generations"
     named = run_query(Dataset("dataset"), made).fetchall()
     assert named == [(str(pipeline.folder / "run/weights"),)]
     result = CliRunner().invoke(app, ["evaluate", "dataset", "--checkpoint", "run/weights/"])
-    assert "1 videos measured (1 had their numbers before)" in result.output, result.output
+    assert "1 video measured (1 had their numbers before)" in result.output, result.output
 
 
 def test_a_training_run_of_another_snapshot_is_refused(pipeline: Pipeline) -> None:

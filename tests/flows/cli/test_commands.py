@@ -53,7 +53,7 @@ def dataset(videos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("out") / "data set"
     done = vexpress("curate", videos, folder, *DLIB, "--licence", "CC0")
     assert done.returncode == 0, done.stderr
-    assert "1 clips kept" in done.stdout
+    assert "1 clip kept" in done.stdout
     assert done.stderr == ""
     return folder
 

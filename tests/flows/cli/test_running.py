@@ -114,7 +114,7 @@ def test_a_run_that_is_stopped_says_one_line_and_may_be_run_again(
     if not after_s:
         out, said = (again := curate(videos, tmp_path / "set")).communicate(timeout=300)
         assert again.returncode == 0, said
-        assert "3 sources (0 were done before)" in out
+        assert "3 sources (0 done before)" in out
 
 
 def test_the_second_signal_ends_what_the_first_could_not() -> None:
@@ -178,5 +178,5 @@ def test_as_a_flow_without_a_server_it_runs_on_one_that_prefect_starts(
     run = curate(videos / "a.mp4", tmp_path / "set", "--flow", PREFECT_HOME=home)
     out, said = run.communicate(timeout=300)
     assert (run.returncode, said) == (0, "")
-    assert "1 sources (0 were done before)" in out
+    assert "1 source (0 done before)" in out
     assert (tmp_path / "prefect/prefect.db").exists()

@@ -87,7 +87,7 @@ def test_other_languages_are_tried_without_a_step(tmp_path: Path) -> None:
     }
     assert found.unknown["mine"]["language"] == 1
     table = invoke("funnel", made.root, "--set", "keep.languages=[en, no]")
-    assert "default changed: language is not known of 1 clips, which it lets pass" in table
+    assert "default changed: language is not known of 1 clip, which it lets pass" in table
     (line,) = [line for line in table.splitlines() if line.startswith("│ language")]
     assert "1 (0.1 min)" in line and "Another language" in line
 
