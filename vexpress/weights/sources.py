@@ -185,17 +185,25 @@ BY_NAME = {network.name: network for network in NETWORKS}
 
 
 def fetched_folder() -> Path:
-    """Return where fetched networks lie that need no folder of weights."""
-    home = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
-    return home / "vexpress/weights"
+    """Return where fetched networks lie that need no folder of weights.
+
+    Of a user without a home it is where nothing can be found or put.
+    """
+    try:
+        cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
+    except RuntimeError:
+        cache = Path(os.devnull)
+    return cache / "vexpress/weights"
 
 
 def find_network(name: str, folder: Path | None) -> Path | None:
     """Return the file or folder of a network under `folder` or where fetched ones lie, or None."""
     network = BY_NAME[name]
-    places = [place for place in (folder, fetched_folder()) if place is not None]
-    found = (_in_folder(network, place) for place in places)
-    return next((path for path in found if path is not None), None)
+    found = _in_folder(network, folder) if folder else None
+    try:
+        return found or _in_folder(network, fetched_folder())
+    except PermissionError:  # the folder is another user's
+        return None
 
 
 def _in_folder(network: Network, folder: Path) -> Path | None:

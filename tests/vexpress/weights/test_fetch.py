@@ -16,7 +16,16 @@ from typer.testing import CliRunner
 from vexpress.errors import MissingWeightsError
 from vexpress.flows.cli.app import app
 from vexpress.weights.fetch import fetch_network
-from vexpress.weights.sources import BY_NAME, NETWORKS, Network, Package, Web, find_network, get
+from vexpress.weights.sources import (
+    BY_NAME,
+    NETWORKS,
+    Network,
+    Package,
+    Web,
+    fetched_folder,
+    find_network,
+    get,
+)
 
 CONTENT = bytes(range(256)) * 4096
 """A network of 1 MiB."""
@@ -160,3 +169,16 @@ def test_every_network_has_its_own_name_and_a_command_that_fetches_it() -> None:
     for network in NETWORKS:
         assert get(network.name).startswith(f"vexpress weights fetch {network.name}")
         assert network.group != "carried" or (network.sha256 and network.size_bytes)
+
+
+def test_a_user_without_a_home_has_fetched_nothing(
+    index: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_home(path: Path) -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setattr(Path, "expanduser", no_home)
+    assert find_network("dnsmos", None) is None
+    with pytest.raises(NotADirectoryError):
+        fetch_network(carried(), fetched_folder())
