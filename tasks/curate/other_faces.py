@@ -1,9 +1,9 @@
 """What the other faces of a clip's source do meanwhile: whether they speak.
 
-Takes a `Candidate` with other faces beside its own, gives it with a series. With LR-ASD
-`other_speakers`: a score a face and 1/25 s, above 0 where it speaks. Without it `other_sync`: each
-face's offset and confidence by lip shape and sound, NaN where nothing can be said. Only such spans
-of a source are decoded once more.
+Takes a `Candidate` with other faces beside its own, gives it with series. With LR-ASD
+`other_speakers`: a score a face and 1/25 s, above 0 where it speaks. Without it, and where it
+takes several for speaking at once, `other_sync`: offset and confidence of each face by lip shape
+and sound, NaN where nothing can be said. Only such spans of a source are decoded once more.
 """
 
 from collections.abc import Iterator
@@ -16,7 +16,12 @@ from vexpress.schemas.row import Model, content_id
 from vexpress.sync.lip_sound import PAD_S, RATE, estimate_offset
 from vexpress.sync.lips import LipReader, lip_shape
 from vexpress.tasks.curate.crop import frames_of_span
-from vexpress.tasks.curate.scores.speaker import SpeakerScorer, SpeakerScoring, load_network
+from vexpress.tasks.curate.scores.speaker import (
+    SERIES,
+    SpeakerScorer,
+    SpeakerScoring,
+    load_network,
+)
 from vexpress.tasks.engine.step import ClipStep
 from vexpress.tasks.engine.units import Candidate
 from vexpress.tasks.media.frames import to_upright_bgr
@@ -24,6 +29,9 @@ from vexpress.tasks.media.resample import read_sound
 
 SCORES, SYNC = "other_speakers", "other_sync"
 """Names of the series."""
+CONTESTED = 0.1
+"""Share of a clip from which two faces that speak at once are doubted: LR-ASD, which is no network
+for sync, also believes lips that move to another sound."""
 
 
 class WatchOtherFaces(ClipStep):
@@ -59,9 +67,14 @@ class WatchOtherFaces(ClipStep):
             for number, image in upright_pictures(row):
                 for scoring in scorings:
                     scoring.see(number, image)
-            found = {SCORES: np.concatenate([scoring.scores() for scoring in scorings])}
+            scores = np.stack([scoring.scores() for scoring in scorings])
+            found = {SCORES: scores.reshape(-1)}
+            both = (scores > 0).any(axis=0) & (row.series[SERIES] > 0)
+            doubted = both.mean() > CONTESTED
         else:
-            found = {SYNC: self._by_lips(row, others).astype(np.float32).reshape(-1)}
+            found, doubted = {}, True
+        if doubted:
+            found[SYNC] = self._by_lips(row, others).astype(np.float32).reshape(-1)
         yield row.model_copy(update={"series": {**row.series, **found}})
 
     def _by_lips(self, row: Candidate, others: np.ndarray) -> np.ndarray:

@@ -1,8 +1,9 @@
 """Whose voice is it? Shares of a clip's speech that its face, others, and nobody in sight speak.
 
 Takes a `Candidate` with the series `speaker`, and `other_speakers` where other faces are seen;
-gives it with `speaking_share` and its like, and `Speaking` rows. Without LR-ASD the agreement of
-lip shape and sound tells of whole clips who speaks, where it is sure. Nothing is rejected here.
+gives it with `speaking_share` and its like, and `Speaking` rows. The agreement of lip shape and
+sound, where it is sure, decides between faces that LR-ASD takes for speaking at once, and without
+LR-ASD tells of whole clips who speaks. Nothing is rejected here.
 """
 
 from collections.abc import Iterator
@@ -103,7 +104,7 @@ def by_frames(row: Candidate) -> Iterator[Model]:
     heard = in_frames(row.spoken, frames_at_25(row))
     own = speaks(row.series[speaker.SERIES], heard)
     scores = np.split(row.series[SCORES], len(row.other_tracks)) if row.other_tracks else []
-    others = [speaks(scored, heard) for scored in scores]
+    own, others = settle(row, own, [speaks(scored, heard) for scored in scores])
     anybody = np.any([own, *others], axis=0)
     spoken = int(heard.sum())
     changes: dict[str, float | bool | str] = {"speaking_backend": "lr_asd"}
@@ -121,10 +122,23 @@ def by_frames(row: Candidate) -> Iterator[Model]:
     yield from spans(row, "unseen", None, heard & ~anybody)
 
 
+def settle(
+    row: Candidate, own: np.ndarray, others: list[np.ndarray]
+) -> tuple[np.ndarray, list[np.ndarray]]:
+    """Return in which frames each face speaks, bool (T,): of those that speak at once only the one
+    whose lips are in time with the sound, where that is sure of one side alone."""
+    mine, theirs = _is_sure(row), _are_sure(row)
+    if SYNC not in row.series or mine == theirs.any():
+        return own, others
+    if mine:
+        return own, [flags & ~own for flags in others]
+    spoken = np.any([f for f, sure in zip(others, theirs, strict=True) if sure], axis=0)
+    return own & ~spoken, others
+
+
 def by_lips(row: Candidate) -> Candidate:
     """Return the candidate with what lip shape and sound tell of it as a whole, where sure."""
-    sure = bool(row.clip.sync_known) and abs(row.clip.sync_offset_frames or 0) <= BELIEVED
-    other = _surest(row)
+    sure, other = _is_sure(row), bool(_are_sure(row).any())
     if not row.other_tracks and not sure:
         return row
     changes: dict[str, float | bool | str] = {"speaking_backend": "lips"}
@@ -135,10 +149,15 @@ def by_lips(row: Candidate) -> Candidate:
     return row.update(**changes)
 
 
-def _surest(row: Candidate) -> bool:
-    """Return whether some other face's lips are in time with the sound."""
+def _is_sure(row: Candidate) -> bool:
+    """Return whether the clip's lips are in time with the sound."""
+    return bool(row.clip.sync_known) and abs(row.clip.sync_offset_frames or 0) <= BELIEVED
+
+
+def _are_sure(row: Candidate) -> np.ndarray:
+    """Return of each other face whether its lips are in time with the sound, bool (K,)."""
     offsets, confidences = row.series.get(SYNC, np.zeros(0, np.float32)).reshape(-1, 2).T
-    return bool(((np.abs(offsets) <= BELIEVED) & (confidences >= SURE["lips"])).any())
+    return np.asarray((np.abs(offsets) <= BELIEVED) & (confidences >= SURE["lips"]))
 
 
 def in_frames(spans_s: np.ndarray, count: int) -> np.ndarray:

@@ -100,6 +100,20 @@ def test_each_verdict_has_its_reason() -> None:
     assert (half.clip.other_speaking_share or 1) < 0.1 and verdict(half) == "not_speaking"
 
 
+def test_of_two_who_move_their_lips_the_one_in_time_with_the_sound_speaks() -> None:
+    both = candidate(scores((0, 100)), [scores((0, 90))], [(0.0, 4.0)])
+    late = both.model_copy(update={"series": {**both.series, SYNC: np.array([9, 9], np.float32)}})
+    mine = tell(late.update(sync_known=True, sync_offset_frames=-1.0))[0]
+    assert (mine.clip.speaking_share, mine.clip.other_speaking_share) == (1.0, 0.0)
+    assert verdict(mine) is None
+    assert verdict(tell(late.update(sync_known=False))[0]) == "other_speaks", "nobody is sure"
+    sure = both.model_copy(update={"series": {**both.series, SYNC: np.array([1, 9], np.float32)}})
+    theirs = tell(sure.update(sync_known=False))[0]
+    assert (theirs.clip.speaking_share, theirs.clip.other_speaking_share) == (0.1, 0.9)
+    at_once = tell(sure.update(sync_known=True, sync_offset_frames=0.0))[0]
+    assert verdict(at_once) == "other_speaks", "both are sure: they speak at once"
+
+
 def test_breaths_are_bridged_and_bursts_are_none() -> None:
     heard = np.ones(FRAMES, bool)
     assert speaks(scores((10, 40), (46, 80)), heard).tolist() == [10 <= i < 80 for i in range(100)]
@@ -154,6 +168,8 @@ def test_the_network_follows_the_voice_of_two_heads(pair: list[Candidate], asset
     assert left.clip.faces == 2 and left.other_tracks == [right.clip.track_id]
     config = NetworkConfig(model=str(assets / "models/lr_asd/pretrain_AVA.model"))
     watch = WatchOtherFaces(config, Context(Dataset("/nowhere")))
+    silent = np.full(left.clip.frames, -3, np.float32)
+    left = left.model_copy(update={"series": {SERIES: silent}})
     (seen,) = watch(left)
     assert isinstance(seen, Candidate)
     talks = seen.series[SCORES]
@@ -164,6 +180,9 @@ def test_the_network_follows_the_voice_of_two_heads(pair: list[Candidate], asset
     assert len(talks) == len(listens) == left.clip.frames
     spoken = slice(8, 40)
     assert np.median(talks[spoken]) > np.median(listens[spoken]) + 1, "drawn lips are half believed"
+    assert SYNC not in seen.series
+    (doubted,) = watch(left.model_copy(update={"series": {SERIES: -silent}}))
+    assert isinstance(doubted, Candidate) and len(doubted.series[SYNC]) == 2
 
 
 def test_a_face_that_is_not_there_does_not_speak(pair: list[Candidate], assets: Path) -> None:
