@@ -266,8 +266,8 @@ SELECT (SELECT count(DISTINCT person_id) FROM persons), (SELECT count(*) FROM du
 
 def count_clips(dataset: Dataset, batch_ids: list[str]) -> dict[str, int]:
     """Return how many clips of the batches are kept and rejected, duplicates among these."""
-    counted = fetch_rows(dataset, COUNTED, batches=batch_ids)
-    return {"kept": 0, "rejected": 0, **dict(counted)}
+    rows = fetch_rows(dataset, COUNTED, batches=batch_ids)
+    return {"kept": 0, "rejected": 0, **dict(rows)}
 
 
 COUNTED = """

@@ -82,18 +82,23 @@ def open_onnx(file: Path, shape: tuple[int, ...], *, gpu: bool) -> Any:
 
     Raises ConfigError where it is another network.
     """
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    providers = ["CUDAExecutionProvider"] if gpu else []
     try:
-        session = onnxruntime.InferenceSession(
-            str(file), options, providers=[*providers, "CPUExecutionProvider"]
-        )
+        session = open_session(file, gpu=gpu)
         session.run(None, {session.get_inputs()[0].name: np.zeros(shape, np.float32)})
     except Exception as error:  # onnxruntime's errors have no common base
         raise ConfigError(
             f"{file}: expected an ONNX network that takes float32 {shape}, found another: {error}"
         ) from error
     return session
+
+
+def open_session(file: Path, *, gpu: bool) -> Any:
+    """Load an ONNX network, one thread. Raises onnxruntime's errors, which have no common base."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    providers = ["CUDAExecutionProvider"] if gpu else []
+    return onnxruntime.InferenceSession(
+        str(file), options, providers=[*providers, "CPUExecutionProvider"]
+    )

@@ -29,7 +29,6 @@ AROUND = 9
 """Frames before and after a frame that its vector depends on: three blocks of ±3."""
 AT_ONCE = 50
 """Frames whose vectors are computed together, so that memory does not grow with length."""
-LICENCE = "LR-ASD: MIT; trained on AVA-ActiveSpeaker"
 
 
 class VisualBlock(nn.Module):

@@ -18,6 +18,7 @@ from vexpress.schemas.errors import ConfigError
 from vexpress.schemas.keypoints import ClipKps
 from vexpress.schemas.row import Model
 from vexpress.tasks.curate.scores.scorer import ClipScorer
+from vexpress.tasks.engine.network import open_session
 from vexpress.tasks.engine.shared_decode import Scoring
 from vexpress.tasks.engine.units import Candidate, Update
 from vexpress.tasks.engine.weights import Need, Weights, read_weights
@@ -134,15 +135,8 @@ def open_network(file: Path, *, gpu: bool) -> Any:
 
     Raises ConfigError when it does not take pictures of `SEEN` pixels and give one number.
     """
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    providers = ["CUDAExecutionProvider"] if gpu else []
     try:
-        session = onnxruntime.InferenceSession(
-            str(file), options, providers=[*providers, "CPUExecutionProvider"]
-        )
+        session = open_session(file, gpu=gpu)
         name = session.get_inputs()[0].name
         (score, *_) = session.run(None, {name: np.zeros((1, 3, SEEN, SEEN), np.float32)})
     except Exception as error:  # onnxruntime's errors have no common base
